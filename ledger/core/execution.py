@@ -1,0 +1,354 @@
+"""An execution: one wish to run a version of a job, from its request to exactly one terminal outcome.
+
+Read in this order: events, state, `evolve`, commands, `decide`. Everything here concerns one execution; what spans several
+(repeats, routing, schedules, the backlog) is in `partition.py`. Source: architecture.md, sections 2, 5 and 6.
+"""
+
+from sys import intern
+from typing import Final, Literal, assert_never
+
+from msgspec import Raw, Struct
+
+from ledger.core.ids import Address, ExecutionId, Micros, Token, WorkerId, token_of
+
+Trigger = Literal["schedule", "run_now", "backfill", "submit", "retry"]
+Kind = Literal["system", "scheduled", "on_demand"]
+
+MILLISECOND: Final = 1000  # in microseconds, the unit of instants
+DEFAULT_PRIORITY: Final = 5
+
+
+class Options(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How an execution is run, as written by a user; what is absent is decided by the handler's declaration, then by the defaults."""
+
+    timeout_ms: int | None = None  # budget of one attempt
+    start_deadline_ms: int | None = None  # counted from the request (a tick: from its due time)
+    attempts: int | None = None  # including the first
+    backoff: Literal["exponential", "fixed"] | None = None
+    backoff_first_ms: int | None = None
+    backoff_max_ms: int | None = None
+
+
+# Events: what happened. Their types are stored for ever; a changed shape gets a new number, an upcaster and a golden file.
+
+
+class Requested(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.requested.v1"):
+    """Somebody or a schedule wants a run. `data` is absent where the version's own data applies (ticks, run now)."""
+
+    execution_id: ExecutionId
+    job_id: str
+    job_name: str
+    job_version: int
+    kind: Kind
+    queue: str
+    requested_at: Micros  # the broker's append time of the command; of a tick: the time of decision
+    trigger: Trigger = "submit"
+    command_id: str | None = None
+    tenant: str | None = None
+    exclusive_key: str | None = None
+    idempotency_key: str | None = None
+    priority: int = DEFAULT_PRIORITY
+    data: Raw | None = None
+    options: Options | None = None
+    labels: dict[str, str] | None = None
+    run_at: Micros | None = None
+    start_deadline: Micros | None = None
+    tick_at: Micros | None = None
+    due_at: Micros | None = None
+    retry_of: ExecutionId | None = None
+    actor: str | None = None
+    reason: str | None = None
+    correlation_id: str | None = None
+    trace_id: str | None = None
+
+
+class Due(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.due.v1"):
+    """Its time has come: a delayed execution may run. The grant of its next attempt."""
+
+    execution_id: ExecutionId
+
+
+class Started(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.started.v1"):
+    execution_id: ExecutionId
+    attempt: int
+    token: Token
+    worker: WorkerId
+    waited_ms: int = 0  # from eligible to started
+    deadline_at: Micros | None = None
+
+
+class Progressed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.progressed.v1"):
+    execution_id: ExecutionId
+    attempt: int
+    progress: int
+    note: str | None = None
+
+
+class Completed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.completed.v1"):
+    execution_id: ExecutionId
+    attempt: int
+    run_ms: int = 0
+    result: Raw | None = None
+
+
+class AttemptFailed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.attempt_failed.v1"):
+    """An attempt ended without success and another one follows at `retry_at`."""
+
+    execution_id: ExecutionId
+    attempt: int
+    state: Literal["failed", "timed_out"]
+    error_type: str
+    error_message: str
+    retry_at: Micros
+    run_ms: int = 0
+
+
+class Failed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.failed.v1"):
+    """The last attempt failed, or timed out: terminal."""
+
+    execution_id: ExecutionId
+    attempt: int
+    state: Literal["failed", "timed_out"]
+    error_type: str
+    error_message: str
+    run_ms: int = 0
+
+
+class HandedBack(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.handed_back.v1"):
+    """A worker that has to go gave a started attempt back; it is not counted and the execution waits again."""
+
+    execution_id: ExecutionId
+    attempt: int
+    worker: WorkerId
+    run_ms: int = 0
+
+
+class AttemptLost(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.attempt_lost.v1"):
+    """The worker was not heard of for a whole lease; the execution waits again, under a new token."""
+
+    execution_id: ExecutionId
+    attempt: int
+    worker: WorkerId
+
+
+class Lost(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.lost.v1"):
+    """It lost its worker too often: terminal."""
+
+    execution_id: ExecutionId
+    attempt: int
+    worker: WorkerId
+
+
+class Missed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.missed.v1"):
+    """It could not start in time: terminal."""
+
+    execution_id: ExecutionId
+    reason: Literal["start_deadline"]
+
+
+class ReportRefused(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.report_refused.v1"):
+    """A worker spoke for an attempt that is not its own (any more)."""
+
+    execution_id: ExecutionId
+    token: Token
+    worker: WorkerId
+    reason: Literal["unknown_execution", "stale_token", "not_the_worker", "not_started"]
+
+
+Event = (
+    Requested | Due | Started | Progressed | Completed | AttemptFailed | Failed | HandedBack | AttemptLost | Lost | Missed | ReportRefused
+)
+
+
+# State: one shape per situation. An execution that is not known has none (None).
+
+
+class Waiting(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="waiting"):
+    """It may run as soon as a worker takes it, under this token."""
+
+    request: Requested
+    token: Token
+    eligible_at: Micros
+    attempt: int = 1  # the number that the next start gets
+    lost: int = 0
+
+
+class Delayed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="delayed"):
+    request: Requested
+    until: Micros
+    attempt: int = 1
+    lost: int = 0
+
+
+class Active(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="active"):
+    """Started; `progress` is known once it reported some (the state is then called `processing`)."""
+
+    request: Requested
+    token: Token
+    worker: WorkerId
+    attempt: int
+    lost: int = 0
+    progress: int | None = None
+    note: str | None = None
+
+
+class Ended(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="ended"):
+    """Terminal. Kept for a while, so that a repeat is known as one."""
+
+    token: Token | None = None
+    worker: WorkerId | None = None
+
+
+Live = Waiting | Delayed | Active
+State = Live | Ended
+
+
+def evolve(state: State | None, event: Event, epoch: int, address: Address, at: Micros) -> State | None:
+    """The state after `event`, which stands at `address` in a commit of time `at`. Pure; accepts only what `decide` can have written."""
+    match event, state:
+        case Started(token=token, worker=worker), Waiting(request, _, _, attempt, lost):
+            return Active(request, token, WorkerId(intern(worker)), attempt, lost)
+        case Completed() | Failed() | Lost() | Missed(), Active(token=token, worker=worker):
+            return Ended(token, worker)
+        case Requested(run_at=run_at), None:
+            if run_at is not None and run_at > at:
+                return Delayed(event, run_at)
+            return Waiting(event, token_of(epoch, address), at)
+        case Progressed(progress=progress, note=note), Active(request, token, worker, attempt, lost):
+            return Active(request, token, worker, attempt, lost, progress, note)
+        case AttemptFailed(retry_at=until), Active(request, _, _, attempt, lost):
+            return Delayed(request, until, attempt + 1, lost)
+        case Due(), Delayed(request, _, attempt, lost):
+            return Waiting(request, token_of(epoch, address), at, attempt, lost)
+        case HandedBack(), Active(request, _, _, attempt, lost):
+            return Waiting(request, token_of(epoch, address), at, attempt, lost)
+        case AttemptLost(), Active(request, _, _, attempt, lost):
+            return Waiting(request, token_of(epoch, address), at, attempt + 1, lost + 1)
+        case Missed(), Waiting() | Delayed():
+            return Ended()
+        case ReportRefused(), _:
+            return state
+    raise AssertionError(f"{type(event).__name__} cannot follow {state!r}: the log was not written by `decide`")
+
+
+# Commands: what somebody wants.
+
+
+class Report(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="execution.report.v1"):
+    """A worker tells of an attempt: its start (always implied), and maybe progress or its end."""
+
+    execution_id: ExecutionId
+    token: Token
+    worker: WorkerId
+    ago_ms: int = 0  # how long before this report the attempt began
+    timeout_ms: int | None = None
+    progress: int | None = None
+    note: str | None = None
+    outcome: Literal["completed", "failed", "timed_out", "handed_back"] | None = None
+    run_ms: int = 0
+    result: Raw | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    retry_after_ms: int | None = None  # of a failure: absent means that no retry follows
+    answer: str | None = None
+
+
+class BecomeDue(Struct, frozen=True):
+    """Control's timer: the delay of this execution is over."""
+
+    execution_id: ExecutionId
+
+
+class Expire(Struct, frozen=True):
+    """Control's timer: the start deadline of this execution has passed."""
+
+    execution_id: ExecutionId
+
+
+class Lose(Struct, frozen=True):
+    """Control's rescuer: the worker of this execution was not heard of for a whole lease."""
+
+    execution_id: ExecutionId
+    worker: WorkerId
+    max_lost_attempts: int
+
+
+Command = Report | BecomeDue | Expire | Lose
+
+
+def decide(command: Command, state: State | None, at: Micros) -> list[Event]:
+    """The events that `command` leads to; none where it is so already. A refusal is an event too."""
+    match command:
+        case Report():
+            return _decide_report(command, state, at)
+        case BecomeDue(execution_id):
+            return [Due(execution_id)] if isinstance(state, Delayed) and state.until <= at else []
+        case Expire(execution_id):
+            return [Missed(execution_id, "start_deadline")] if _start_is_too_late(state, at) else []
+        case Lose(execution_id, worker, most):
+            if not isinstance(state, Active) or state.worker != worker:
+                return []
+            if state.lost + 1 >= most:
+                return [Lost(execution_id, state.attempt, worker)]
+            return [AttemptLost(execution_id, state.attempt, worker)]
+        case _:
+            assert_never(command)
+
+
+def _start_is_too_late(state: State | None, at: Micros) -> bool:
+    first = isinstance(state, Waiting | Delayed) and state.attempt == 1 and state.lost == 0
+    return (
+        first and isinstance(state, Waiting | Delayed) and state.request.start_deadline is not None and state.request.start_deadline <= at
+    )
+
+
+def _decide_report(report: Report, state: State | None, at: Micros) -> list[Event]:
+    match state:
+        case Waiting() if report.outcome == "handed_back":
+            return []  # it waits already
+        case Waiting(token=token, attempt=attempt) if token == report.token:
+            started = _started(report, state, at)
+            return [started, *_further(report, attempt, None, at)]
+        case Active(token=token, worker=worker) if token == report.token and worker == report.worker:
+            return _further(report, state.attempt, state, at)
+        case Ended(token=token, worker=worker) if token == report.token and worker == report.worker:
+            return []  # said before
+        case Active(token=token) | Ended(token=token) if token == report.token:
+            return [_refused(report, "not_the_worker")]
+        case None:
+            return [_refused(report, "unknown_execution")]
+        case Delayed() if report.outcome in ("failed", "timed_out"):
+            return []  # the failure that led to this delay, said again
+        case _:
+            return [_refused(report, "stale_token")]
+
+
+def _started(report: Report, state: Waiting, at: Micros) -> Started:
+    waited = max(0, (at - state.eligible_at) // MILLISECOND - report.ago_ms)
+    deadline = None if report.timeout_ms is None else Micros(at + (report.timeout_ms - report.ago_ms) * MILLISECOND)
+    return Started(report.execution_id, state.attempt, report.token, report.worker, waited, deadline)
+
+
+def _further(report: Report, attempt: int, active: Active | None, at: Micros) -> list[Event]:
+    """What the report says beyond the start."""
+    execution_id = report.execution_id
+    match report.outcome:
+        case "completed":
+            return [Completed(execution_id, attempt, report.run_ms, report.result)]
+        case "failed" | "timed_out" as state:
+            kind, message = report.error_type or "Error", report.error_message or ""
+            if report.retry_after_ms is None:
+                return [Failed(execution_id, attempt, state, kind, message, report.run_ms)]
+            retry_at = Micros(at + report.retry_after_ms * MILLISECOND)
+            return [AttemptFailed(execution_id, attempt, state, kind, message, retry_at, report.run_ms)]
+        case "handed_back":
+            return [HandedBack(execution_id, attempt, report.worker, report.run_ms)]
+        case None:
+            news = report.progress is not None and (active is None or (active.progress, active.note) != (report.progress, report.note))
+            return [Progressed(execution_id, attempt, report.progress, report.note)] if news and report.progress is not None else []
+        case _:
+            assert_never(report.outcome)
+
+
+def _refused(report: Report, reason: Literal["unknown_execution", "stale_token", "not_the_worker", "not_started"]) -> ReportRefused:
+    return ReportRefused(report.execution_id, report.token, report.worker, reason)

@@ -1,0 +1,32 @@
+"""Offers: what control tells the workers of a queue. A record of `work.{queue}` is an array of them, from one partition."""
+
+from msgspec import Raw, Struct
+
+from ledger.core.execution import Options, Trigger
+from ledger.core.ids import ExecutionId, Micros, Token
+
+
+class Offer(Struct, frozen=True, omit_defaults=True, gc=False):
+    """This execution may run, under this token. A re-offer is the same grant with the same token."""
+
+    execution_id: ExecutionId
+    token: Token
+    attempt: int
+    job_id: str
+    job_name: str
+    job_version: int
+    data: Raw = Raw(b"null")
+    options: Options | None = None
+    tenant: str | None = None
+    trigger: Trigger = "submit"
+    tick_at: Micros | None = None
+    idempotency_key: str | None = None
+    correlation_id: str | None = None
+    trace_id: str | None = None
+
+
+class Offers(Struct, frozen=True, omit_defaults=True):
+    """A record of a work topic: the offers one partition of the log makes at a moment."""
+
+    partition: int
+    offers: tuple[Offer, ...]

@@ -1,0 +1,61 @@
+"""Commands that ask for executions, and the hand-back of offers that a worker has no room for.
+
+Source: architecture.md, section 3; scheduling.md, sections 7 and 8.
+"""
+
+from typing import Literal
+
+from msgspec import Raw, Struct
+
+from ledger.core.execution import DEFAULT_PRIORITY, Options
+from ledger.core.ids import Address, ExecutionId, Micros, WorkerId
+
+
+class Submit(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="execution.submit.v1"):
+    """Run a job once. `command_id`: 1 to 128 of `A-Z a-z 0-9 . _ : ~ -`; a fresh UUIDv7 in hex where the sender has none of its own."""
+
+    command_id: str
+    job_id: str
+    data: Raw = Raw(b"null")
+    tenant: str | None = None
+    exclusive_key: str | None = None
+    idempotency_key: str | None = None
+    priority: int = DEFAULT_PRIORITY
+    delay_ms: int | None = None
+    run_at: Micros | None = None
+    options: Options | None = None
+    labels: dict[str, str] | None = None
+    actor: str | None = None
+    reason: str | None = None
+    correlation_id: str | None = None
+    trace_id: str | None = None
+    after: Address | None = None  # decide not before this place of the registry
+    answer: str | None = None  # a Redis channel that is told the decision
+    follow: bool = False  # ... and the execution's life as well
+
+
+class RunNow(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="job.run_now.v1"):
+    """Run a job with a schedule, or an on-demand one, now: with its own data or with `data`. Goes to the job's home partition."""
+
+    command_id: str
+    job_id: str
+    data: Raw | None = None
+    actor: str | None = None
+    reason: str | None = None
+    correlation_id: str | None = None
+    trace_id: str | None = None
+    after: Address | None = None
+    answer: str | None = None
+    follow: bool = False
+
+
+class Return(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="offers.return.v1"):
+    """A worker has no room for these offers of this partition, or has to go. Nothing was started. Decides to nothing."""
+
+    worker: WorkerId
+    queue: str
+    execution_ids: tuple[ExecutionId, ...]
+    reason: Literal["no_slot", "draining", "no_handler", "newer_version"]
+
+
+Command = Submit | RunNow | Return

@@ -1,0 +1,256 @@
+"""The wire: how messages become bytes and back, what is too large, and how old shapes are read for ever.
+
+msgspec decodes straight into the typed messages (bytes in, bytes out); bodies that belong to users stay bytes (`Raw`). A stored shape that
+changes gets a new type name and an entry in `UPCASTERS`; a golden file keeps every shape ever written. Source: architecture.md, section 4.
+"""
+
+import json as stdlib_json
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+import orjson
+from msgspec import DecodeError, Raw, Struct, ValidationError, convert, json
+
+from ledger.core import definition, execution, outcome, request, tick
+from ledger.core.chain import COMMIT_VERSION, Header
+from ledger.core.offers import Offers
+from ledger.core.refusal import Refused, Undecodable
+
+LARGEST_COMMAND: Final = 256 * 1024
+LARGEST_RESULT: Final = 64 * 1024
+LARGEST_COMMIT: Final = 512 * 1024
+LARGEST_RECORD: Final = 1024 * 1024  # of a topic: an array of commands, offers or a snapshot's chunk
+MOST_EVENTS: Final = 500  # in a commit
+MOST_EVENTS_OF_A_COMMAND: Final = 100
+MOST_ITEMS: Final = 2000  # commands in a record
+
+Event = execution.Event | outcome.Event | tick.Event | definition.Event
+Command = request.Command | execution.Report
+RegistryCommand = definition.Command
+
+Document = dict[str, object]
+Upcaster = Callable[[Document], Document]
+UPCASTERS: Final[Mapping[str, Upcaster]] = {}  # type name of a former shape -> its successor's document, `type` included
+
+_UNREADABLE: Final = (DecodeError, UnicodeDecodeError, RecursionError)
+
+M = TypeVar("M")
+
+
+class Commit(Header, frozen=True):
+    """The unit of the log: all events that one batch of commands decided to. One record, so all or nothing."""
+
+    events: tuple[Event, ...] = ()
+
+
+class _RawCommit(Header, frozen=True):
+    events: tuple[Raw, ...] = ()
+
+
+_encode = json.Encoder().encode
+_header = json.Decoder(Header)
+_commit = json.Decoder(Commit)
+_raw_commit = json.Decoder(_RawCommit)
+_command = json.Decoder(Command)
+_commands = json.Decoder(list[Command])
+_registry_command = json.Decoder(RegistryCommand)
+_registry_commands = json.Decoder(list[RegistryCommand])
+_items = json.Decoder(list[Raw])
+_offers = json.Decoder(Offers)
+
+
+def encode(message: Struct) -> bytes:
+    """The bytes of a message: compact JSON, defaults left out, fields in their declared order. Equal messages give equal bytes."""
+    return _encode(message)
+
+
+def encode_many(messages: list[M]) -> bytes:
+    """The bytes of an array of messages: a record for one partition."""
+    return _encode(messages)
+
+
+def encode_commit(header: Header, events: list[bytes]) -> bytes:
+    """The bytes of a commit whose events are encoded already."""
+    return _encode(
+        _RawCommit(
+            header.v,
+            header.log,
+            header.partition,
+            header.seq,
+            header.prev,
+            header.at,
+            header.position,
+            header.registry,
+            tuple(map(Raw, events)),
+        )
+    )
+
+
+def decode_header(record: bytes | None) -> Header:
+    """Enough of a commit to judge it. Raises `Undecodable`: such a record stops its partition, it is never skipped."""
+    return _decode_log_record(_header, record)
+
+
+def decode_commit(record: bytes | None) -> Commit:
+    """A commit with its events, former shapes brought up to date. Raises `Undecodable`: it stops its partition."""
+    try:
+        return _checked(_commit.decode(record or b""))
+    except _UNREADABLE:
+        raw = _decode_log_record(_raw_commit, record)
+        events = tuple(_upcast_event(bytes(event)) for event in raw.events)
+        return Commit(raw.v, raw.log, raw.partition, raw.seq, raw.prev, raw.at, raw.position, raw.registry, events)
+
+
+def _decode_log_record(decoder: "json.Decoder[M]", record: bytes | None) -> M:
+    try:
+        return _checked(decoder.decode(record or b""))
+    except _UNREADABLE as error:
+        raise Undecodable("not_a_commit", f"{error}; starts with {(record or b'')[:40]!r}") from error
+
+
+def _checked(header: M) -> M:
+    if isinstance(header, Header) and header.v > COMMIT_VERSION:
+        raise Undecodable("future_version", f"a commit of version {header.v}; this jobledger reads up to {COMMIT_VERSION}: upgrade it")
+    return header
+
+
+def _upcast_event(event: bytes) -> Event:
+    try:
+        document = orjson.loads(event)
+        while isinstance(document, dict) and (upcaster := UPCASTERS.get(str(document.get("type")))) is not None:
+            document = upcaster(document)
+        upcast: Event = convert(_with_raw_bodies(document), Event)
+        return upcast
+    except (ValueError, ValidationError) as error:
+        raise Undecodable("not_an_event", f"{error} in {event[:80]!r}") from error
+
+
+def _with_raw_bodies(document: object) -> object:
+    """Bodies of users stay bytes in every shape."""
+    if not isinstance(document, dict):
+        return document
+    return {name: Raw(orjson.dumps(value)) if name in ("data", "result") else value for name, value in document.items()}
+
+
+def decode_offers(record: bytes | None) -> Offers:
+    """A record of a work topic. Raises `Undecodable`."""
+    try:
+        return _offers.decode(record or b"")
+    except _UNREADABLE as error:
+        raise Undecodable("not_offers", str(error)) from error
+
+
+def decode_event(event: bytes) -> Event:
+    """One event on its own, a former shape included."""
+    return _upcast_event(event)
+
+
+Item = Command | RegistryCommand | Undecodable
+
+
+def decode_commands(record: bytes | None, *, registry: bool = False) -> list[Item]:
+    """The commands of a record, in order; what cannot be read stands in its place as an `Undecodable`, the rest is not touched."""
+    if not record:
+        return [Undecodable("empty", "the record holds no bytes")]
+    if len(record) > LARGEST_RECORD:
+        return [Undecodable("too_large", f"{len(record)} bytes in a record, at most {LARGEST_RECORD}")]
+    suspicious = _is_suspicious(record) or len(record) > LARGEST_COMMAND
+    try:
+        if record[:1] == b"[":
+            commands: list[Item] = (_registry_commands if registry else _commands).decode(record)  # type: ignore[assignment]  # lists are invariant
+        else:
+            commands = [(_registry_command if registry else _command).decode(record)]
+        if not suspicious and len(commands) <= MOST_ITEMS and all(map(_is_wellformed, commands)):
+            return commands or [Undecodable("empty", "an array without commands")]
+    except _UNREADABLE:
+        pass
+    return _decode_one_by_one(record, registry)
+
+
+def _decode_one_by_one(record: bytes, registry: bool) -> list[Item]:
+    """The slow way, for a record in which something is wrong: each item by itself."""
+    try:
+        items = [bytes(item) for item in _items.decode(record)] if record.lstrip()[:1] == b"[" else [record]
+    except _UNREADABLE as error:
+        return [Undecodable("not_json", str(error))]
+    if not items:
+        return [Undecodable("empty", "an array without commands")]
+    if len(items) > MOST_ITEMS:
+        return [Undecodable("too_large", f"{len(items)} commands in a record, at most {MOST_ITEMS}")]
+    return [_decode_item(item, registry) for item in items]
+
+
+def _decode_item(item: bytes, registry: bool) -> Item:
+    if len(item) > LARGEST_COMMAND:
+        return Undecodable("too_large", f"a command of {len(item)} bytes, at most {LARGEST_COMMAND}")
+    try:
+        check_json(item)
+        command: Item = (_registry_command if registry else _command).decode(item)
+    except Refused as refused:
+        return Undecodable(refused.reason, refused.detail)
+    except _UNREADABLE as error:
+        kind = "unknown_type" if "Invalid value" in str(error) and "`$.type`" in str(error) else "invalid"
+        return Undecodable(kind, str(error))
+    if not _is_wellformed(command):
+        return Undecodable("invalid", "a name in it is empty, too long or has characters other than A-Z a-z 0-9 . _ : ~ / @ -")
+    return command
+
+
+_suspects: Final = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]|[0-9][eE][+-]?[0-9]{3}|[0-9]{300}")
+
+
+def _is_suspicious(record: bytes) -> bool:
+    """May hold what JSON allows and the tables cannot keep, or bytes that are no UTF-8."""
+    if not record.isascii():
+        try:
+            record.decode()
+        except UnicodeDecodeError:
+            return True
+    return _suspects.search(record) is not None
+
+
+def check_json(text: bytes) -> None:
+    """Raises `Refused("invalid_json")` unless `text` is strict JSON that every reader of ours can keep: valid UTF-8, no lone surrogates, no
+    NUL in a string, no number beyond a double, at most about 1000 levels deep."""
+    try:
+        document = orjson.loads(text)
+        if _is_suspicious(text):
+            stdlib_json.loads(text, parse_float=_check_number)
+            _check_strings(document)
+    except (ValueError, RecursionError) as error:
+        raise Refused("invalid_json", str(error)) from error
+
+
+def _check_number(number: str) -> float:
+    _, _, exponent = number.lower().partition("e")
+    if exponent and abs(int(exponent)) > 308:
+        raise ValueError(f"the number {number[:40]} is beyond a double")
+    return float(number)
+
+
+def _check_strings(value: object) -> None:
+    match value:
+        case str():
+            if "\0" in value:
+                raise ValueError("a string with a NUL character")
+        case list():
+            for one in value:
+                _check_strings(one)
+        case dict():
+            for name, one in value.items():
+                _check_strings(name)
+                _check_strings(one)
+
+
+NAME: Final = re.compile(r"[A-Za-z0-9._:~/@-]{1,200}", re.ASCII)
+COMMAND_ID: Final = re.compile(r"[A-Za-z0-9._:~-]{1,128}", re.ASCII)
+
+
+def _is_wellformed(command: Item) -> bool:
+    match command:
+        case request.Submit() | request.RunNow() | definition.Register():
+            return COMMAND_ID.fullmatch(command.command_id) is not None and NAME.fullmatch(command.job_id) is not None
+        case definition.ApplyManifest():
+            return COMMAND_ID.fullmatch(command.command_id) is not None
+    return True
