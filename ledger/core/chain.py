@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ledger.core.ids import BEFORE_ALL, NOWHERE, Address, Position
 
@@ -95,3 +95,8 @@ def judge(head: Head, commit: Header) -> Verdict:
 def after(head: Head, commit: Header, record_digest: str, offset: int) -> Head:
     """The head once `commit` (read at `offset`) was accepted."""
     return Head(head.log, head.partition, commit.seq, record_digest, commit.at, commit.position, commit.registry, offset + 1)
+
+
+def past_void(head: Head, offset: int) -> Head:
+    """The head once the void at `offset` was skipped."""
+    return structs.replace(head, next_offset=offset + 1)

@@ -133,6 +133,17 @@ def evolve(state: Registry, event: Event, address: Address, at: Micros) -> None:
             assert_never(event)
 
 
+def jobs_of(event: Event) -> list[str]:
+    """The jobs an event concerns."""
+    match event:
+        case Registered(job_id) | Versioned(job_id):
+            return [job_id]
+        case ManifestApplied(_, in_force, retired):
+            return [job_id for job_id, _ in in_force] + list(retired)
+        case _:
+            assert_never(event)
+
+
 def _put_in_force(state: Registry, job_id: str, number: int, address: Address, at: Micros) -> None:
     state.jobs[job_id] = structs.replace(state.jobs[job_id], state="active", current_version=number, in_force_since=address, in_force_at=at)
 

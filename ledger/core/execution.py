@@ -16,6 +16,7 @@ Kind = Literal["system", "scheduled", "on_demand"]
 
 MILLISECOND: Final = 1000  # in microseconds, the unit of instants
 DEFAULT_PRIORITY: Final = 5
+LONGEST_RETRY_MS: Final = 366 * 86_400_000
 
 
 class Options(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -339,7 +340,7 @@ def _further(report: Report, attempt: int, active: Active | None, at: Micros) ->
             kind, message = report.error_type or "Error", report.error_message or ""
             if report.retry_after_ms is None:
                 return [Failed(execution_id, attempt, state, kind, message, report.run_ms)]
-            retry_at = Micros(at + report.retry_after_ms * MILLISECOND)
+            retry_at = Micros(at + min(max(report.retry_after_ms, 0), LONGEST_RETRY_MS) * MILLISECOND)
             return [AttemptFailed(execution_id, attempt, state, kind, message, retry_at, report.run_ms)]
         case "handed_back":
             return [HandedBack(execution_id, attempt, report.worker, report.run_ms)]

@@ -1,0 +1,66 @@
+"""The backlog of a partition: who waits, in which order. Priority first, then fair between tenants, then age.
+
+Derived from the fold and never stored. Entries whose execution has gone another way meanwhile are stepped over when they are taken.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ledger.core.ids import ExecutionId, Token
+
+Entry = tuple[ExecutionId, Token]
+
+
+@dataclass(slots=True)
+class Lane:
+    """The entries of one queue and one priority: a line per tenant, served in turn."""
+
+    lines: dict[str | None, deque[Entry]] = field(default_factory=dict)
+    turns: deque[str | None] = field(default_factory=deque)
+
+    def add(self, tenant: str | None, entry: Entry, *, first: bool) -> None:
+        line = self.lines.get(tenant)
+        if line is None:
+            line = self.lines[tenant] = deque()
+            (self.turns.appendleft if first else self.turns.append)(tenant)
+        (line.appendleft if first else line.append)(entry)
+
+    def take(self) -> Entry | None:
+        if not self.turns:
+            return None
+        tenant = self.turns.popleft()
+        line = self.lines[tenant]
+        entry = line.popleft()
+        if line:
+            self.turns.append(tenant)
+        else:
+            del self.lines[tenant]
+        return entry
+
+
+@dataclass(slots=True)
+class Backlog:
+    """All queues of a partition."""
+
+    queues: dict[str, dict[int, Lane]] = field(default_factory=dict)
+
+    def add(self, queue: str, priority: int, tenant: str | None, entry: Entry, *, first: bool = False) -> None:
+        """Put an entry at the end of its line, or back to the front of it."""
+        lanes = self.queues.get(queue)
+        if lanes is None:
+            lanes = self.queues[queue] = {}
+        lane = lanes.get(priority)
+        if lane is None:
+            lane = lanes[priority] = Lane()
+            self.queues[queue] = dict(sorted(lanes.items()))
+        lane.add(tenant, entry, first=first)
+
+    def take(self, queue: str, most: int, is_waiting: Callable[[Entry], bool]) -> list[Entry]:
+        """Up to `most` entries of the queue that still wait, best first; they leave the backlog."""
+        taken: list[Entry] = []
+        for lane in self.queues.get(queue, {}).values():
+            while len(taken) < most and (entry := lane.take()) is not None:
+                if is_waiting(entry):
+                    taken.append(entry)
+        return taken

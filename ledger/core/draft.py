@@ -1,0 +1,150 @@
+"""A commit in the making: what a batch of commands decides to, and what has to be done once it is in the log."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+from msgspec import Struct, structs
+
+from ledger.core import wire
+from ledger.core.chain import COMMIT_VERSION, Head, Header
+from ledger.core.ids import Address, ExecutionId, Micros, Position
+from ledger.core.outcome import Answer, DeadLettered
+from ledger.core.refusal import Undecodable
+from ledger.core.wire import Event, Item
+
+COMMIT_OVERHEAD = 1024  # bytes of a commit besides its events, at most
+Added = Literal["added", "full", "needs_facts"]
+
+
+class Delivered(Struct, frozen=True, gc=False):
+    """A command as it came: its place, the broker's append time of its record, and the command or why it cannot be read."""
+
+    position: Position
+    appended: Micros
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    position: Position
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """To be appended to `partition` of the commands before this draft is: the same command, under the same id."""
+
+    partition: int
+    command: wire.Command
+
+
+@dataclass(slots=True)
+class Effects:
+    """Before the append: forwards and dead letters. After it, and from the folded state: answers and returned offers."""
+
+    forwards: list[Forward] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    answers: list[tuple[str, Answer]] = field(default_factory=list)
+    followers: list[tuple[ExecutionId, str]] = field(default_factory=list)  # (execution, channel)
+    returned: list[tuple[ExecutionId, str]] = field(default_factory=list)  # (execution, reason)
+
+    def lengths(self) -> tuple[int, int, int, int, int]:
+        return len(self.forwards), len(self.dead_letters), len(self.answers), len(self.followers), len(self.returned)
+
+    def cut(self, lengths: tuple[int, int, int, int, int]) -> None:
+        """Take back what came since `lengths` was read."""
+        del self.forwards[lengths[0] :], self.dead_letters[lengths[1] :], self.answers[lengths[2] :]
+        del self.followers[lengths[3] :], self.returned[lengths[4] :]
+
+
+class NeedsFacts(Exception):
+    """The registry as known here does not allow this command; it may at its present end."""
+
+
+C = TypeVar("C")
+
+
+class Draft(ABC, Generic[C]):
+    """Decides on top of a fold without changing it. `at` is never less than the commit before."""
+
+    def __init__(self, head: Head, at: Micros) -> None:
+        self.head = head
+        self.at = Micros(max(at, head.at))
+        self.seq = head.seq + 1
+        self.position = head.position
+        self.events: list[Event] = []
+        self.encoded: list[bytes] = []
+        self.size = COMMIT_OVERHEAD
+        self.taken: list[Delivered] = []
+        self.effects = Effects()
+
+    def add(self, delivered: Delivered) -> Added:
+        """Decide a command and take its events in, all or none. "full": it belongs to the next commit."""
+        before = self.effects.lengths()
+        try:
+            events: Sequence[Event] = self._dead_letter(delivered) if isinstance(delivered.item, Undecodable) else self.decide(delivered)
+        except NeedsFacts:
+            return "needs_facts"
+        if not self.include(events):
+            self.effects.cut(before)
+            return "full"
+        self.position = delivered.position
+        self.taken.append(delivered)
+        return "added"
+
+    def include(self, events: Sequence[Event]) -> bool:
+        """Take in events if there is room for all of them."""
+        if not events:
+            return True
+        encoded = [wire.encode(event) for event in events]
+        size = self.size + sum(map(len, encoded)) + len(encoded)
+        if self.events and (size > wire.LARGEST_COMMIT or len(self.events) + len(events) > wire.MOST_EVENTS):
+            return False
+        for event in events:
+            self.preview(event, Address(self.seq, len(self.events)))
+            self.events.append(event)
+        self.encoded += encoded
+        self.size = size
+        return True
+
+    def _dead_letter(self, delivered: Delivered) -> list[Event]:
+        error = delivered.item
+        if not isinstance(error, Undecodable):
+            raise TypeError(f"{error!r} can be read")
+        self.effects.dead_letters.append(DeadLetter(delivered.position, error.reason, error.detail[:500]))
+        return [DeadLettered(delivered.position, error.reason)]
+
+    def answer(self, channel: str | None, answer: Answer) -> None:
+        """Tell `channel`, after the append."""
+        if channel is not None:
+            here = structs.replace(answer, log=self.head.log, partition=self.head.partition, address=Address(self.seq, len(self.events)))
+            self.effects.answers.append((channel, here))
+
+    @property
+    def is_worth_a_commit(self) -> bool:
+        """Something happened, or the position moved: a quiet batch must not be decided again for ever."""
+        return bool(self.events) or self.position != self.head.position
+
+    def header(self) -> Header:
+        return Header(
+            COMMIT_VERSION, self.head.log, self.head.partition, self.seq, self.head.digest, self.at, self.position, self.registry_position()
+        )
+
+    def record(self) -> bytes:
+        """The bytes of the commit."""
+        return wire.encode_commit(self.header(), self.encoded)
+
+    @abstractmethod
+    def decide(self, delivered: Delivered) -> list[Event]:
+        """The events of one readable command; raises `NeedsFacts`. A refusal is an event."""
+
+    @abstractmethod
+    def preview(self, event: Event, address: Address) -> None:
+        """Let later decisions of this draft see an event."""
+
+    @abstractmethod
+    def registry_position(self) -> Address | None:
+        """The place of the registry that the commit names."""

@@ -1,0 +1,83 @@
+"""What every fold of a log shares: it accepts commits by the chain's rule and gives their events, in order, to `evolve`."""
+
+from abc import ABC, abstractmethod
+from typing import Protocol, assert_never
+
+from ledger.core import chain, outcome, wire
+from ledger.core.chain import Accepted, Broken, Head, Header, Verdict, Void
+from ledger.core.ids import Address, Micros
+from ledger.core.refusal import ChainBroken, Conflict, Undecodable
+
+
+class Described(Protocol):
+    """The identity of a log that a fold expects."""
+
+    log_id: str
+    partitions: int
+
+
+class LogFold(ABC):
+    """The state of one partition of a log. Fed with its records in order; equal records give equal states, for every reader."""
+
+    def __init__(self, log: str, partition: int) -> None:
+        self.head = Head(log, partition)
+        self.log_id: str | None = None
+        self.partitions = 0
+        self.epoch = 1
+        self.accepted = 0
+        self.voids = 0
+
+    def feed(self, record: bytes | None, offset: int) -> Verdict:
+        """Fold the record at `offset`. A void changes nothing but the place to read on. Raises `ChainBroken`."""
+        try:
+            verdict = self._verdict(record)
+        except Undecodable as error:
+            raise ChainBroken(self.head.log, self.head.partition, offset, str(error)) from error
+        match verdict:
+            case Accepted():
+                commit = wire.decode_commit(record)
+                self.accept(commit, commit.events, chain.digest(record or b""), offset)
+            case Void():
+                self.voids += 1
+                self.head = chain.past_void(self.head, offset)
+            case Broken(detail):
+                raise ChainBroken(self.head.log, self.head.partition, offset, detail)
+            case _:
+                assert_never(verdict)
+        return verdict
+
+    def _verdict(self, record: bytes | None) -> Verdict:
+        return chain.judge(self.head, wire.decode_header(record))
+
+    def accept(self, header: Header, events: tuple[wire.Event, ...], record_digest: str, offset: int) -> None:
+        """Fold a commit that is known to be the next one."""
+        at, seq = Micros(header.at), header.seq
+        for nth, event in enumerate(events):
+            if isinstance(event, outcome.Opened):
+                self._open(event)
+            else:
+                self.evolve(event, Address(seq, nth), at)
+        self.head = chain.after(self.head, header, record_digest, offset)
+        self.accepted += 1
+        self.settle(at)
+
+    def _open(self, event: outcome.Opened) -> None:
+        self.log_id, self.partitions, self.epoch = event.log_id, event.partitions, event.epoch
+
+    def expect(self, identity: Described) -> None:
+        """Raises `Conflict` unless this partition belongs to the log it is taken for."""
+        found, wanted = (self.log_id, self.partitions), (identity.log_id, identity.partitions)
+        if found != wanted:
+            where = f"{self.head.log}[{self.head.partition}]"
+            raise Conflict(
+                f"{where} belongs to log {found[0]} of {found[1]} partitions, expected {wanted[0]} of {wanted[1]}: "
+                "check kafka.bootstrap and prefix; a recreated topic cannot be continued"
+            )
+
+    @abstractmethod
+    def evolve(self, event: wire.Event, address: Address, at: Micros) -> None:
+        """Fold one event."""
+
+    @abstractmethod
+    def settle(self, at: Micros) -> None:
+        """After a commit: forget what is out of reach."""

@@ -1,0 +1,46 @@
+"""The fold of the registry log, for its own writer and for everybody who follows it."""
+
+from msgspec import Struct
+
+from ledger.core import definition, outcome
+from ledger.core.definition import Registry
+from ledger.core.fold import LogFold
+from ledger.core.ids import Address, Micros
+from ledger.core.wire import Event
+
+REMEMBERED = 100_000
+
+
+class Decided(Struct, frozen=True, omit_defaults=True):
+    """What became of an act, to answer a repeat with."""
+
+    outcome: str
+    reason: str | None = None
+    detail: str | None = None
+
+
+class RegistryFold(LogFold):
+    """The registry's state, the outcomes it remembers against repeats, and which jobs the last commits touched."""
+
+    def __init__(self) -> None:
+        super().__init__("registry", 0)
+        self.registry = Registry()
+        self.decided: dict[str, Decided] = {}
+        self.touched: set[str] = set()  # jobs, since somebody emptied it
+
+    def evolve(self, event: Event, address: Address, at: Micros) -> None:
+        match event:
+            case outcome.Accepted(command_id=command_id, outcome=result):
+                self.decided[command_id] = Decided(result)
+            case outcome.Rejected(command_id=command_id, reason=reason, detail=detail):
+                self.decided[command_id] = Decided("rejected", reason, detail)
+            case definition.Registered() | definition.Versioned() | definition.ManifestApplied():
+                definition.evolve(self.registry, event, address, at)
+                self.touched.update(definition.jobs_of(event))
+            case _:
+                pass
+
+    def settle(self, at: Micros) -> None:
+        while len(self.decided) > REMEMBERED:
+            del self.decided[next(iter(self.decided))]
+        self.registry.at = Address(self.head.seq, 0)
