@@ -9,6 +9,7 @@ from typing import Literal, assert_never
 
 from msgspec import Raw, Struct, structs
 
+from ledger.core.bodies import NOTHING
 from ledger.core.execution import Kind, Options
 from ledger.core.ids import BEFORE_ALL, Address, Micros
 from ledger.core.refusal import Refused
@@ -48,7 +49,7 @@ class Versioned(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="
     job_version: int
     content_hash: str
     in_force: bool = False
-    data: Raw | None = None
+    data: Raw = NOTHING
     options: Options | None = None
     schedule: ScheduleSpec | None = None
     actor: str | None = None
@@ -75,7 +76,7 @@ class Version(Struct, frozen=True, omit_defaults=True):
     number: int
     content_hash: str
     accepted_at: Micros
-    data: Raw | None = None
+    data: Raw = NOTHING
     options: Options | None = None
     schedule: ScheduleSpec | None = None
 
@@ -163,7 +164,7 @@ class Register(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     content_hash: str
     exclusive_scope: Scope = "none"
     tenant: str | None = None
-    data: Raw | None = None
+    data: Raw = NOTHING
     options: Options | None = None
     schedule: ScheduleSpec | None = None
     actor: str | None = None

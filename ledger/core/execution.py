@@ -9,6 +9,7 @@ from typing import Final, Literal, assert_never
 
 from msgspec import Raw, Struct
 
+from ledger.core.bodies import NOTHING
 from ledger.core.ids import Address, ExecutionId, Micros, Token, WorkerId, token_of
 
 Trigger = Literal["schedule", "run_now", "backfill", "submit", "retry"]
@@ -34,7 +35,7 @@ class Options(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
 
 class Requested(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.requested.v1"):
-    """Somebody or a schedule wants a run. `data` is absent where the version's own data applies (ticks, run now)."""
+    """Somebody or a schedule wants a run. There is no `data` where the version's own data applies (ticks, run now)."""
 
     execution_id: ExecutionId
     job_id: str
@@ -49,7 +50,7 @@ class Requested(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="ty
     exclusive_key: str | None = None
     idempotency_key: str | None = None
     priority: int = DEFAULT_PRIORITY
-    data: Raw | None = None
+    data: Raw = NOTHING
     options: Options | None = None
     labels: dict[str, str] | None = None
     run_at: Micros | None = None
@@ -89,7 +90,7 @@ class Completed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="ty
     execution_id: ExecutionId
     attempt: int
     run_ms: int = 0
-    result: Raw | None = None
+    result: Raw = NOTHING
 
 
 class AttemptFailed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.attempt_failed.v1"):
@@ -247,7 +248,7 @@ class Report(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_f
     note: str | None = None
     outcome: Literal["completed", "failed", "timed_out", "handed_back"] | None = None
     run_ms: int = 0
-    result: Raw | None = None
+    result: Raw = NOTHING
     error_type: str | None = None
     error_message: str | None = None
     retry_after_ms: int | None = None  # of a failure: absent means that no retry follows

@@ -6,6 +6,7 @@ from typing import assert_never
 from msgspec import structs
 
 from ledger.core import execution, outcome, request, tick
+from ledger.core.bodies import NOTHING
 from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Delivered, Draft, Forward, NeedsFacts
 from ledger.core.execution import MILLISECOND, Ended, Options, Report, Requested, State
@@ -120,10 +121,10 @@ class PartitionDraft(Draft[Partition]):
         home = partition_of(report.execution_id)
         if home is not None and home != self.partition.number and home < self.partition.partitions:
             return self._forward(report, report.execution_id, home)
-        if report.result is not None and len(bytes(report.result)) > LARGEST_RESULT:
+        if len(bytes(report.result)) > LARGEST_RESULT:
             detail = f"the result has {len(bytes(report.result))} bytes, at most {LARGEST_RESULT} are kept"
             report = structs.replace(
-                report, outcome="failed", result=None, error_type="ResultTooLarge", error_message=detail, retry_after_ms=None
+                report, outcome="failed", result=NOTHING, error_type="ResultTooLarge", error_message=detail, retry_after_ms=None
             )
         return list(execution.decide(report, self.state_of(report.execution_id), self.at))
 

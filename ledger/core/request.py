@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
+from ledger.core.bodies import NOTHING
 from ledger.core.execution import DEFAULT_PRIORITY, Options
 from ledger.core.ids import Address, ExecutionId, Micros, WorkerId
 
@@ -39,7 +40,7 @@ class RunNow(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_f
 
     command_id: str
     job_id: str
-    data: Raw | None = None
+    data: Raw = NOTHING
     actor: str | None = None
     reason: str | None = None
     correlation_id: str | None = None

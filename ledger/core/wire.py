@@ -197,7 +197,8 @@ def _decode_item(item: bytes, registry: bool) -> Item:
     return command
 
 
-_suspects: Final = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]|[0-9][eE][+-]?[0-9]{3}|[0-9]{300}")
+_escapes: Final = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]")
+_numbers: Final = re.compile(rb"[:,\[\s]-?[0-9][0-9.]*(?:[eE][+-]?[0-9]{3}|[0-9]{300})")
 
 
 def _is_suspicious(record: bytes) -> bool:
@@ -207,7 +208,7 @@ def _is_suspicious(record: bytes) -> bool:
             record.decode()
         except UnicodeDecodeError:
             return True
-    return _suspects.search(record) is not None
+    return (b"\\u" in record and _escapes.search(record) is not None) or _numbers.search(record) is not None
 
 
 def check_json(text: bytes) -> None:
@@ -248,9 +249,8 @@ COMMAND_ID: Final = re.compile(r"[A-Za-z0-9._:~-]{1,128}", re.ASCII)
 
 
 def _is_wellformed(command: Item) -> bool:
-    match command:
-        case request.Submit() | request.RunNow() | definition.Register():
-            return COMMAND_ID.fullmatch(command.command_id) is not None and NAME.fullmatch(command.job_id) is not None
-        case definition.ApplyManifest():
-            return COMMAND_ID.fullmatch(command.command_id) is not None
-    return True
+    if isinstance(command, execution.Report):
+        return True  # it names what control named
+    if isinstance(command, request.Submit | request.RunNow | definition.Register):
+        return COMMAND_ID.fullmatch(command.command_id) is not None and NAME.fullmatch(command.job_id) is not None
+    return not isinstance(command, definition.ApplyManifest) or COMMAND_ID.fullmatch(command.command_id) is not None
