@@ -71,7 +71,7 @@ def test_a_duration_is_read(written: str | int | float, ms: int) -> None:
         ("9" * 60 + "s", "longer than ten years"),
         ("3653d1ms", "longer than ten years"),
         (10**18, "longer than ten years"),
-        (10**5000, "longer than ten years"),
+        pytest.param(10**5000, "longer than ten years", id="5001 digits"),
         (1e18, "longer than ten years"),
         (float("inf"), "finite"),
         (float("nan"), "finite"),
