@@ -31,6 +31,7 @@ class DeadLetter:
     position: Position
     reason: str
     detail: str
+    raw: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class Draft(ABC, Generic[C]):
         error = delivered.item
         if not isinstance(error, Undecodable):
             raise TypeError(f"{error!r} can be read")
-        self.effects.dead_letters.append(DeadLetter(delivered.position, error.reason, error.detail[:500]))
+        self.effects.dead_letters.append(DeadLetter(delivered.position, error.reason, error.detail[:500], error.raw))
         return [DeadLettered(delivered.position, error.reason)]
 
     def answer(self, channel: str | None, answer: Answer) -> None:

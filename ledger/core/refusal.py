@@ -19,12 +19,13 @@ class Misconfigured(LedgerError):
 
 
 class Undecodable(LedgerError):
-    """Bytes that cannot be read as what they claim to be; a command like that becomes a dead letter."""
+    """Bytes that cannot be read as what they claim to be; a command like that becomes a dead letter, `raw` is kept in it."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, raw: bytes | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.raw = raw
 
 
 class Unavailable(LedgerError):

@@ -154,7 +154,7 @@ def decode_commands(record: bytes | None, *, registry: bool = False) -> list[Ite
     if not record:
         return [Undecodable("empty", "the record holds no bytes")]
     if len(record) > LARGEST_RECORD:
-        return [Undecodable("too_large", f"{len(record)} bytes in a record, at most {LARGEST_RECORD}")]
+        return [Undecodable("too_large", f"{len(record)} bytes in a record, at most {LARGEST_RECORD}", record)]
     suspicious = _is_suspicious(record) or len(record) > LARGEST_COMMAND
     try:
         if record[:1] == b"[":
@@ -162,7 +162,7 @@ def decode_commands(record: bytes | None, *, registry: bool = False) -> list[Ite
         else:
             commands = [(_registry_command if registry else _command).decode(record)]
         if not suspicious and len(commands) <= MOST_ITEMS and all(map(_is_wellformed, commands)):
-            return commands or [Undecodable("empty", "an array without commands")]
+            return commands or [Undecodable("empty", "an array without commands", record)]
     except _UNREADABLE:
         pass
     return _decode_one_by_one(record, registry)
@@ -173,27 +173,27 @@ def _decode_one_by_one(record: bytes, registry: bool) -> list[Item]:
     try:
         items = [bytes(item) for item in _items.decode(record)] if record.lstrip()[:1] == b"[" else [record]
     except _UNREADABLE as error:
-        return [Undecodable("not_json", str(error))]
+        return [Undecodable("not_json", str(error), record)]
     if not items:
-        return [Undecodable("empty", "an array without commands")]
+        return [Undecodable("empty", "an array without commands", record)]
     if len(items) > MOST_ITEMS:
-        return [Undecodable("too_large", f"{len(items)} commands in a record, at most {MOST_ITEMS}")]
+        return [Undecodable("too_large", f"{len(items)} commands in a record, at most {MOST_ITEMS}", record)]
     return [_decode_item(item, registry) for item in items]
 
 
 def _decode_item(item: bytes, registry: bool) -> Item:
     if len(item) > LARGEST_COMMAND:
-        return Undecodable("too_large", f"a command of {len(item)} bytes, at most {LARGEST_COMMAND}")
+        return Undecodable("too_large", f"a command of {len(item)} bytes, at most {LARGEST_COMMAND}", item)
     try:
         check_json(item)
         command: Item = (_registry_command if registry else _command).decode(item)
     except Refused as refused:
-        return Undecodable(refused.reason, refused.detail)
+        return Undecodable(refused.reason, refused.detail, item)
     except _UNREADABLE as error:
         kind = "unknown_type" if "Invalid value" in str(error) and "`$.type`" in str(error) else "invalid"
-        return Undecodable(kind, str(error))
+        return Undecodable(kind, str(error), item)
     if not _is_wellformed(command):
-        return Undecodable("invalid", "a name in it is empty, too long or has characters other than A-Z a-z 0-9 . _ : ~ / @ -")
+        return Undecodable("invalid", "a name in it is empty, too long or has characters other than A-Z a-z 0-9 . _ : ~ / @ -", item)
     return command
 
 

@@ -1,0 +1,15 @@
+"""Control: one actor a partition decides commands and appends to the log. `faust -A processors.control worker --without-web` runs it."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from processors.seam import App
+
+
+def __getattr__(name: str) -> "App":
+    """`app`, made when Faust asks for it: settings come from the environment (JOBLEDGER_CONFIG names a file)."""
+    if name != "app":
+        raise AttributeError(name)
+    from processors.control.entry import app_from_environment
+
+    return app_from_environment()

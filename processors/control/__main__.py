@@ -1,0 +1,3 @@
+from processors.control.entry import main
+
+main()

@@ -1,0 +1,303 @@
+"""The actor of one partition: the shell around its `Writer`. It appends, learns what became of it, and lets consequences follow.
+
+Points of architecture.md, section 5: positions come from the log (1), delivery is a hint (2), group commit with pacing (3), unknown
+outcomes (4), consequences from the folded state alone (4), dead letters before the position moves (10).
+"""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Generic, TypeVar
+
+import structlog
+from redis.asyncio import Redis
+
+from ledger.config import Settings
+from ledger.core import wire
+from ledger.core.draft import Draft
+from ledger.core.fold import LogFold
+from ledger.core.ids import Micros
+from ledger.core.refusal import ChainBroken, Conflict, Undecodable
+from ledger.core.writer import Writer
+from ledger.crashpoints import crash_point
+from processors.broker_clock import BrokerClock
+from processors.control import answers, log_access
+from processors.control.appender import Appended, Appender
+from processors.control.dead_letters import DeadLetters
+from processors.seam import Record, crash
+
+log = structlog.get_logger(__name__)
+
+IDLE_COMMIT = 60.0  # seconds; the ack of an empty commit is the time
+SEEK_PAUSE = 0.3  # seconds between two requests to be read from the expected offset
+UNDER_LOAD = 4  # commands in a batch beyond which the next commit is paced
+HALF_FULL = 25_000
+
+Seek = Callable[[str, int, int], Awaitable[None]]  # topic, partition, offset
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What the actors of a process share."""
+
+    settings: Settings
+    clock: BrokerClock
+    redis: Redis
+    seek: Seek
+    dead_letters: DeadLetters
+    forwards: Appender
+
+
+F = TypeVar("F", bound=LogFold)
+
+
+class Actor(ABC, Generic[F]):
+    """Owns its producer. `commands` is the topic it takes commands from; partition `number` of it."""
+
+    def __init__(self, edges: Edges, fold: F, commands: str) -> None:
+        self.edges = edges
+        self.fold = fold
+        self.number = fold.head.partition
+        self.commands = edges.settings.topic(commands)
+        self.topic = edges.settings.topic(fold.head.log)
+        self.writer = Writer(fold)
+        self.ready = False
+        self.stopped: str | None = None  # why, if somebody has to repair the log first
+        self.progress_at = time.monotonic()
+        self._appender = Appender(edges.settings)
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._sought_at = 0.0
+        self._seek_wanted = False
+        self._stuck_at: tuple[int, int] | None = None
+        self._paced_until = 0.0
+        self._committed_at = 0.0
+
+    # What others call; none of it waits
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._live(), name=f"actor {self.topic}[{self.number}]")
+
+    async def end(self) -> None:
+        """Stop at once. What was taken and not decided is in the log of commands still."""
+        self.ready = False
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=2.0)
+        await self._appender.stop()
+
+    def take(self, record: Record) -> None:
+        """A record of commands, as Faust delivered it."""
+        if not self.ready:
+            return
+        if self.writer.is_behind(record.offset):
+            return
+        if self.writer.is_beyond(record.offset):
+            self._stuck_at = (self.writer.next_offset, record.offset)
+            self.seek_again()
+            return
+        items = wire.decode_commands(record.value, registry=self.fold.head.log == "registry")
+        match self.writer.deliver(record.offset, Micros(record.appended_ms * 1000), items):
+            case "taken":
+                if len(self.writer.inbox) <= len(items):
+                    self.progress_at = time.monotonic()  # there was no work before
+                self._stuck_at = None
+                self.wake()
+            case "full":
+                self.seek_again()
+            case _:
+                pass
+
+    def seek_again(self) -> None:
+        """Delivery went astray, or the inbox was full: read on from where the writer is, once it has room."""
+        self._seek_wanted = True
+        self.wake()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    @property
+    def is_behind(self) -> bool:
+        """There is work; the watchdog expects progress."""
+        return self.stopped is None and (bool(self.writer.inbox) or not self.ready)
+
+    # Its life
+
+    async def _live(self) -> None:
+        try:
+            await self._recover()
+            while True:
+                await self._rest()
+                await self._seek_if_wanted()
+                await self._work()
+        except asyncio.CancelledError:
+            raise
+        except (ChainBroken, Conflict, Undecodable) as error:
+            self.ready, self.stopped = False, str(error)
+            log.critical("partition stopped", action="actor.stopped", topic=self.topic, partition=self.number, why=str(error))
+        except BaseException as error:
+            crash(error)
+
+    async def _recover(self) -> None:
+        began = time.monotonic()
+        await self.restore()
+        await log_access.catch_up(self.edges.settings, self.fold)
+        self.writer.caught_up()
+        await self.recovered()
+        await self._begin()
+        self.ready = True
+        self.seek_again()
+        self._sought_at = 0.0
+        log.info(
+            "actor is ready",
+            action="actor.ready",
+            topic=self.topic,
+            partition=self.number,
+            seq=self.fold.head.seq,
+            position=self.fold.head.position.offset,
+            seconds=round(time.monotonic() - began, 3),
+        )
+
+    async def _begin(self) -> None:
+        """Append the first commit, empty or not: its ack is the time."""
+        for attempt in count():
+            if await self._append(self.new_draft(self._at(), fresh=True)):
+                return
+            await asyncio.sleep(min(1.0, 0.05 * 2**attempt))
+
+    async def _rest(self) -> None:
+        """Wait for work, for a time that is due, or for the idle minute; under load, until the pace allows the next commit."""
+        if not self.writer.inbox:
+            until = min(self.next_due(), self._committed_at + IDLE_COMMIT - time.monotonic())
+            if self._seek_wanted:
+                until = min(until, self._sought_at + SEEK_PAUSE - time.monotonic())
+            if until > 0:
+                try:
+                    async with asyncio.timeout(until):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+        self._wake.clear()
+        pace = self._paced_until - time.monotonic()
+        if pace > 0 and len(self.writer.inbox) < wire.MOST_EVENTS:
+            await asyncio.sleep(pace)
+
+    async def _seek_if_wanted(self) -> None:
+        if not self._seek_wanted or len(self.writer.inbox) > HALF_FULL:
+            return
+        now = time.monotonic()
+        if now - self._sought_at < SEEK_PAUSE:
+            return
+        self._seek_wanted, self._sought_at = False, now
+        if self._stuck_at is not None and self._stuck_at[0] == self.writer.next_offset:
+            await self._step_over_nothing(self._stuck_at[1])
+        decided = self.fold.head.position.offset
+        offset = await log_access.readable_from(self.edges.settings, self.commands, self.number, self.writer.next_offset, decided)
+        self.writer.step_over(offset)
+        await self.edges.seek(self.commands, self.number, offset)
+
+    async def _step_over_nothing(self, delivered: int) -> None:
+        """The same gap again: transaction markers take offsets that hold no record. Read before believing it."""
+        first = await log_access.first_record_from(self.edges.settings, self.commands, self.number, self.writer.next_offset)
+        if first is not None and first > self.writer.next_offset:
+            log.warning("offsets without records", action="actor.stepped_over", partition=self.number, until=first, delivered=delivered)
+            self.writer.step_over(first)
+
+    async def _work(self) -> None:
+        at = self._at()
+        draft = self.new_draft(at, fresh=False)
+        if self.may_fill(draft) and not self.writer.fill(draft) and not draft.taken:
+            await self.refresh_facts()
+            draft = self.new_draft(self._at(), fresh=True)
+            self.writer.fill(draft)
+        idle = time.monotonic() - self._committed_at >= IDLE_COMMIT
+        if not draft.is_worth_a_commit and not idle and not self.must_append(draft):
+            return
+        self._paced_until = time.monotonic() + self.edges.settings.limits.pace if len(draft.taken) > UNDER_LOAD else 0.0
+        await self._append(draft)
+
+    def _at(self) -> Micros:
+        """The time of decision; while there is none to rely on, time stands still."""
+        return self.edges.clock.now() or Micros(self.fold.head.at)
+
+    async def _append(self, draft: "Draft[F]") -> bool:
+        """Append a draft; True if it is in the log for sure. Otherwise the log was read again and its commands are back or dropped."""
+        if not await self._before(draft):
+            self.writer.abandon(draft)
+            return False
+        record = draft.record()
+        crash_point("control:before-append")
+        outcome = await self._appender.append(self.topic, self.number, record)
+        crash_point("control:after-append")
+        if isinstance(outcome, Appended):
+            self.edges.clock.observe(outcome.appended_ms)
+            if self.writer.confirm(draft, record, outcome.offset):
+                self._committed_at = self.progress_at = time.monotonic()
+                await self._after(draft)
+                return True
+            log.warning(
+                "another writer", action="actor.void", partition=self.number, expected=self.fold.head.next_offset, got=outcome.offset
+            )
+        else:
+            self.writer.abandon(draft)
+            log.warning("outcome unknown", action="actor.unknown", partition=self.number, why=outcome.why)
+        await log_access.catch_up(self.edges.settings, self.fold)
+        self.writer.caught_up()
+        self.folded_again()
+        return False
+
+    async def _before(self, draft: "Draft[F]") -> bool:
+        """Dead letters and forwards are written before the position moves."""
+        letters = [self.edges.dead_letters.write(self.commands, self.number, letter) for letter in draft.effects.dead_letters]
+        if not all(await asyncio.gather(*letters)):
+            return False
+        commands = self.edges.settings.topic("commands")
+        for forward in draft.effects.forwards:
+            sent = await self.edges.forwards.append(commands, forward.partition, wire.encode(forward.command))
+            if not isinstance(sent, Appended):
+                return False
+        return True
+
+    async def _after(self, draft: "Draft[F]") -> None:
+        crash_point("control:before-offers")
+        await self.committed(draft)
+        await answers.publish(self.edges.redis, draft.effects.answers)
+
+    # What differs between the registry and the events
+
+    @abstractmethod
+    async def restore(self) -> None:
+        """Begin from a snapshot, if there is a good one."""
+
+    @abstractmethod
+    async def recovered(self) -> None:
+        """The log was folded; what else has to be known before the first decision?"""
+
+    @abstractmethod
+    def new_draft(self, at: Micros, *, fresh: bool) -> "Draft[F]":
+        """A draft with what is due by itself already in it. `fresh`: the registry was read to its present end."""
+
+    @abstractmethod
+    async def committed(self, draft: "Draft[F]") -> None:
+        """A draft is in the log and in the fold: offers and news follow."""
+
+    def may_fill(self, draft: "Draft[F]") -> bool:
+        """Commands may be decided in this draft."""
+        return True
+
+    def must_append(self, draft: "Draft[F]") -> bool:
+        """Append although nothing was decided."""
+        return False
+
+    def next_due(self) -> float:
+        """Seconds until something is due by itself."""
+        return IDLE_COMMIT
+
+    def folded_again(self) -> None:
+        """The fold moved by what somebody else appended, or by our own append of unknown outcome."""
+
+    async def refresh_facts(self) -> None:
+        """Read the registry to its present end."""

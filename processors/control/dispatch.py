@@ -1,0 +1,229 @@
+"""Offers of one partition: which of the waiting executions are outstanding at the workers, and how many may be.
+
+Volatile: it may be lost at any moment. A start that does not come is healed by the re-offer rule, never by a timer alone. No I/O here.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from ledger.core import wire
+from ledger.core.bodies import given
+from ledger.core.definition import Registry
+from ledger.core.execution import Started, Waiting
+from ledger.core.ids import ExecutionId, Token
+from ledger.core.offers import Offer
+from ledger.core.partition import Partition
+
+LEAST_WINDOW: Final = 8
+PAUSE: Final = 0.25  # seconds without offers to a queue whose workers have no room, unless something ends before
+QUIET: Final = 2.0  # seconds without a start, after the runners' group has passed the offer's record
+OFFERS_PER_RECORD: Final = 200
+BYTES_PER_RECORD: Final = 256 * 1024
+
+
+@dataclass(slots=True)
+class Outstanding:
+    """An offer that was made and not started. `place` is None until its record was acknowledged."""
+
+    token: Token
+    queue: str
+    place: tuple[int, int] | None = None  # partition and offset of its record in the work topic
+    passed_at: float | None = None  # when the runners' group was first seen beyond it
+
+
+@dataclass(slots=True)
+class Window:
+    """How many offers of a queue may be outstanding: grows with starts, shrinks when workers hand offers back."""
+
+    most: int
+    size: int
+    outstanding: int = 0
+    shrunk_at: float = -1.0
+    paused_until: float = 0.0
+
+    def started(self) -> None:
+        self.size = min(self.most, self.size + 1)
+
+    def full(self, now: float) -> None:
+        if now - self.shrunk_at > 0.1:
+            self.size, self.shrunk_at = max(min(LEAST_WINDOW, self.most), self.size // 2), now
+        self.paused_until = now + PAUSE
+
+
+@dataclass(slots=True)
+class Suspects:
+    """Executions that a former owner may have offered. Released once the runners' group has passed `horizon` and stayed quiet."""
+
+    entries: list[tuple[ExecutionId, Token]]
+    horizon: dict[int, int]  # partition of the work topic -> its end when this owner began
+    passed_at: float | None = None
+
+
+@dataclass(slots=True)
+class Dispatch:
+    partition: Partition
+    largest_window: int
+    offered: dict[ExecutionId, Outstanding] = field(default_factory=dict)
+    windows: dict[str, Window] = field(default_factory=dict)
+    suspects: dict[str, Suspects] = field(default_factory=dict)
+    reoffers: int = 0
+
+    def begin(self, ends: Callable[[str], dict[int, int]]) -> None:
+        """A new owner: whatever waits may have been offered before."""
+        for queue in list(self.partition.backlog.queues):
+            entries = self.partition.backlog.take(queue, len(self.partition.executions), self._waits)
+            if entries:
+                self.suspects[queue] = Suspects(entries, ends(queue))
+
+    def queues_in_doubt(self, now: float) -> set[str]:
+        """Queues for which the place of the runners' group has to be looked up."""
+        return set(self.suspects) | {one.queue for one in self.offered.values() if one.place is not None}
+
+    def window(self, queue: str) -> Window:
+        window = self.windows.get(queue)
+        if window is None:
+            window = self.windows[queue] = Window(self.largest_window, self.largest_window)
+        return window
+
+    def settle(self, events: Iterable[wire.Event]) -> None:
+        """Learn from what is in the log now: what started or ended is no longer outstanding."""
+        for event in events:
+            execution_id = getattr(event, "execution_id", None)
+            if execution_id is None:
+                continue
+            one = self.offered.pop(execution_id, None)
+            if one is not None:
+                window = self.windows[one.queue]
+                window.outstanding -= 1
+                if isinstance(event, Started):
+                    window.started()
+            elif not isinstance(event, Started):
+                self._unpause(execution_id)
+
+    def _unpause(self, execution_id: ExecutionId) -> None:
+        """Something ended, so there may be room again."""
+        for window in self.windows.values():
+            window.paused_until = 0.0
+
+    def take_back(self, execution_ids: Iterable[tuple[ExecutionId, str]], now: float) -> None:
+        """A worker returned these offers: they wait again, first in line."""
+        for execution_id, reason in execution_ids:
+            one = self.offered.pop(execution_id, None)
+            if one is None:
+                continue
+            window = self.windows[one.queue]
+            window.outstanding -= 1
+            if reason != "draining":
+                window.full(now)
+            self._wait_again(execution_id, one.token)
+
+    def _wait_again(self, execution_id: ExecutionId, token: Token) -> None:
+        state = self.partition.executions.get(execution_id)
+        if isinstance(state, Waiting) and state.token == token:
+            request = state.request
+            self.partition.backlog.add(request.queue, request.priority, request.tenant, (execution_id, token), first=True)
+
+    def take(self, now: float) -> dict[str, list[ExecutionId]]:
+        """What to offer now, by queue; it counts as outstanding from here on."""
+        chosen: dict[str, list[ExecutionId]] = {}
+        for queue in list(self.partition.backlog.queues):
+            window = self.window(queue)
+            room = window.size - window.outstanding
+            if room <= 0 or window.paused_until > now:
+                continue
+            entries = self.partition.backlog.take(queue, room, self._waits)
+            for execution_id, token in entries:
+                self.offered[execution_id] = Outstanding(token, queue)
+            window.outstanding += len(entries)
+            if entries:
+                chosen[queue] = [execution_id for execution_id, _ in entries]
+        return chosen
+
+    def _waits(self, entry: tuple[ExecutionId, Token]) -> bool:
+        state = self.partition.executions.get(entry[0])
+        return isinstance(state, Waiting) and state.token == entry[1] and entry[0] not in self.offered
+
+    def placed(self, execution_ids: Iterable[ExecutionId], partition: int, offset: int) -> None:
+        """The record with these offers stands there."""
+        for execution_id in execution_ids:
+            if (one := self.offered.get(execution_id)) is not None:
+                one.place, one.passed_at = (partition, offset), None
+
+    def unsent(self, execution_ids: Iterable[ExecutionId]) -> None:
+        """Whether these were offered is not known: a later look at the runners' group cannot tell either, so they are offered again."""
+        for execution_id in execution_ids:
+            if (one := self.offered.pop(execution_id, None)) is not None:
+                self.windows[one.queue].outstanding -= 1
+                self._wait_again(execution_id, one.token)
+
+    def heal(self, committed: dict[str, dict[int, int]], now: float) -> dict[str, list[ExecutionId]]:
+        """The re-offer rule. `committed`: queue -> partition -> the offset the runners' group reads next (or the topic's log start)."""
+        again: dict[str, list[ExecutionId]] = {}
+        for execution_id, one in self.offered.items():
+            if one.place is None or committed.get(one.queue, {}).get(one.place[0], 0) <= one.place[1]:
+                continue
+            if one.passed_at is None:
+                one.passed_at = now
+            elif now - one.passed_at >= QUIET:
+                one.place, one.passed_at = None, None
+                again.setdefault(one.queue, []).append(execution_id)
+        self.reoffers += sum(map(len, again.values()))
+        for queue in list(self.suspects):
+            self._release(queue, committed.get(queue), now)
+        return again
+
+    def _release(self, queue: str, committed: dict[int, int] | None, now: float) -> None:
+        suspects = self.suspects[queue]
+        if committed is None or any(committed.get(partition, 0) < end for partition, end in suspects.horizon.items()):
+            return
+        if suspects.passed_at is None:
+            suspects.passed_at = now
+        if now - suspects.passed_at < (QUIET if any(suspects.horizon.values()) else 0):
+            return
+        del self.suspects[queue]
+        for execution_id, token in reversed(suspects.entries):
+            self._wait_again(execution_id, token)
+
+
+def offer_of(partition: Partition, registry: Registry, execution_id: ExecutionId) -> Offer | None:
+    """The offer of an execution as the fold knows it, or None if it waits no longer."""
+    state = partition.executions.get(execution_id)
+    if not isinstance(state, Waiting):
+        return None
+    request = state.request
+    data = request.data
+    if not given(data):
+        job = registry.jobs.get(request.job_id)
+        version = job.versions.get(request.job_version) if job is not None else None
+        data = version.data if version is not None else data
+    return Offer(
+        execution_id,
+        state.token,
+        state.attempt,
+        request.job_id,
+        request.job_name,
+        request.job_version,
+        data,
+        request.options,
+        request.tenant,
+        request.trigger,
+        request.tick_at,
+        request.idempotency_key,
+        request.correlation_id,
+        request.trace_id,
+    )
+
+
+def into_records(offers: list[Offer]) -> list[list[Offer]]:
+    """Offers in their order, cut into records of bounded size."""
+    records: list[list[Offer]] = []
+    size = 0
+    for offer in offers:
+        bytes_of = len(bytes(offer.data)) + 400
+        if not records or len(records[-1]) >= OFFERS_PER_RECORD or size + bytes_of > BYTES_PER_RECORD:
+            records.append([])
+            size = 0
+        records[-1].append(offer)
+        size += bytes_of
+    return records

@@ -1,0 +1,40 @@
+"""Where a control process begins."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from ledger.config.loading import load_settings
+from processors import seam
+from processors.control.process import Control
+from processors.watchdog import Watchdog
+
+CONFIG = "JOBLEDGER_CONFIG"
+
+
+def control_from_environment() -> Control:
+    """A control process with the settings that file and environment give."""
+    config = os.environ.get(CONFIG)
+    return Control(load_settings(Path(config) if config else None, os.environ))
+
+
+def app_from_environment() -> seam.App:
+    return watched(control_from_environment()).app
+
+
+def watched(control: Control) -> Control:
+    """Put a watchdog beside it."""
+    watchdog = Watchdog(
+        crashed=lambda: seam.has_crashed(control.app),
+        ready=lambda: control.is_ready,
+        stuck_since=lambda: control.stuck_since,
+    )
+    control.app.task(watchdog.beat)
+    control.app.on_worker_init.connect(lambda *_, **__: watchdog.start(), weak=False)
+    return control
+
+
+def main() -> None:
+    """`python -m processors.control`."""
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    seam.run_worker(watched(control_from_environment()).app)

@@ -1,0 +1,186 @@
+"""The actor of one partition of `events`: timers, losses and ticks of its own, offers and news after each commit."""
+
+import asyncio
+import time
+from heapq import heappop, heappush
+
+import structlog
+
+from ledger.core import tick, wire
+from ledger.core.draft import Draft
+from ledger.core.execution import Lose, Requested, Waiting
+from ledger.core.ids import ExecutionId, Micros, WorkerId
+from ledger.core.offers import Offer, Offers
+from ledger.core.partition import Partition
+from ledger.core.partition_draft import PartitionDraft
+from processors.control import answers, snapshots
+from processors.control.actor import IDLE_COMMIT, Actor, Edges
+from processors.control.answers import Followers
+from processors.control.appender import Appended, Appender
+from processors.control.dispatch import Dispatch, into_records, offer_of
+from processors.control.facts import Facts
+from processors.control.schedules import Schedules
+from processors.control.work import Work
+
+log = structlog.get_logger(__name__)
+ADOPTION_PAUSE = 0.25  # an act makes an idle actor append at most four times a second
+
+
+class PartitionActor(Actor[Partition]):
+    def __init__(self, edges: Edges, number: int, facts: Facts, work: Work, snapshot_appender: Appender) -> None:
+        limits = edges.settings.limits
+        fold = Partition(number, window=int(limits.deduplication_window * 1_000_000), remembered=limits.remembered)
+        super().__init__(edges, fold, "commands")
+        self.facts = facts
+        self.work = work
+        self.followers = Followers()
+        self.lost_workers: set[WorkerId] = set()
+        self.snapshots = snapshots.Snapshots(edges.settings, fold, snapshot_appender)
+        self.dispatch = Dispatch(fold, limits.offer_window)
+        self.schedules = Schedules(fold, facts.registry)
+        self._sending: set[asyncio.Task[None]] = set()
+        self._popped: list[tuple[Micros, ExecutionId]] = []  # timers that the draft under way decided
+
+    async def restore(self) -> None:
+        await self.snapshots.restore()
+
+    async def recovered(self) -> None:
+        if self.fold.head.registry is not None:
+            await self.facts.reach(self.fold.head.registry)
+        await self.refresh_facts()
+        self.schedules.begin()
+        self.facts.listeners.add(self._notice)
+        await self._begin_dispatch()
+
+    async def _begin_dispatch(self) -> None:
+        queues = list(self.fold.backlog.queues)
+        ends = {queue: await self.work.ends(queue) for queue in queues}
+        self.dispatch.begin(lambda queue: ends.get(queue, {}))
+
+    async def end(self) -> None:
+        self.facts.listeners.discard(self._notice)
+        await super().end()
+
+    def _notice(self, touched: set[str]) -> None:
+        if self.schedules.notice(touched):
+            self.wake()
+
+    async def refresh_facts(self) -> None:
+        await self.facts.reach_end()
+
+    def folded_again(self) -> None:
+        """What was outstanding may have started; what is new here waits in the backlog."""
+        for execution_id in list(self.dispatch.offered):
+            state = self.fold.executions.get(execution_id)
+            if not (isinstance(state, Waiting) and state.token == self.dispatch.offered[execution_id].token):
+                one = self.dispatch.offered.pop(execution_id)
+                self.dispatch.windows[one.queue].outstanding -= 1
+        for timer in self._popped:
+            heappush(self.fold.timers, timer)
+        self._popped = []
+        self.schedules.begin()
+        self._offer()
+
+    def new_draft(self, at: Micros, *, fresh: bool) -> Draft[Partition]:
+        draft = PartitionDraft(self.fold, self.facts.registry, at, facts_are_fresh=fresh)
+        if self.schedules.adopt(draft):
+            self._lose(draft)
+            if self.edges.clock.in_doubt is None:
+                self.schedules.fire(draft)
+                self._time_out(draft)
+        return draft
+
+    def may_fill(self, draft: Draft[Partition]) -> bool:
+        return not self.schedules.noticed
+
+    def lose(self, worker: WorkerId) -> None:
+        """The rescuer missed this worker for a whole lease."""
+        if worker in self.fold.workers:
+            self.lost_workers.add(worker)
+            self.wake()
+
+    def _lose(self, draft: PartitionDraft) -> None:
+        for worker in list(self.lost_workers):
+            for execution_id in list(self.fold.workers.get(worker, {})):
+                loss = Lose(execution_id, worker, self.edges.settings.limits.max_lost_attempts)
+                if not draft.include(draft.decide_loss(loss)):
+                    return
+            self.lost_workers.discard(worker)
+
+    def _time_out(self, draft: PartitionDraft) -> None:
+        timers, self._popped = self.fold.timers, []
+        while timers and timers[0][0] <= draft.at:
+            if not draft.include(draft.decide_timer(timers[0][1])):
+                return
+            self._popped.append(heappop(timers))
+
+    def next_due(self) -> float:
+        if self.schedules.noticed:
+            return max(0.0, self._committed_at + ADOPTION_PAUSE - time.monotonic())
+        if self.lost_workers:
+            return 0.0
+        now = self.edges.clock.now()
+        if now is None:
+            return IDLE_COMMIT
+        timer = next((due for due, execution_id in self.fold.timers[:1]), None)
+        due = min((one for one in (timer, self.schedules.next_due()) if one is not None), default=None)
+        until = IDLE_COMMIT if due is None else max(0.0, (due - now) / 1e6)
+        pauses = [window.paused_until for window in self.dispatch.windows.values() if window.paused_until > 0]
+        return min([until, *(max(0.01, pause - time.monotonic()) for pause in pauses)])
+
+    async def committed(self, draft: Draft[Partition]) -> None:
+        events = tuple(draft.events)
+        self._popped = []
+        self.dispatch.settle(events)
+        self.dispatch.take_back(draft.effects.returned, time.monotonic())
+        self.followers.add(draft.effects.followers)
+        self._reckon(events)
+        self._offer()
+        draft.effects.answers.extend(self.followers.news(events))
+        self.snapshots.after(len(events))
+
+    def _reckon(self, events: tuple[wire.Event, ...]) -> None:
+        """What is due next of the schedules that these events moved."""
+        moved = {event.job_id for event in events if isinstance(event, tick.Event | Requested) and self.schedules.concerns(event.job_id)}
+        for job_id in moved:
+            self.schedules.reckon(job_id)
+
+    # Offers
+
+    def _offer(self) -> None:
+        now = time.monotonic()
+        for window in self.dispatch.windows.values():
+            if 0 < window.paused_until <= now:
+                window.paused_until = 0.0
+        for queue, execution_ids in self.dispatch.take(now).items():
+            self._send(queue, execution_ids)
+
+    def heal(self, committed: dict[str, dict[int, int]]) -> None:
+        """The runners' groups have read up to here: offer again what was passed and did not start."""
+        if not self.ready:
+            return
+        for queue, execution_ids in self.dispatch.heal(committed, time.monotonic()).items():
+            log.info("offered again", action="offer.again", partition=self.number, queue=queue, count=len(execution_ids))
+            self._send(queue, execution_ids)
+        self._offer()
+
+    def _send(self, queue: str, execution_ids: list[ExecutionId]) -> None:
+        offers: list[Offer] = []
+        for execution_id in execution_ids:
+            offer = offer_of(self.fold, self.facts.registry, execution_id)
+            if offer is not None:
+                offers.append(offer)
+        for record in into_records(offers):
+            task = asyncio.create_task(self._send_record(queue, record))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _send_record(self, queue: str, offers: list[Offer]) -> None:
+        execution_ids = [offer.execution_id for offer in offers]
+        partition, outcome = await self.work.send(queue, wire.encode(Offers(self.number, tuple(offers))))
+        if isinstance(outcome, Appended):
+            self.dispatch.placed(execution_ids, partition, outcome.offset)
+        else:
+            log.warning("offers may not have gone out", action="offer.unknown", partition=self.number, queue=queue, why=outcome.why)
+            self.dispatch.unsent(execution_ids)
+            self.wake()

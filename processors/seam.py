@@ -1,0 +1,173 @@
+"""The seam to Faust: everything that touches it, and all that must be known about it, is here.
+
+Faust dispatches; it is never the record of truth. It acks what fails, skips what it did not process and hangs when it crashes (shared
+notes on faust-streaming 0.15.3). Hence: agents hand a record over and cannot raise; where to read on comes from the log; a bug ends the
+process and the supervisor starts it again.
+"""
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, NoReturn, Protocol
+
+import faust
+import uvloop
+from faust import streams
+from faust.transport.drivers import aiokafka as driver
+from msgspec import Struct
+
+from ledger.config import Settings
+
+EXIT_CRASHED = 70
+CRASH = "the process ends; its supervisor starts it again"
+
+
+class Record(Struct, frozen=True, gc=False):
+    """A Kafka record as Faust delivered it: a hint. `appended_ms` is the broker's append time."""
+
+    topic: str
+    partition: int
+    offset: int
+    appended_ms: int
+    value: bytes | None
+
+
+Take = Callable[[Record], None]
+
+
+class Positions(Protocol):
+    """Who knows where to read on: asked at each assignment. Both return at once; what takes time is a task of their own."""
+
+    async def assigned(self, partitions: set[tuple[str, int]], generation: int) -> None:
+        """These are read now. Called again, concurrently, whenever Faust has lost its place."""
+
+    async def revoked(self, partitions: set[tuple[str, int]]) -> None:
+        """These are no longer this process's."""
+
+
+class _SeamConsumer(driver.Consumer):
+    """Asks `positions` (an attribute of the app) for the place to read on, instead of trusting the group's committed offsets."""
+
+    async def perform_seek(self) -> None:
+        await super().perform_seek()
+        positions: Positions | None = getattr(self.app, "positions", None)
+        if positions is not None:
+            partitions = {(tp.topic, tp.partition) for tp in self.assignment()}
+            await positions.assigned(partitions, self.app.consumer_generation_id)
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:  # Any: Faust's set of its own TP
+        positions: Positions | None = getattr(self.app, "positions", None)
+        if positions is not None:
+            await positions.revoked({(tp.topic, tp.partition) for tp in revoked})
+        await super().on_partitions_revoked(revoked)
+
+
+class _Transport(driver.Transport):
+    Consumer = _SeamConsumer
+
+
+class App(faust.App):
+    """Knows who knows the positions."""
+
+    positions: Positions | None = None
+
+
+def build_app(
+    name: str,
+    settings: Settings,
+    agents: Mapping[str, Take],
+    *,
+    positions: Positions | None = None,
+    background: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    on_stopping: Callable[[], Awaitable[None]] | None = None,
+) -> App:
+    """A Faust app and consumer group of this name. `agents`: full topic name -> who takes its records; a taker neither blocks nor raises.
+    `background` runs beside it and ends the process if it ends with an error; `on_stopping` is awaited before Faust stops."""
+    if getattr(streams, "_CStreamIterator", None) is None:
+        raise RuntimeError("faust-streaming without its compiled streams acks records it never processed: install a wheel")
+    app = App(
+        f"{settings.prefix}-{name}",
+        broker=f"kafka://{settings.kafka.bootstrap}",
+        store="memory://",
+        web_enabled=False,
+        autodiscover=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=settings.kafka.session_timeout,
+        broker_heartbeat_interval=settings.kafka.session_timeout / 3,
+        broker_rebalance_timeout=30.0,
+        broker_request_timeout=max(10.0, settings.kafka.session_timeout * 2),
+        broker_commit_interval=0.5,
+        broker_max_poll_records=2000,
+        stream_buffer_maxsize=20_000,
+        producer_request_timeout=10.0,
+        worker_redirect_stdouts=False,
+    )
+    app.transport = _Transport(app.conf.broker_consumer, app)
+    app.positions = positions
+    for topic, take in agents.items():
+        source = app.topic(topic, value_type=bytes, key_type=bytes, value_serializer="raw", key_serializer="raw")
+        app.agent(source, name=f"take-{topic}")(_agent(take))
+    if background is not None:
+        app.task(_or_crash(background))
+    if on_stopping is not None:
+        stopping = on_stopping
+
+        async def before_shutdown(*_: object, **__: object) -> None:
+            await _or_crash(stopping)()
+
+        app.on_before_shutdown.connect(before_shutdown, weak=False)
+    return app
+
+
+def _agent(take: Take) -> Callable[[Any], Awaitable[None]]:
+    async def agent(stream: Any) -> None:  # Any: Faust's stream
+        async for event in stream.events():
+            message = event.message
+            try:
+                take(Record(message.topic, message.partition, message.offset, int(message.timestamp * 1000), message.value))
+            except BaseException as error:
+                crash(error)
+
+    return agent
+
+
+def _or_crash(work: Callable[[], Awaitable[None]]) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def guarded() -> None:
+        try:
+            await work()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            crash(error)
+
+    return guarded
+
+
+def crash(error: BaseException) -> NoReturn:
+    """A bug of ours: say it and end the process, with nothing acked and nothing cleaned up. A crashed Faust app would hang for ever."""
+    traceback.print_exception(error, file=sys.stderr)
+    print(f"{type(error).__name__}: {error}; {CRASH}", file=sys.stderr, flush=True)  # noqa: T201  # logging may be what failed
+    os._exit(EXIT_CRASHED)
+
+
+async def seek(app: App, topic: str, partition: int, offset: int) -> None:
+    """Read on at `offset`. Does nothing if the partition was revoked meanwhile."""
+    tp = faust.types.TP(topic, partition)
+    if tp in app.consumer.assignment():
+        await app.consumer.seek_wait({tp: offset})
+
+
+def has_crashed(app: App) -> bool:
+    """Faust gave up, which leaves a process that does nothing."""
+    return bool(app.crashed)
+
+
+def run_worker(app: App, *, loglevel: str = "WARNING") -> None:
+    """Run until SIGTERM or SIGINT; does not return."""
+    uvloop.install()
+    worker = faust.Worker(app, loglevel=loglevel, loop=asyncio.new_event_loop(), redirect_stdouts=False, quiet=True)
+    worker.execute_from_commandline()

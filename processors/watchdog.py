@@ -1,0 +1,81 @@
+"""A watchdog *thread*: it ends the process where a coroutine could not any more.
+
+On a crashed Faust app (which hangs for ever), a stalled event loop, no readiness within a time, or work without progress.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+EXIT_STUCK = 71
+EVERY = 0.5  # seconds between two looks
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """In seconds."""
+
+    ready: float = 90.0
+    stall: float = 20.0
+    progress: float = 120.0
+
+
+class Watchdog:
+    """`stuck_since`: the monotonic time since when there is work and no progress, or None. `crashed`, `ready`: as the names say."""
+
+    def __init__(
+        self,
+        *,
+        crashed: Callable[[], bool],
+        ready: Callable[[], bool],
+        stuck_since: Callable[[], float | None],
+        limits: Limits | None = None,
+        end: Callable[[str], None] | None = None,
+    ) -> None:
+        self._crashed = crashed
+        self._ready = ready
+        self._stuck_since = stuck_since
+        self._limits = limits or Limits()
+        self._end = end or _end
+        self._began = self._beat = time.monotonic()
+        self._was_ready = False
+
+    def start(self) -> None:
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    async def beat(self) -> None:
+        """Runs in the watched loop."""
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(EVERY)
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(EVERY)
+            why = self.verdict(time.monotonic())
+            if why is not None:
+                self._end(why)
+                return
+
+    def verdict(self, now: float) -> str | None:
+        """Why the process has to end now, or None."""
+        if self._crashed():
+            return "Faust crashed"
+        self._was_ready = self._was_ready or self._ready()
+        if not self._was_ready and now - self._began > self._limits.ready:
+            return f"not ready within {self._limits.ready:g} s"
+        if self._was_ready and now - self._beat > self._limits.stall:
+            return f"the event loop did not move for {self._limits.stall:g} s"
+        since = self._stuck_since()
+        if since is not None and now - since > self._limits.progress:
+            return f"work, but no progress for {self._limits.progress:g} s"
+        return None
+
+
+def _end(why: str) -> None:
+    print(f"watchdog: {why}; the process ends and its supervisor starts it again", file=sys.stderr, flush=True)  # noqa: T201  # logging may hang
+    os._exit(EXIT_STUCK)
