@@ -1,0 +1,132 @@
+"""What a handler sees of its attempt, and what it may answer instead of a result."""
+
+import time
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from ledger.core.offers import Offer
+from ledger.core.refusal import LedgerError
+
+
+class UnrecoverableError(LedgerError):
+    """Raised by a handler: this execution fails now, whatever attempts are left."""
+
+
+class AttemptCancelled(BaseException):
+    """Raised by `Context.raise_if_cancelled`. Like asyncio's, no `Exception`: code that catches those does not swallow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Returned by a handler: not now, run me again after `by` ("5m"). Not counted as an attempt."""
+
+    by: str | timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Returned by a handler: there is nothing to do, and why."""
+
+    reason: str
+
+
+class _Told:
+    """Awaiting it lets others run, so that a busy coroutine that reports progress can be cancelled there. Not awaiting it is fine."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+_TOLD = _Told()
+
+Progress = Callable[[int, str | None], None]
+
+
+class Context:
+    """One attempt, as its handler sees it. Safe to use from any thread.
+
+    `token` rises with every grant: hand it to what you write to, and let it refuse a lower one. `idempotency_key` is the submit's, else
+    the execution's id: the same in every attempt, so give it to services that know how to ignore a repeat. `deadline` is when the time of
+    this attempt is up, by this machine's clock. `cancelled` is true once it is, or once the worker has to go: then end soon.
+    """
+
+    __slots__ = ("_deadline", "_log", "_offer", "_report", "cancelled")
+
+    def __init__(self, offer: Offer, deadline: float | None = None, report: Progress | None = None) -> None:
+        """`deadline` by `time.monotonic`; `report` takes progress, from whatever thread."""
+        self._offer = offer
+        self._deadline = deadline
+        self._report = report
+        self._log: structlog.typing.FilteringBoundLogger | None = None
+        self.cancelled = False
+
+    @property
+    def job_id(self) -> str:
+        return self._offer.job_id
+
+    @property
+    def job_name(self) -> str:
+        return self._offer.job_name
+
+    @property
+    def job_version(self) -> int:
+        return self._offer.job_version
+
+    @property
+    def execution_id(self) -> str:
+        return self._offer.execution_id
+
+    @property
+    def attempt(self) -> int:
+        return self._offer.attempt
+
+    @property
+    def token(self) -> int:
+        return self._offer.token
+
+    @property
+    def tenant(self) -> str | None:
+        return self._offer.tenant
+
+    @property
+    def tick_at(self) -> datetime | None:
+        """The nominal instant of the tick that asked for this execution."""
+        micros = self._offer.tick_at
+        return None if micros is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+
+    @property
+    def deadline(self) -> datetime | None:
+        if self._deadline is None:
+            return None
+        return datetime.now(UTC) + timedelta(seconds=self._deadline - time.monotonic())
+
+    @property
+    def idempotency_key(self) -> str:
+        return self._offer.idempotency_key or self._offer.execution_id
+
+    @property
+    def log(self) -> structlog.typing.FilteringBoundLogger:
+        """A logger named after the job. The ids of the attempt are on every line, as they are on those of any other logger."""
+        if self._log is None:
+            self._log = structlog.get_logger(self._offer.job_name)
+        return self._log
+
+    def raise_if_cancelled(self) -> None:
+        if self.cancelled:
+            raise AttemptCancelled
+
+    def progress(self, percent: int, note: str | None = None) -> _Told:
+        """Tell how far it is, 0 to 100. Await it in a coroutine, just call it in a thread. Told at most twice a second."""
+        if self._report is not None:
+            self._report(percent, note)
+        return _TOLD
+
+
+# The one thing that has to be global: which attempt the running code belongs to, so that every log line can name it.
+current_attempt: ContextVar[Context | None] = ContextVar("current_attempt", default=None)

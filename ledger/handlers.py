@@ -1,0 +1,237 @@
+"""The registry of handlers: which code runs a job, and how. An instance, handed to whoever needs it; importing declares nothing.
+
+jobs = Jobs()
+
+@jobs.job("send-invoice", version=3, timeout="10m", retries=Retry(attempts=5))
+async def send_invoice(data: Invoice, ctx: Context) -> Receipt: ...
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Literal, TypeVar
+
+from ledger.core.durations import parse_duration_ms
+from ledger.core.refusal import Misconfigured, Refused
+from ledger.core.retry import Backoff, Policy
+from ledger.core.wire import NAME
+from ledger.signature import Signature, read_signature
+
+Duration = str | timedelta
+RunIn = Literal["async", "thread", "process"]
+
+DEFAULT_QUEUE = "default"
+DEFAULT_TIMEOUT = "15m"
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """`attempts` includes the first. `on`: only these exceptions are tried again (all, if empty); `never`: these are not."""
+
+    attempts: int = 3
+    backoff: Backoff = "exponential"
+    first: Duration = "15s"
+    maximum: Duration = "1h"
+    on: tuple[type[BaseException], ...] = ()
+    never: tuple[type[BaseException], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.attempts <= 1000:
+            raise Misconfigured(f"Retry(attempts={self.attempts}): 1 (no retry) to 1000, the first attempt included")
+        self.policy()
+
+    def policy(self) -> Policy:
+        return Policy(self.attempts, self.backoff, milliseconds(self.first, "first"), milliseconds(self.maximum, "maximum"))
+
+    def allows(self, error: BaseException) -> bool:
+        """Whether this error is one that another attempt may mend."""
+        return not isinstance(error, self.never) and (not self.on or isinstance(error, self.on))
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusive:
+    """What this job excludes while it runs, and what becomes of one that comes meanwhile. `field`: where in the data a key is found."""
+
+    scope: Literal["job", "tenant", "key"]
+    busy: Literal["wait", "skip", "keep_last"] = "wait"
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A declared job. `place` is where its code stands; `concurrency` bounds its attempts in one process."""
+
+    name: str
+    version: int
+    minimal_supported_version: int
+    queue: str
+    exclusive: Exclusive | None
+    concurrency: int | None
+    timeout_ms: int
+    retries: Retry
+    policy: Policy
+    run_in: RunIn
+    configured: bool
+    function: Callable[..., object]
+    signature: Signature
+    place: str
+
+
+@dataclass(slots=True)
+class Jobs:
+    """Handlers by job name."""
+
+    _handlers: dict[str, Handler] = field(default_factory=dict)
+
+    def job(
+        self,
+        name: str,
+        *,
+        version: int = 1,
+        minimal_supported_version: int = 1,
+        queue: str = DEFAULT_QUEUE,
+        exclusive: Exclusive | None = None,
+        concurrency: int | None = None,
+        timeout: Duration = DEFAULT_TIMEOUT,
+        retries: Retry | None = None,
+        run_in: RunIn | None = None,
+        configured: bool = True,
+    ) -> Callable[[F], F]:
+        """Declare the decorated function as the handler of `name`; the function itself stays as it is.
+
+        `version` is the newest data it understands. `run_in` is by default "async" for coroutines and "thread" for plain functions.
+        `configured=False`: no file needs to name this job."""
+
+        def declare(function: F) -> F:
+            place = place_of(function)
+            signature = read_signature(function, place)
+            _check(name, version, minimal_supported_version, concurrency, place)
+            policy = retries or Retry()
+            handler = Handler(
+                name=name,
+                version=version,
+                minimal_supported_version=minimal_supported_version,
+                queue=queue,
+                exclusive=exclusive,
+                concurrency=concurrency,
+                timeout_ms=milliseconds(timeout, f"timeout of {name}", zero=False),
+                retries=policy,
+                policy=policy.policy(),
+                run_in=_where_to_run(run_in, signature, place),
+                configured=configured,
+                function=function,
+                signature=signature,
+                place=place,
+            )
+            self._add(handler)
+            return function
+
+        return declare
+
+    def include(self, other: "Jobs") -> None:
+        """Take over the handlers of another registry, all or none."""
+        for handler in other:
+            self._refuse_duplicate(handler)
+        for handler in other:
+            self._add(handler)
+
+    def _add(self, handler: Handler) -> None:
+        self._refuse_duplicate(handler)
+        self._handlers[handler.name] = handler
+
+    def _refuse_duplicate(self, handler: Handler) -> None:
+        known = self._handlers.get(handler.name)
+        if known is not None:
+            raise Misconfigured(f"two handlers are called {handler.name!r}: {known.place} and {handler.place}; rename one of them")
+
+    def get(self, name: str) -> Handler | None:
+        return self._handlers.get(name)
+
+    def find(self, name: str) -> Handler:
+        """The handler of this name. Raises `Refused("unknown_handler")` with a near miss."""
+        handler = self._handlers.get(name)
+        if handler is None:
+            raise Refused("unknown_handler", f"no handler is called {name!r}{near_miss(name, list(self._handlers))}")
+        return handler
+
+    def __iter__(self) -> Iterator[Handler]:
+        return iter(self._handlers.values())
+
+    def __len__(self) -> int:
+        return len(self._handlers)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._handlers
+
+
+def load_jobs(target: str) -> Jobs:
+    """The registry at `module:attribute`. Raises `Misconfigured` with what is there instead."""
+    module_name, colon, attribute = target.partition(":")
+    if not (module_name and colon and attribute):
+        raise Misconfigured(f"app {target!r}: write it as `module:attribute`, for example `jobs:jobs`")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise Misconfigured(f"app {target!r}: there is no module {error.name!r} here; start where it is, or install it") from error
+        raise
+    found: object = getattr(module, attribute, None)
+    if not isinstance(found, Jobs):
+        candidates = [name for name, value in vars(module).items() if isinstance(value, Jobs)]
+        have = f"it has {', '.join(candidates)}" if candidates else "it declares no `jobs = Jobs()`"
+        raise Misconfigured(f"app {target!r}: {module_name} has no registry of jobs called {attribute!r}; {have}")
+    return found
+
+
+def near_miss(name: str, known: list[str]) -> str:
+    """What to say after "there is no such": a near miss, or what there is."""
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there are {', '.join(sorted(known)[:10])}" if known else "; none is declared"
+
+
+def milliseconds(value: object, field: str, *, zero: bool = True) -> int:
+    """The milliseconds of a duration in code: a text with its unit or a timedelta, never a bare number."""
+    if isinstance(value, timedelta):
+        value = f"{round(value.total_seconds() * 1000)}ms"
+    if not isinstance(value, str):
+        raise Misconfigured(f"{field} is {value!r}: write a text with its unit (`'90s'`) or a timedelta")
+    try:
+        return parse_duration_ms(value, field=field, zero=zero)
+    except Refused as refused:
+        raise Misconfigured(refused.detail) from refused
+
+
+def place_of(function: Callable[..., object]) -> str:
+    """File, line and name of a function, for messages."""
+    code = inspect.unwrap(function)
+    try:
+        line = inspect.getsourcelines(code)[1]
+        return f"{inspect.getsourcefile(code)}:{line} ({getattr(code, '__qualname__', code)})"
+    except (OSError, TypeError):
+        return f"{getattr(code, '__module__', '?')}.{getattr(code, '__qualname__', code)}"
+
+
+def _check(name: str, version: int, minimal: int, concurrency: int | None, place: str) -> None:
+    if NAME.fullmatch(name) is None:
+        raise Misconfigured(f"{place}: {name!r} is no name of a job: 1 to 200 of A-Z a-z 0-9 . _ : ~ / @ -")
+    if not 1 <= minimal <= version:
+        raise Misconfigured(
+            f"{place}: version={version}, minimal_supported_version={minimal}: both from 1, the minimal not above the other"
+        )
+    if concurrency is not None and concurrency < 1:
+        raise Misconfigured(f"{place}: concurrency={concurrency}: at least 1, or leave it out")
+
+
+def _where_to_run(run_in: RunIn | None, signature: Signature, place: str) -> RunIn:
+    fitting: RunIn = "async" if signature.is_async else "thread"
+    if run_in is None or run_in == fitting or (run_in == "process" and not signature.is_async):
+        return run_in or fitting
+    kind = "an async" if signature.is_async else "a plain"
+    raise Misconfigured(f"{place} is {kind} function: run_in={run_in!r} does not fit; leave it out (then it is {fitting!r})")

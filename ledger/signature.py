@@ -1,0 +1,145 @@
+"""What a handler's signature says: which data it takes, what it returns, and whether it wants its context."""
+
+import inspect
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Union, get_args, get_origin
+
+from msgspec import Raw
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic_core import PydanticSerializationError
+
+from ledger.context import Cancel, Context, Snooze
+from ledger.core import wire
+from ledger.core.bodies import NOTHING
+from ledger.core.refusal import Misconfigured, Refused
+
+_LIKE_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+MOST_PROBLEMS: Final = 5  # named in the message about invalid data
+
+
+class InvalidData(Exception):
+    """The data does not fit the handler's type. The message names each place as a JSON pointer, and never a value."""
+
+
+class InvalidResult(Exception):
+    """What the handler returned is not what it promised, or nothing that JSON can hold."""
+
+
+class ResultTooLarge(Exception):
+    """The result has more bytes than an event may carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """`read` makes the handler's data from JSON, `write` JSON from its result."""
+
+    takes_data: bool
+    takes_context: bool
+    is_async: bool
+    data: TypeAdapter[object]
+    result: TypeAdapter[object]
+    may_return_nothing: bool
+
+    def read(self, data: Raw) -> object:
+        try:
+            return self.data.validator.validate_json(bytes(data) or b"null")
+        except ValidationError as error:
+            raise InvalidData(_problems(error)) from None
+        except (ValueError, RecursionError) as error:
+            raise InvalidData(str(error)) from None
+
+    def write(self, value: object) -> Raw:
+        if value is None and self.may_return_nothing:
+            return NOTHING
+        try:
+            text = self.result.dump_json(value, warnings="error")
+            if len(text) <= wire.LARGEST_RESULT:
+                wire.check_json(text)
+        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+            raise InvalidResult(str(error)) from None
+        except Refused as refused:
+            raise InvalidResult(refused.detail) from None
+        if len(text) > wire.LARGEST_RESULT:
+            raise ResultTooLarge(
+                f"the result has {len(text)} bytes, at most {wire.LARGEST_RESULT} are kept: store it elsewhere and return where it is"
+            )
+        return Raw(text)
+
+
+def read_signature(function: Callable[..., object], place: str) -> Signature:
+    """`place` says where the handler is, for the message of `Misconfigured`."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise Misconfigured(f"{place} is a generator: a handler is a plain or an async function that returns its result")
+    try:
+        signature = inspect.signature(function, eval_str=True)
+    except (NameError, TypeError, ValueError, SyntaxError) as error:
+        raise Misconfigured(
+            f"the annotations of {place} cannot be read: {error}. Types of handlers stand at the top of a module"
+        ) from error
+    data, context = _roles(list(signature.parameters.values()), place)
+    result = _without_answers(signature.return_annotation)
+    written = _adapter(object if result is inspect.Signature.empty else result, f"the result of {place}")
+    return Signature(
+        takes_data=data is not None,
+        takes_context=context,
+        is_async=inspect.iscoroutinefunction(function),
+        data=_adapter(type(None) if data is None else object if data is inspect.Parameter.empty else data, f"the data of {place}"),
+        result=written,
+        may_return_nothing=_allows_none(written),
+    )
+
+
+def _roles(parameters: list[inspect.Parameter], place: str) -> tuple[object | None, bool]:
+    """The annotation of the data parameter, if there is one, and whether there is one for the context."""
+    wanted = [one for one in parameters if one.kind in _LIKE_POSITIONAL and one.default is inspect.Parameter.empty]
+    needed_by_name = any(one.kind is inspect.Parameter.KEYWORD_ONLY and one.default is inspect.Parameter.empty for one in parameters)
+    match wanted:
+        case []:
+            roles: tuple[object | None, bool] | None = (None, False)
+        case [only]:
+            roles = (None, True) if only.annotation is Context else (only.annotation, False)
+        case [data, context] if data.annotation is not Context and context.annotation in (Context, inspect.Parameter.empty):
+            roles = (data.annotation, True)
+        case _:
+            roles = None
+    if roles is None or needed_by_name:
+        raise Misconfigured(f"{place} takes {[one.name for one in parameters]}: a handler takes its data and, if it likes, `ctx: Context`")
+    return roles
+
+
+def _without_answers(annotation: object) -> object:
+    """`Receipt | Snooze` is a receipt as far as the result goes."""
+    if annotation in (Snooze, Cancel):
+        return type(None)
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation
+    kept = tuple(one for one in get_args(annotation) if one not in (Snooze, Cancel))
+    return Union[kept] if kept else type(None)  # noqa: UP007  # made from a tuple, which `|` cannot
+
+
+def _adapter(annotation: object, place: str) -> TypeAdapter[object]:
+    try:
+        return TypeAdapter(annotation)
+    except (PydanticUserError, TypeError) as error:
+        raise Misconfigured(f"{place}: {annotation!r} cannot be read from JSON: {str(error).splitlines()[0]}") from error
+
+
+def _allows_none(adapter: TypeAdapter[object]) -> bool:
+    try:
+        return adapter.dump_json(None, warnings="error") == b"null"
+    except (PydanticSerializationError, ValueError):
+        return False
+
+
+def _problems(error: ValidationError) -> str:
+    """Each place and what is wrong there. Never the value: data of users does not belong into error messages."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    shown = [f"/{'/'.join(map(_escaped, one['loc']))}: {one['msg']}" if one["loc"] else one["msg"] for one in problems[:MOST_PROBLEMS]]
+    return "; ".join(shown) + (f"; and {len(problems) - MOST_PROBLEMS} more" if len(problems) > MOST_PROBLEMS else "")
+
+
+def _escaped(part: int | str) -> str:
+    return str(part).replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,81 @@
+"""Logs: structlog and the standard library's loggers through one handler, to stderr, each line with the ids of its attempt."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Final, Literal, TextIO
+
+import structlog
+
+from ledger.context import current_attempt
+
+Format = Literal["json", "console"]
+
+_USER_INFO: Final = re.compile(r"(://)[^/@\s\"']+@")
+_OURS: Final = "jobledger"  # the name of our handler, so that a second set-up replaces the first
+
+EventDict = MutableMapping[str, object]
+
+
+def configure(format: Format = "json", level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Set up logging for this process. May be called again; Faust's own set-up is replaced."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.set_name(_OURS)
+    handler.setFormatter(_Formatter(format, (stream or sys.stderr).isatty()))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in ("aiokafka", "faust", "mode", "asyncio"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_shared(),
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _shared() -> "list[structlog.typing.Processor]":
+    """What both kinds of loggers go through."""
+    return [
+        structlog.contextvars.merge_contextvars,
+        add_attempt,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Renders a line, and takes out what stands before the `@` of any address in it."""
+
+    def __init__(self, format: Format, colors: bool) -> None:
+        renderers: list[structlog.typing.Processor] = (
+            [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=repr, ensure_ascii=False)]
+            if format == "json"
+            else [structlog.dev.ConsoleRenderer(colors=colors)]
+        )
+        super().__init__(foreign_pre_chain=_shared(), processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers])
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _USER_INFO.sub(r"\1***@", super().format(record))
+
+
+def add_attempt(logger: object, method: str, event: EventDict) -> EventDict:
+    """Name the attempt whose code is running here. Nothing is bound beforehand: an attempt that logs nothing costs nothing."""
+    attempt = current_attempt.get()
+    if attempt is not None:
+        event["job_id"] = attempt.job_id
+        event["job_name"] = attempt.job_name
+        event["job_version"] = attempt.job_version
+        event["execution_id"] = attempt.execution_id
+        event["attempt"] = attempt.attempt
+        event["tenant"] = attempt.tenant
+    return event

@@ -1,0 +1,45 @@
+"""`python -m processors.runner --queue default`: one runner process of one queue, until SIGTERM."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn, cast
+
+from ledger.config.loading import load_settings
+from ledger.core.refusal import LedgerError, Misconfigured
+from ledger.handlers import load_jobs
+from processors import logs, seam
+from processors.runner.process import RunnerProcess
+
+
+def main(arguments: list[str]) -> NoReturn:
+    parser = argparse.ArgumentParser(prog="python -m processors.runner", description="Performs the executions of one queue.")
+    parser.add_argument("--queue", default="default", help="the queue it serves; another queue is another process")
+    parser.add_argument("--app", help="where the handlers are, `module:attribute`; else the setting `app`")
+    parser.add_argument("--config", type=Path, help="the settings file; else as jobledger finds it")
+    parser.add_argument("--log-format", choices=("json", "console"), default="console" if sys.stderr.isatty() else "json")
+    parser.add_argument("--log-level", default="INFO", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    options = parser.parse_args(arguments)
+    logs.configure(cast(logs.Format, options.log_format), options.log_level)  # argparse checked the choice
+    try:
+        run(options.queue, options.app, options.config)
+    except LedgerError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  # talk to the person at the terminal
+        sys.exit(1)
+    sys.exit(0)
+
+
+def run(queue: str, app: str | None, config: Path | None) -> None:
+    settings = load_settings(config, os.environ)
+    target = app or settings.app
+    if target is None:
+        raise Misconfigured("no handlers are named: set `app: module:attribute` in the settings or give --app")
+    sys.path.insert(0, str(Path.cwd()))
+    process = RunnerProcess(settings, queue, load_jobs(target), seam.crash)
+    faust_app = seam.build_app(f"runner-{queue}", settings, {process.topic: process.take}, background=process.run, on_stopping=process.stop)
+    seam.run_worker(faust_app)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,109 @@
+"""One attempt on its way through the pipeline: what was offered, what runs it, how it went, and what of that is still to be told."""
+
+from asyncio import Task, TimerHandle
+from typing import Literal
+
+from msgspec import Raw
+
+from ledger.context import Context
+from ledger.core.bodies import NOTHING
+from ledger.core.execution import Report
+from ledger.core.ids import WorkerId
+from ledger.core.offers import Offer
+from ledger.handlers import Handler
+
+Outcome = Literal["completed", "failed", "timed_out", "handed_back"]
+
+
+class Attempt:
+    """Mutable on purpose: it is made once per offer, and every step fills in its part. Times are monotonic seconds."""
+
+    __slots__ = (
+        "arrived",
+        "claim",
+        "context",
+        "ended",
+        "error_message",
+        "error_type",
+        "handler",
+        "note",
+        "offer",
+        "offered_ms",
+        "outcome",
+        "partition",
+        "progress",
+        "progress_told",
+        "result",
+        "retry_after_ms",
+        "said_start",
+        "started",
+        "stopping",
+        "task",
+        "timeout_ms",
+        "timer",
+        "untold_progress",
+    )
+
+    def __init__(self, offer: Offer, partition: int, claim: str, offered_ms: int, arrived: float) -> None:
+        self.offer = offer
+        self.partition = partition  # of the log, where its reports go
+        self.claim = claim  # the Redis key that says who performs this grant
+        self.offered_ms = offered_ms  # the broker's append time of the offer
+        self.arrived = arrived
+        self.handler: Handler | None = None
+        self.context: Context | None = None
+        self.timeout_ms: int | None = None
+        self.started = 0.0
+        self.ended = 0.0  # set by the event loop, after a thread may have set the outcome
+        self.task: Task[None] | None = None
+        self.timer: TimerHandle | None = None  # of its timeout, later of its stubbornness
+        self.stopping: Literal["timed_out", "handed_back"] | None = None  # asked to stop, and why
+        self.outcome: Outcome | None = None
+        self.result: Raw = NOTHING
+        self.error_type: str | None = None
+        self.error_message: str | None = None
+        self.retry_after_ms: int | None = None
+        self.progress: int | None = None
+        self.note: str | None = None
+        self.untold_progress = False
+        self.progress_told = -1.0  # when it was told last
+        self.said_start = False
+
+    def reports(self, worker: WorkerId, now: float) -> list[Report]:
+        """What has to be told by now, in order; a start is implied by whatever follows it. Telling it is up to the caller."""
+        ago_ms = max(0, round((now - self.started) * 1000))
+        told: list[Report] = []
+        if self.untold_progress:
+            self.untold_progress, self.progress_told = False, now
+            told.append(
+                Report(
+                    self.offer.execution_id,
+                    self.offer.token,
+                    worker,
+                    ago_ms,
+                    self.timeout_ms,
+                    progress=self.progress,
+                    note=self.note,
+                )
+            )
+        if self.ended:
+            told.append(self._last_report(worker, ago_ms))
+        elif not told and not self.said_start:
+            told.append(Report(self.offer.execution_id, self.offer.token, worker, ago_ms, self.timeout_ms))
+        self.said_start = True
+        return told
+
+    def _last_report(self, worker: WorkerId, ago_ms: int) -> Report:
+        return Report(
+            self.offer.execution_id,
+            self.offer.token,
+            worker,
+            ago_ms,
+            self.timeout_ms,
+            outcome=self.outcome,
+            run_ms=max(0, round((self.ended - self.started) * 1000)),
+            result=self.result,
+            error_type=self.error_type,
+            error_message=self.error_message,
+            retry_after_ms=self.retry_after_ms,
+        )

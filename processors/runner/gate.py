@@ -1,0 +1,137 @@
+"""Step 3, gate: how many attempts run at the same time, in this process and per job name, and who waits here for how long.
+
+The offers that wait here are few and do not wait long: what finds no slot is given back, so that an idle worker can have it. Limits over
+all workers will stand here too, in front of the claim.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from processors.runner.attempt import Attempt
+
+PATIENCE: Final = 0.25  # seconds that an offer waits here for a slot
+MOST_WAITING: Final = 5000
+MOST_BYTES_WAITING: Final = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Line:
+    """Those who wait for the same thing, oldest first, and how many of them got it lately."""
+
+    waiting: deque[Attempt] = field(default_factory=deque)
+    admitted: int = 0  # in the present quarter of a second
+    admitted_before: int = 0  # in the one before
+
+    def overdue(self, now: float) -> list[Attempt]:
+        """Those who waited too long and will not be served soon, as fast as the line moves; they leave it."""
+        soon = max(self.admitted, self.admitted_before)
+        if len(self.waiting) <= soon or now - self.waiting[soon].arrived <= PATIENCE:
+            return []
+        late = [attempt for attempt in islice(self.waiting, soon, None) if now - attempt.arrived > PATIENCE]
+        kept = [*islice(self.waiting, soon), *islice(self.waiting, soon + len(late), None)]
+        self.waiting = deque(kept)
+        return late
+
+    def turn_page(self) -> None:
+        self.admitted_before, self.admitted = self.admitted, 0
+
+
+class Gate:
+    def __init__(self, slots: int, *, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES_WAITING) -> None:
+        self.slots = slots
+        self.free = slots
+        self._line = Line()
+        self._parked: dict[str, Line] = {}  # of jobs that run as often as they may, by job name
+        self._running: dict[str, int] = {}  # of jobs with a limit of their own
+        self._waiting = 0
+        self._bytes = 0
+        self._most_waiting = most_waiting
+        self._most_bytes = most_bytes
+        self._page_turned = 0.0
+
+    def __len__(self) -> int:
+        """How many wait here."""
+        return self._waiting
+
+    def wait(self, attempt: Attempt) -> bool:
+        """Let it wait for a slot. False: there is no room left to wait."""
+        size = len(memoryview(attempt.offer.data))
+        if self._waiting >= self._most_waiting or self._bytes + size > self._most_bytes:
+            return False
+        self._waiting += 1
+        self._bytes += size
+        self._line.waiting.append(attempt)
+        return True
+
+    def admit(self, most: int, still_wanted: Callable[[Attempt], bool]) -> list[Attempt]:
+        """Up to `most` attempts that have a slot from now on. Those that are wanted no longer leave without one."""
+        admitted: list[Attempt] = []
+        for name, parked in self._parked.items():
+            while parked.waiting and self.free and len(admitted) < most and self._has_room(name, parked.waiting[0]):
+                self._let_in(parked, parked.waiting.popleft(), admitted, still_wanted)
+        line = self._line
+        while line.waiting and self.free and len(admitted) < most:
+            attempt = line.waiting.popleft()
+            name = attempt.offer.job_name
+            if self._has_room(name, attempt):
+                self._let_in(line, attempt, admitted, still_wanted)
+            else:
+                self._parked.setdefault(name, Line()).waiting.append(attempt)
+        return admitted
+
+    def _has_room(self, name: str, attempt: Attempt) -> bool:
+        most = attempt.handler.concurrency if attempt.handler is not None else None
+        return most is None or self._running.get(name, 0) < most
+
+    def _let_in(self, line: Line, attempt: Attempt, admitted: list[Attempt], still_wanted: Callable[[Attempt], bool]) -> None:
+        self._forget(attempt)
+        if not still_wanted(attempt):
+            return
+        line.admitted += 1
+        self.free -= 1
+        if attempt.handler is not None and attempt.handler.concurrency is not None:
+            self._running[attempt.offer.job_name] = self._running.get(attempt.offer.job_name, 0) + 1
+        admitted.append(attempt)
+
+    def leave(self, attempt: Attempt) -> None:
+        """Give its slot to the next."""
+        self.free += 1
+        name = attempt.offer.job_name
+        if attempt.handler is not None and attempt.handler.concurrency is not None:
+            self._running[name] -= 1
+
+    def overdue(self, now: float) -> list[Attempt]:
+        """Those who waited too long; they do not wait here any more."""
+        leaving = self._line.overdue(now)
+        for line in self._parked.values():
+            leaving.extend(line.overdue(now))
+        if now - self._page_turned >= PATIENCE:
+            self._turn_page(now)
+        for attempt in leaving:
+            self._forget(attempt)
+        return leaving
+
+    def _turn_page(self, now: float) -> None:
+        self._page_turned = now
+        self._line.turn_page()
+        for name, line in list(self._parked.items()):
+            line.turn_page()
+            if not line.waiting and not line.admitted_before:
+                del self._parked[name]
+
+    def clear(self) -> list[Attempt]:
+        """All who wait leave."""
+        leaving = list(self._line.waiting)
+        for line in self._parked.values():
+            leaving.extend(line.waiting)
+        self._line.waiting.clear()
+        self._parked.clear()
+        self._waiting = self._bytes = 0
+        return leaving
+
+    def _forget(self, attempt: Attempt) -> None:
+        self._waiting -= 1
+        self._bytes -= len(memoryview(attempt.offer.data))

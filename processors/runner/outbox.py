@@ -1,0 +1,152 @@
+"""The last step: what has to be told goes to its partition, in as few records as the moment allows.
+
+Per partition one record is under way at a time, so nothing overtakes. What an attempt has to say is asked when its record is made: a
+short job's start and end so become one report. Idle: sent at once. Busy: records at least 5 ms apart, so they grow.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from ledger.core import wire
+from ledger.core.ids import ExecutionId, WorkerId
+from ledger.core.request import Return
+from processors.runner.attempt import Attempt
+from processors.runner.resolve import ReturnReason
+from processors.runner.sender import Sender
+
+PACE: Final = 0.005  # seconds between the records of a partition while it is busy
+BUSY: Final = 4  # more items than this in a record
+MOST_ITEMS: Final = 1000
+MOST_BYTES: Final = 200 * 1024
+
+Bug = Callable[[BaseException], None]
+
+
+class Lane:
+    """What is to be told to one partition."""
+
+    def __init__(self, partition: int, worker: WorkerId, queue: str, sender: Sender, clock: Callable[[], float], bug: Bug) -> None:
+        self._bug = bug
+        self._partition = partition
+        self._worker = worker
+        self._queue = queue
+        self._sender = sender
+        self._clock = clock
+        self._attempts: dict[Attempt, None] = {}
+        self._returns: dict[ReturnReason, list[ExecutionId]] = {}
+        self._ready: list[bytes] = []  # encoded, and did not fit into the record before
+        self._under_way = 0
+        self._next_at = 0.0
+        self.sending: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._attempts) + len(self._ready) + self._under_way + sum(map(len, self._returns.values()))
+
+    def tell(self, attempt: Attempt) -> None:
+        self._attempts[attempt] = None
+        self._wake()
+
+    def give_back(self, execution_id: ExecutionId, reason: ReturnReason) -> None:
+        self._returns.setdefault(reason, []).append(execution_id)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self.sending is None:
+            self.sending = asyncio.get_running_loop().create_task(self._send_all())
+            self.sending.add_done_callback(self._sent)
+
+    def _sent(self, sending: asyncio.Task[None]) -> None:
+        if not sending.cancelled() and (error := sending.exception()) is not None:
+            self._bug(error)
+
+    async def _send_all(self) -> None:
+        while self._attempts or self._returns or self._ready:
+            if (rest := self._next_at - self._clock()) > 0 and len(self._attempts) < MOST_ITEMS:
+                await asyncio.sleep(rest)
+            items = self._fill()
+            self._under_way = len(items)
+            self._next_at = self._clock() + PACE if len(items) > BUSY else 0.0
+            await self._sender.send(self._partition, b"[" + b",".join(items) + b"]")
+            self._under_way = 0
+        self.sending = None
+
+    def _fill(self) -> list[bytes]:
+        """The items of the next record. What was said and does not fit stands first in the one after."""
+        ready, self._ready = self._ready, []
+        size = sum(map(len, ready)) + len(ready)
+        now, encode = self._clock(), wire.encode
+        while self._attempts and len(ready) < MOST_ITEMS and size < MOST_BYTES:
+            attempt = next(iter(self._attempts))
+            del self._attempts[attempt]
+            for report in attempt.reports(self._worker, now):
+                item = encode(report)
+                size += len(item) + 1
+                ready.append(item)
+        while self._returns and len(ready) < MOST_ITEMS and size < MOST_BYTES:
+            item = encode(self._next_return())
+            size += len(item) + 1
+            ready.append(item)
+        return self._cut(ready)
+
+    def _next_return(self) -> Return:
+        reason, execution_ids = next(iter(self._returns.items()))
+        chosen, left = execution_ids[:MOST_ITEMS], execution_ids[MOST_ITEMS:]
+        if left:
+            self._returns[reason] = left
+        else:
+            del self._returns[reason]
+        return Return(self._worker, self._queue, tuple(chosen), reason)
+
+    def _cut(self, items: list[bytes]) -> list[bytes]:
+        """As many as a record may hold, at least one; the others are kept."""
+        size = fitting = 0
+        for item in items[:MOST_ITEMS]:
+            size += len(item) + 1
+            if size > MOST_BYTES and fitting:
+                break
+            fitting += 1
+        self._ready = items[fitting:]
+        return items[:fitting]
+
+
+class Outbox:
+    """`bug` is told of an error that is ours; it does not return in a real process."""
+
+    def __init__(self, worker: WorkerId, queue: str, sender: Sender, bug: Bug, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bug = bug
+        self._worker = worker
+        self._queue = queue
+        self._sender = sender
+        self._clock = clock
+        self._lanes: dict[int, Lane] = {}
+
+    def __len__(self) -> int:
+        """How much is to be told or is not acknowledged yet."""
+        return sum(map(len, self._lanes.values()))
+
+    def _lane(self, partition: int) -> Lane:
+        lane = self._lanes.get(partition)
+        if lane is None:
+            lane = self._lanes[partition] = Lane(partition, self._worker, self._queue, self._sender, self._clock, self._bug)
+        return lane
+
+    def tell(self, attempt: Attempt) -> None:
+        """There is news of this attempt."""
+        self._lane(attempt.partition).tell(attempt)
+
+    def give_back(self, attempt: Attempt, reason: ReturnReason) -> None:
+        """This offer is not taken up."""
+        self._lane(attempt.partition).give_back(attempt.offer.execution_id, reason)
+
+    async def flush(self) -> None:
+        """Until everything is acknowledged."""
+        while sending := [lane.sending for lane in self._lanes.values() if lane.sending is not None]:
+            await asyncio.gather(*sending)
+
+    def abandon(self) -> None:
+        """Stop sending: what is not told by now is not told by this process."""
+        for lane in self._lanes.values():
+            if lane.sending is not None:
+                lane.sending.cancel()

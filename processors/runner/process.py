@@ -1,0 +1,132 @@
+"""A runner as a process of its own: its connections, its worker id, and its life under Faust."""
+
+import asyncio
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final
+
+import redis
+import structlog
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from ledger.config import Settings
+from ledger.core.ids import WorkerId
+from ledger.core.refusal import Misconfigured
+from ledger.handlers import Jobs, RunIn, near_miss
+from processors.broker_clock import BrokerClock
+from processors.runner.claims import RedisClaims
+from processors.runner.lease import Lease
+from processors.runner.perform import InThread, Perform, in_task
+from processors.runner.runner import Edges, Runner
+from processors.runner.sender import KafkaSender
+from processors.runner.take import Record
+
+log = structlog.get_logger(__name__)
+EXIT_STUCK: Final = 75  # ended because only that ends the code that runs; the supervisor starts it again
+LONGEST_REDIS_CALL: Final = 2.0
+MOST_THREADS: Final = 1000
+
+
+class RunnerProcess:
+    """`take`, `run` and `stop` are given to Faust. `bug` ends the process; so does `stop`, if code does not end otherwise."""
+
+    def __init__(self, settings: Settings, queue: str, jobs: Jobs, bug: Callable[[BaseException], None]) -> None:
+        if queue not in settings.queues:
+            raise Misconfigured(f"there is no queue {queue!r} in the settings{near_miss(queue, list(settings.queues))}")
+        if not len(jobs):
+            raise Misconfigured("no handler is declared: a worker without handlers could only give every offer back")
+        self.worker = new_worker_id()
+        self._settings = settings
+        self._queue = queue
+        self._jobs = jobs
+        self._bug = bug
+        self._early: list[Record] = []
+        self._runner: Runner | None = None
+        self._lease: Lease | None = None
+        self._sender: KafkaSender | None = None
+        self._threads = ThreadPoolExecutor(min(settings.limits.slots, MOST_THREADS), thread_name_prefix="job")
+        self._stuck = False
+
+    @property
+    def topic(self) -> str:
+        return self._settings.topic(f"work.{self._queue}")
+
+    def take(self, record: Record) -> None:
+        if self._runner is None:
+            self._early.append(record)
+        else:
+            self._runner.take(record)
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        url, call = self._settings.redis.url.get_secret_value(), min(LONGEST_REDIS_CALL, self._settings.limits.lease / 3)
+        # no retries inside the client: a claim that was tried twice without our knowing would look like another's
+        connection = AsyncRedis.from_url(
+            url, socket_timeout=LONGEST_REDIS_CALL, socket_connect_timeout=LONGEST_REDIS_CALL, retry=AsyncRetry(NoBackoff(), 0)
+        )
+        renewing = redis.Redis.from_url(url, socket_timeout=call, socket_connect_timeout=call, retry=Retry(NoBackoff(), 0))
+        loop, clock = asyncio.get_running_loop(), BrokerClock()
+        runner: Runner
+
+        def lease_changed() -> None:
+            loop.call_soon_threadsafe(runner.wake)
+
+        lease = Lease(renewing, self._settings, self.worker, self._about(), lambda: runner.held_claims(), lease_changed)
+        sender = KafkaSender(self._settings, clock)
+        claims = RedisClaims(connection, self._settings, self.worker)
+        ways: dict[RunIn, Perform] = {"async": in_task, "thread": InThread(self._threads)}
+        runner = Runner(
+            self._settings, self._queue, self._jobs, self.worker, Edges(claims, lease, sender, clock, ways, self._bug, self._has_stuck)
+        )
+        self._runner, self._lease, self._sender = runner, lease, sender
+        lease.begin()
+        log.info(
+            "the runner has begun", action="runner.begun", worker=self.worker, queue=self._queue, jobs=[one.name for one in self._jobs]
+        )
+        for record in self._early:
+            runner.take(record)
+        self._early.clear()
+        try:
+            await runner.run()
+        finally:
+            with suppress(RedisError, OSError):
+                await connection.aclose()
+
+    def _about(self) -> bytes:
+        about = {"queue": self._queue, "host": socket.gethostname(), "pid": os.getpid(), "slots": self._settings.limits.slots}
+        return json.dumps(about).encode()
+
+    def _has_stuck(self) -> None:
+        """Ask ourselves to end as anybody else would, once."""
+        if not self._stuck:
+            self._stuck = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    async def stop(self) -> None:
+        """Drain, and let go of everything. Does not return if code of a user goes on: then it ends the process."""
+        if self._runner is None or self._lease is None or self._sender is None:
+            return
+        all_ended = await self._runner.drain()
+        await asyncio.to_thread(self._lease.end)
+        await self._sender.stop()
+        log.info("the runner has ended", action="runner.ended", worker=self.worker, all_ended=all_ended)
+        if not all_ended:
+            os._exit(EXIT_STUCK if self._stuck else 0)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def new_worker_id() -> WorkerId:
+    """New at each start: what a former process of this host said is not taken for this one's."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:60]
+    return WorkerId(f"{host}-{os.getpid()}-{secrets.token_hex(4)}")

@@ -1,0 +1,241 @@
+"""A runner of one queue: the pipeline put together. See the package for its steps."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from ledger.config import Settings
+from ledger.core import wire
+from ledger.core.ids import WorkerId
+from ledger.core.refusal import Misconfigured, Unavailable
+from ledger.core.request import Return
+from ledger.handlers import Jobs, RunIn
+from processors.broker_clock import BrokerClock
+from processors.runner.attempt import Attempt
+from processors.runner.claims import LIFE_IN_LEASES, Claims, Verdict
+from processors.runner.gate import Gate
+from processors.runner.known import Ended
+from processors.runner.outbox import Bug, Outbox
+from processors.runner.perform import Perform
+from processors.runner.resolve import ReturnReason, resolve
+from processors.runner.running import Running
+from processors.runner.sender import Sender
+from processors.runner.take import Record, take
+
+log = structlog.get_logger(__name__)
+MOST_AT_ONCE: Final = 500  # claims in one round trip
+MOST_UNTOLD: Final = 10_000  # reports without an ack; beyond, nothing new is started
+SWEEP: Final = 0.05  # seconds between two looks at who waits too long
+LAST_WORDS: Final = 2.0  # seconds for code that was asked to stop, at the end of the grace
+FLUSH: Final = 10.0  # seconds to tell what is untold, at the end
+LONGEST_PAUSE: Final = 2.0
+
+
+class Liveness(Protocol):
+    """The sign of life of this worker."""
+
+    def is_held(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What a runner needs of the world. `bug` is told of an error of ours, `stuck` of code that only the end of the process can end."""
+
+    claims: Claims
+    liveness: Liveness
+    sender: Sender
+    clock: BrokerClock
+    ways: Mapping[RunIn, Perform]
+    bug: Bug
+    stuck: Callable[[], None]
+    monotonic: Callable[[], float] = time.monotonic
+
+
+class Runner:
+    """Made inside a running event loop. Feed it with `take`, run `run` beside, end with `drain`."""
+
+    def __init__(self, settings: Settings, queue: str, jobs: Jobs, worker: WorkerId, edges: Edges) -> None:
+        refuse_what_cannot_run(jobs, edges.ways)
+        self._edges = edges
+        self._jobs = jobs
+        self._queue = queue
+        self._worker = worker
+        self._grace = settings.limits.shutdown_grace
+        self._claim_prefix = settings.redis_key("claim", "")
+        self._life_us = round(LIFE_IN_LEASES * settings.limits.lease * 1_000_000)
+        self._gate = Gate(settings.limits.slots)
+        self._outbox = Outbox(worker, queue, edges.sender, edges.bug, edges.monotonic)
+        self._running = Running(
+            self._outbox, edges.ways, self._has_ended, grace=self._grace, stuck=edges.stuck, bug=edges.bug, clock=edges.monotonic
+        )
+        self._waiting: dict[str, Attempt] = {}  # by claim, from their arrival until they start or leave
+        self._ended = Ended()
+        self._wake = asyncio.Event()
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._claims_away = False
+        self._draining = False
+        self._loop = asyncio.get_running_loop()
+
+    # In: take, resolve, gate
+
+    def take(self, record: Record) -> None:
+        """A record of the work topic. Neither waits nor raises."""
+        for attempt in take(record, self._claim_prefix, self._edges.monotonic()):
+            self._enter(attempt)
+        if self._gate:
+            self._wake.set()
+            self._sweep_later()
+
+    def _enter(self, attempt: Attempt) -> None:
+        claim = attempt.claim
+        known = self._waiting.get(claim)
+        if known is not None:
+            known.offered_ms = max(known.offered_ms, attempt.offered_ms)  # the same grant, believed longer
+        elif claim in self._running.attempts or claim in self._ended:
+            return
+        elif (reason := "draining" if self._draining else resolve(attempt, self._jobs)) is not None:
+            self._give_back(attempt, reason)
+        elif not self._gate.wait(attempt):
+            self._give_back(attempt, "no_slot")
+        else:
+            self._waiting[claim] = attempt
+
+    def _give_back(self, attempt: Attempt, reason: ReturnReason) -> None:
+        self._waiting.pop(attempt.claim, None)
+        self._outbox.give_back(attempt, reason)
+
+    def _sweep_later(self) -> None:
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(SWEEP, self._sweep)
+
+    def _sweep(self) -> None:
+        """Give back what waits too long for a slot; not while Redis is away, when no other worker could take it either."""
+        self._sweeping = None
+        if not self._claims_away and self._edges.liveness.is_held():
+            for attempt in self._gate.overdue(self._edges.monotonic()):
+                self._give_back(attempt, "no_slot")
+        if self._gate:
+            self._wake.set()
+            self._sweep_later()
+
+    # On: claim, start
+
+    def wake(self) -> None:
+        """Something that `run` waits for may have changed."""
+        self._wake.set()
+
+    def held_claims(self) -> list[str]:
+        """Safe from any thread."""
+        return self._running.held_claims()
+
+    async def run(self) -> None:
+        """Claims and starts what waits, until cancelled."""
+        await self._learn_the_time()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while batch := self._admit():
+                won = await self._claim(batch)
+                if won:
+                    self._running.start(won)
+
+    async def _learn_the_time(self) -> None:
+        """An ack tells the broker's time, by which the age of an offer is judged. This command decides to nothing."""
+        probe = Return(self._worker, self._queue, (), "draining")
+        await self._edges.sender.send(0, wire.encode_many([probe]))
+
+    def _admit(self) -> list[Attempt]:
+        if not self._gate or not self._edges.liveness.is_held() or len(self._outbox) > MOST_UNTOLD:
+            return []
+        oldest_ms = self._oldest_ms()
+        return self._gate.admit(MOST_AT_ONCE, lambda attempt: self._is_believed(attempt, oldest_ms))
+
+    def _oldest_ms(self) -> int:
+        now = self._edges.clock.now()
+        return 0 if now is None else (now - self._life_us) // 1000
+
+    def _is_believed(self, attempt: Attempt, oldest_ms: int) -> bool:
+        """An offer older than the life of a claim proves nothing: its attempt may have ended, and its claim with it."""
+        if attempt.offered_ms >= oldest_ms:
+            return True
+        self._waiting.pop(attempt.claim, None)
+        log.info(
+            "an old offer was dropped; if it still stands, control makes it again",
+            action="offer.old",
+            execution_id=attempt.offer.execution_id,
+        )
+        return False
+
+    async def _claim(self, batch: list[Attempt]) -> list[Attempt]:
+        """Those of the batch that are this worker's to perform; the others leave their slots."""
+        verdicts, repeated = await self._verdicts([attempt.claim for attempt in batch])
+        oldest_ms = self._oldest_ms()
+        won: list[Attempt] = []
+        for attempt, verdict in zip(batch, verdicts, strict=True):
+            ours = verdict == "won" or (verdict == "mine" and repeated)
+            if attempt.claim in self._waiting and ours and self._is_believed(attempt, oldest_ms):
+                won.append(attempt)
+            else:
+                self._gate.leave(attempt)
+            self._waiting.pop(attempt.claim, None)
+        return won
+
+    async def _verdicts(self, keys: list[str]) -> tuple[list[Verdict], bool]:
+        """Also: whether an earlier try may have won them without our knowing. While Redis is away this waits; what runs goes on."""
+        pause, repeated = 0.05, False
+        while True:
+            try:
+                verdicts = await self._edges.claims.claim(keys)
+            except Unavailable as error:
+                if not repeated:
+                    log.warning("nothing new is started until Redis is back", action="claims.away", error=str(error))
+                self._claims_away = repeated = True
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries, nothing secret
+                pause = min(LONGEST_PAUSE, pause * 2)
+            else:
+                self._claims_away = False
+                return verdicts, repeated
+
+    def _has_ended(self, attempt: Attempt) -> None:
+        self._ended.add(attempt.claim)
+        self._gate.leave(attempt)
+        if self._gate:
+            self._wake.set()
+
+    # Out
+
+    async def drain(self) -> bool:
+        """Take no more, give back what has not started, let what runs end within the grace and hand back the rest, tell everything.
+
+        False: there is code that does not end, and only the end of the process ends it. Bounded in time."""
+        self._draining = True
+        for attempt in self._gate.clear():
+            self._give_back(attempt, "draining")
+        await self._running.wait(self._grace)
+        for attempt in list(self._waiting.values()):  # claimed for so long because Redis is away
+            self._give_back(attempt, "draining")
+        self._running.hand_back()
+        await self._running.wait(min(LAST_WORDS, self._grace))
+        ended = not self._running.give_up()
+        try:
+            async with asyncio.timeout(FLUSH):
+                await self._outbox.flush()
+        except TimeoutError:
+            log.error("reports were left untold; their executions will be taken as lost", action="reports.left", count=len(self._outbox))
+            self._outbox.abandon()
+        return ended
+
+
+def refuse_what_cannot_run(jobs: Jobs, ways: Mapping[RunIn, Perform]) -> None:
+    """Raises `Misconfigured` for a handler that this runner has no way to perform."""
+    for handler in jobs:
+        if handler.run_in not in ways:
+            raise Misconfigured(
+                f"{handler.name} ({handler.place}) wants run_in={handler.run_in!r}, which this version of jobledger cannot do yet: "
+                f"leave it out, then it runs in a thread"
+            )

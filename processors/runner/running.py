@@ -1,0 +1,169 @@
+"""Step 5, start, and what follows until an attempt has ended: its time, its progress, and being asked to stop."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Final, Literal
+
+import structlog
+
+from ledger.context import Context
+from ledger.handlers import RunIn
+from processors.runner import settle
+from processors.runner.attempt import Attempt
+from processors.runner.outbox import Bug, Outbox
+from processors.runner.perform import Perform
+
+log = structlog.get_logger(__name__)
+PROGRESS_APART: Final = 0.5  # seconds between two reports of progress of an attempt
+
+
+class Running:
+    """The attempts whose code runs. `ended` is told of each that has ended, before its slot is given on.
+
+    `stuck` is told when code goes on for `grace` seconds after it was asked to stop: only the end of the process ends it.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        ways: Mapping[RunIn, Perform],
+        ended: Callable[[Attempt], None],
+        *,
+        grace: float,
+        stuck: Callable[[], None],
+        bug: Bug,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._outbox = outbox
+        self._ways = ways
+        self._ended = ended
+        self._grace = grace
+        self._stuck = stuck
+        self._bug = bug
+        self._clock = clock
+        self._thread = threading.get_ident()
+        self._loop = asyncio.get_running_loop()
+        self.attempts: dict[str, Attempt] = {}  # by claim
+
+    def held_claims(self) -> list[str]:
+        """The claims of these attempts. Copying the keys is one step of the interpreter, so any thread may ask."""
+        return list(self.attempts)
+
+    def start(self, attempts: Iterable[Attempt]) -> None:
+        now, loop = self._clock(), self._loop
+        for attempt in attempts:
+            assert attempt.handler is not None
+            assert attempt.timeout_ms is not None
+            budget = attempt.timeout_ms / 1000
+            attempt.started = now
+            attempt.context = Context(attempt.offer, now + budget, partial(self._progress, attempt))
+            self.attempts[attempt.claim] = attempt
+            attempt.task = loop.create_task(self._perform(attempt, self._ways[attempt.handler.run_in]))
+            attempt.timer = loop.call_later(budget, self._time_out, attempt)
+        for attempt in attempts:  # after all first steps are due, so that what ends in them is told in one report
+            self._outbox.tell(attempt)
+
+    async def _perform(self, attempt: Attempt, perform: Perform) -> None:
+        try:
+            await perform(attempt)
+            self._settle(attempt)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._bug(error)
+
+    def _settle(self, attempt: Attempt) -> None:
+        attempt.ended = self._clock()
+        if attempt.timer is not None:
+            attempt.timer.cancel()
+        del self.attempts[attempt.claim]
+        self._outbox.tell(attempt)
+        self._ended(attempt)
+
+    def _time_out(self, attempt: Attempt) -> None:
+        if attempt.stopping is None:
+            attempt.stopping = "timed_out"
+        self._ask_to_stop(attempt)
+
+    def _ask_to_stop(self, attempt: Attempt) -> None:
+        assert attempt.context is not None
+        assert attempt.task is not None
+        attempt.context.cancelled = True
+        if is_async(attempt):
+            attempt.task.cancel()
+        if attempt.timer is not None:
+            attempt.timer.cancel()
+        attempt.timer = self._loop.call_later(self._grace, self._insist, attempt)
+
+    def _insist(self, attempt: Attempt) -> None:
+        log.error(
+            "code goes on after it was asked to stop; this process will end, so that it ends",
+            action="attempt.stuck",
+            job_name=attempt.offer.job_name,
+            execution_id=attempt.offer.execution_id,
+            asked_because=attempt.stopping,
+        )
+        self._stuck()
+
+    # Progress
+
+    def _progress(self, attempt: Attempt, percent: int, note: str | None) -> None:
+        percent, note = min(100, max(0, int(percent))), settle.clean_note(note)
+        if threading.get_ident() == self._thread:
+            self._note(attempt, percent, note)
+        else:
+            self._loop.call_soon_threadsafe(self._note, attempt, percent, note)
+
+    def _note(self, attempt: Attempt, percent: int, note: str | None) -> None:
+        if attempt.ended:
+            return
+        attempt.progress, attempt.note = percent, note
+        if attempt.untold_progress:
+            return  # it will be told, with what it is by then
+        attempt.untold_progress = True
+        rest = attempt.progress_told + PROGRESS_APART - self._clock() if attempt.progress_told >= 0 else 0.0
+        if rest <= 0:
+            self._outbox.tell(attempt)
+        else:
+            self._loop.call_later(rest, self._tell_progress, attempt)
+
+    def _tell_progress(self, attempt: Attempt) -> None:
+        if attempt.untold_progress and not attempt.ended:
+            self._outbox.tell(attempt)
+
+    # The end
+
+    async def wait(self, seconds: float) -> None:
+        """Until all have ended, at most so long."""
+        tasks = [attempt.task for attempt in self.attempts.values() if attempt.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    def hand_back(self) -> None:
+        """Ask all to stop, because this worker has to go."""
+        for attempt in list(self.attempts.values()):
+            if attempt.stopping is None:
+                attempt.stopping = "handed_back"
+            self._ask_to_stop(attempt)
+
+    def give_up(self) -> bool:
+        """Settle what did not end although it was asked to; this process must end now. True if there is such code.
+
+        Its exclusive attempts stay unsaid: only when the process is gone may others run, and the lease tells that."""
+        stubborn = list(self.attempts.values())
+        for attempt in stubborn:
+            assert attempt.task is not None
+            never_began = attempt.task.done()  # cancelled before its first step
+            if never_began or attempt.handler is None or attempt.handler.exclusive is None:
+                (settle.timed_out if attempt.stopping == "timed_out" else settle.handed_back)(attempt)
+                self._settle(attempt)
+            stubborn = [one for one in stubborn if one is not attempt] if never_began else stubborn
+        return bool(stubborn)
+
+
+def is_async(attempt: Attempt) -> Literal[True, False]:
+    """Its code can be cancelled where it awaits."""
+    return attempt.handler is not None and attempt.handler.run_in == "async"

@@ -1,0 +1,93 @@
+"""The way of reports into the log's commands: one idempotent producer, replaced when it was refused something."""
+
+import asyncio
+import random
+from typing import Final, Protocol
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from ledger.config import Settings
+from ledger.kafka.connect import new_producer
+from processors.broker_clock import BrokerClock
+
+log = structlog.get_logger(__name__)
+DEADLINE: Final = 10.0  # seconds for an ack; what is not acknowledged by then is not known, and sent again
+LONGEST_PAUSE: Final = 2.0
+STOP_DEADLINE: Final = 3.0
+
+
+class Sender(Protocol):
+    async def send(self, partition: int, record: bytes) -> None:
+        """Returns once the record stands in this partition of `commands`, however long that takes; maybe it stands there twice."""
+
+
+class KafkaSender:
+    def __init__(self, settings: Settings, clock: BrokerClock, *, deadline: float = DEADLINE) -> None:
+        self._bootstrap = settings.kafka.bootstrap
+        self._topic = settings.topic("commands")
+        self._clock = clock
+        self._deadline = deadline
+        self._producer: AIOKafkaProducer | None = None
+        self._replacing = asyncio.Lock()
+
+    async def send(self, partition: int, record: bytes) -> None:
+        pause = 0.05
+        while not await self._sent(partition, record):
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries, nothing secret
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def _sent(self, partition: int, record: bytes) -> bool:
+        producer: AIOKafkaProducer | None = None
+        try:
+            async with asyncio.timeout(self._deadline):
+                producer = self._producer or await self._new_producer()
+                acknowledged = await producer.send(self._topic, record, partition=partition)
+            done, _ = await asyncio.wait([acknowledged], timeout=self._deadline)
+            if not done:
+                raise TimeoutError
+            if acknowledged.cancelled():  # its producer was replaced meanwhile
+                return False
+            metadata = acknowledged.result()
+        except TimeoutError:
+            log.warning("a report was not acknowledged in time; sent again", action="reports.unknown", partition=partition)
+            return False
+        except (KafkaError, OSError) as error:
+            log.warning(
+                "a report was refused; sent again by a new producer", action="reports.refused", partition=partition, error=repr(error)
+            )
+            if producer is not None:
+                await self._drop(producer)
+            return False
+        self._clock.observe(metadata.timestamp)
+        return True
+
+    async def _new_producer(self) -> AIOKafkaProducer:
+        async with self._replacing:
+            if self._producer is None:
+                producer = new_producer(self._bootstrap)
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _drop(self, producer: AIOKafkaProducer) -> None:
+        """After a refusal its partition is poisoned: every later send would fail too."""
+        if self._producer is producer:
+            self._producer = None
+            await self._stop(producer)
+
+    async def stop(self) -> None:
+        if self._producer is not None:
+            await self._stop(self._producer)
+
+    async def _stop(self, producer: AIOKafkaProducer) -> None:
+        try:
+            async with asyncio.timeout(STOP_DEADLINE):
+                await producer.stop()
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("a producer was left behind", action="producer.left", error=repr(error))

@@ -1,0 +1,107 @@
+"""Step 7, settle: what the code did becomes the outcome of the attempt, in texts and numbers that the log can keep."""
+
+from asyncio import CancelledError
+from typing import Final
+
+from msgspec import Raw
+
+from ledger.context import AttemptCancelled, Cancel, Snooze, UnrecoverableError
+from ledger.core.retry import policy_for, retry_after_ms, spread_of
+from ledger.signature import InvalidData, InvalidResult, ResultTooLarge
+from processors.runner.attempt import Attempt
+
+LONGEST_MESSAGE: Final = 4096  # bytes
+LONGEST_NOTE: Final = 500  # characters
+LONGEST_TYPE: Final = 200
+
+
+class VersionTooOld(Exception):
+    """The execution is of a version that the handler does not support any more."""
+
+
+class NotSupportedYet(Exception):
+    """The handler answered something that the log has no event for."""
+
+
+# Ours: the word that is stored as `error_type`. None of them is mended by trying again.
+FINAL: Final[dict[type[BaseException], str]] = {
+    InvalidData: "invalid_data",
+    InvalidResult: "invalid_result",
+    ResultTooLarge: "result_too_large",
+    VersionTooOld: "VersionTooOld",
+    NotSupportedYet: "not_supported",
+}
+
+
+def returned(attempt: Attempt, value: object) -> None:
+    """The code came to its end."""
+    if attempt.stopping == "timed_out":
+        timed_out(attempt)
+        return
+    if isinstance(value, Snooze | Cancel):
+        answer = type(value).__name__
+        raised(attempt, NotSupportedYet(f"the handler returned {answer}(...), which this version of jobledger cannot keep yet"))
+        return
+    assert attempt.handler is not None
+    try:
+        result = attempt.handler.signature.write(value)
+    except (InvalidResult, ResultTooLarge) as error:
+        raised(attempt, error)
+    else:
+        completed(attempt, result)
+
+
+def completed(attempt: Attempt, result: Raw) -> None:
+    attempt.outcome, attempt.result = "completed", result
+
+
+def raised(attempt: Attempt, error: BaseException) -> None:
+    """The code ended by an exception, or was not begun because of one."""
+    if attempt.stopping == "timed_out":
+        timed_out(attempt)
+    elif attempt.stopping == "handed_back" and isinstance(error, CancelledError | AttemptCancelled):
+        handed_back(attempt)
+    else:
+        attempt.outcome = "failed"
+        attempt.error_type = FINAL.get(type(error)) or clean(type(error).__name__, LONGEST_TYPE)
+        attempt.error_message = clean(_message(error), LONGEST_MESSAGE)
+        attempt.retry_after_ms = _retry_after_ms(attempt, error)
+
+
+def timed_out(attempt: Attempt) -> None:
+    attempt.outcome = "timed_out"
+    attempt.error_type = "Timeout"
+    attempt.error_message = f"the attempt took longer than its {(attempt.timeout_ms or 0) / 1000:g} s"
+    attempt.retry_after_ms = _retry_after_ms(attempt, None)
+
+
+def handed_back(attempt: Attempt) -> None:
+    attempt.outcome = "handed_back"
+
+
+def _retry_after_ms(attempt: Attempt, error: BaseException | None) -> int | None:
+    handler, offer = attempt.handler, attempt.offer
+    if handler is None or type(error) in FINAL or isinstance(error, UnrecoverableError):
+        return None
+    if error is not None and not handler.retries.allows(error):
+        return None
+    return retry_after_ms(policy_for(offer.options, handler.policy), offer.attempt, spread_of(offer.execution_id, offer.attempt))
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error) or repr(error)
+    except Exception as failure:  # an exception of the user whose own text fails
+        return f"{type(error).__name__}, whose text cannot be made: {type(failure).__name__}"
+
+
+def clean(text: str, most: int) -> str:
+    """At most `most` bytes of it, as every reader can keep them: no NUL, no lone surrogates, cut between characters."""
+    if len(text) <= most and text.isascii() and "\0" not in text:
+        return text
+    encoded = text[:most].replace("\0", "\ufffd").encode("utf-8", "replace")
+    return encoded[:most].decode("utf-8", "ignore")
+
+
+def clean_note(note: str | None) -> str | None:
+    return None if note is None else clean(note, 4 * LONGEST_NOTE)[:LONGEST_NOTE]
