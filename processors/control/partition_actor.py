@@ -13,7 +13,7 @@ from ledger.core.ids import ExecutionId, Micros, WorkerId
 from ledger.core.offers import Offer, Offers
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
-from processors.control import answers, snapshots
+from processors.control import snapshots
 from processors.control.actor import IDLE_COMMIT, Actor, Edges
 from processors.control.answers import Followers
 from processors.control.appender import Appended, Appender

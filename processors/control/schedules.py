@@ -4,12 +4,13 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import Final
 
+from ledger.core.schedule import Schedule
+
 from ledger.core import tick
 from ledger.core.definition import Job, Registry, ScheduleSpec, Version
 from ledger.core.ids import Micros
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft, home_of
-from ledger.core.schedule import Schedule
 
 MOST_DUE: Final = 400_000  # ticks looked at in one go: over four days of a job every second
 

@@ -1,0 +1,140 @@
+"""`jobledger worker`: starts the control and runner processes, restarts what ends, and ends everything within a bounded time."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from ledger.config import Settings
+
+log = structlog.get_logger(__name__)
+
+FIRST_BACKOFF = 0.2  # seconds before a restart; doubled at each one that follows soon
+LONGEST_BACKOFF = 10.0
+STEADY = 30.0  # a process that lived this long starts again with the first backoff
+SETTLE = 10.0  # for a process beyond the grace of its running jobs, before it is killed
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process: what it is called and how it is started."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+def parts(settings: Settings, *, queues: list[str], only: str | None) -> list[Part]:
+    """The processes of a worker: control, and a runner per queue."""
+    control = [Part("control", (sys.executable, "-m", "processors.control"))]
+    runners = [Part(f"runner-{queue}", (sys.executable, "-m", "processors.runner", "--queue", queue)) for queue in queues]
+    return (control if only != "runner" else []) + (runners if only != "control" else [])
+
+
+def environment(settings: Settings, config_path: Path | None, app: str | None) -> dict[str, str]:
+    """What the processes need to come to the same settings."""
+    here = dict(os.environ)
+    if config_path is not None:
+        here["JOBLEDGER_CONFIG"] = str(config_path.resolve())
+    if app is not None:
+        here["JOBLEDGER_APP"] = app
+    here["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path.cwd()), here.get("PYTHONPATH"))))
+    return here
+
+
+def supervise(settings: Settings, *, config_path: Path | None, app: str | None, queues: list[str], only: str | None = None) -> int:
+    """Run until SIGTERM or SIGINT; blocking. Returns the exit code."""
+    wanted = parts(settings, queues=queues or list(settings.queues), only=only)
+    supervisor = Supervisor(wanted, environment(settings, config_path, app), grace=settings.limits.shutdown_grace + SETTLE)
+    return asyncio.run(supervisor.run())
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Restarts what crashes, with backoff. `started` is told of each start (name, pid)."""
+
+    parts: list[Part]
+    environment: Mapping[str, str]
+    grace: float
+    started: Callable[[str, int], None] = field(default=lambda name, pid: None)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._stopping.set)
+        codes = await asyncio.gather(*(self._keep(part) for part in self.parts))
+        log.info("worker stopped", action="worker.stopped")
+        return max(codes, default=0)
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def _keep(self, part: Part) -> int:
+        backoff = FIRST_BACKOFF
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            process = await asyncio.create_subprocess_exec(
+                *part.command, env=dict(self.environment), stdin=asyncio.subprocess.DEVNULL, preexec_fn=_die_with_parent(os.getpid())
+            )
+            self.started(part.name, process.pid)
+            log.info("process started", action="process.started", part=part.name, pid=process.pid)
+            if await self._ended(process):
+                return await self._end(part, process)
+            lived = time.monotonic() - began
+            backoff = FIRST_BACKOFF if lived > STEADY else min(LONGEST_BACKOFF, backoff * 2)
+            log.warning(
+                "process ended", action="process.ended", part=part.name, code=process.returncode, lived=round(lived, 1), restart_in=backoff
+            )
+            await self._pause(backoff)
+        return 0
+
+    async def _ended(self, process: asyncio.subprocess.Process) -> bool:
+        """Wait for the process or for the word to stop; True: stop."""
+        ending, stopping = asyncio.create_task(process.wait()), asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({ending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if ending.done():
+            return self._stopping.is_set()
+        ending.cancel()
+        return True
+
+    async def _end(self, part: Part, process: asyncio.subprocess.Process) -> int:
+        if process.returncode is not None:
+            return 0
+        process.terminate()
+        try:
+            async with asyncio.timeout(self.grace):
+                await process.wait()
+        except TimeoutError:
+            log.warning("process did not stop and is killed", action="process.killed", part=part.name, after=self.grace)
+            process.kill()
+            await process.wait()
+        return 0
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+
+def _die_with_parent(parent: int) -> Callable[[], None] | None:
+    """On Linux the kernel kills a child whose supervisor was killed."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def before_exec() -> None:
+        libc.prctl(1, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return before_exec
