@@ -15,6 +15,8 @@ LAST_DAY: Final = date.max.toordinal()
 MONTH_LENGTHS: Final = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 WEEKLY: Final = tuple(sum(1 << day for day in range(first, 32, 7)) for first in range(8))  # days of a month: first, first + 7 ...
 
+Dst = Literal["vixie", "cronos", "literal", "last"]
+
 
 @dataclass(frozen=True, slots=True)
 class Cron:
@@ -48,7 +50,7 @@ class Cron:
 
     def days_of(self, year: int, month: int, first_weekday: int) -> int:
         """The days of a month that match, as a mask with bits 1 to 31; the month field is not looked at."""
-        length = MONTH_LENGTHS[month] + (month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
+        length = month_length(year, month)
         every_day = (2 << length) - 2
         if self.any_month_day and self.any_weekday:
             return every_day
@@ -104,7 +106,7 @@ class Cron:
         while first <= last and year <= 9999:
             if self.months >> month & 1 and (later := self.days_of(year, month, weekday) >> of_month):
                 return first + of_month - 1 + lowest(later)
-            length = MONTH_LENGTHS[month] + (month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
+            length = month_length(year, month)
             first, weekday, of_month = first + length, (weekday + length) % 7, 1
             year, month = (year, month + 1) if month < 12 else (year + 1, 1)
         return None
@@ -126,6 +128,10 @@ class Cron:
         if not (self.any_month_day and self.any_weekday):
             return "day"
         return "ever" if self.months == (2 << 12) - 2 else "month"
+
+
+def month_length(year: int, month: int) -> int:
+    return MONTH_LENGTHS[month] + (month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
 
 
 def lowest(mask: int) -> int:

@@ -10,6 +10,7 @@ from typing import Literal, assert_never
 from msgspec import Raw, Struct, structs
 
 from ledger.core.bodies import NOTHING
+from ledger.core.cron import Dst
 from ledger.core.execution import Kind, Options
 from ledger.core.ids import BEFORE_ALL, Address, Micros
 from ledger.core.refusal import Refused
@@ -19,12 +20,20 @@ STALE_MANIFESTS_KEPT = 1000
 
 
 class ScheduleSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A schedule as written and normalised: one of `cron` (a union) and `every_ms`. The engine is `ledger.core.schedule`."""
+    """A schedule as written and normalised: one of `cron` (a union), `every_ms` and `at`. The engine is `ledger.core.schedule`.
+
+    `at`, `start` and `end` stay texts: without an offset from UTC they are read in `timezone`, whose rules may change.
+    """
 
     cron: tuple[str, ...] | None = None
     every_ms: int | None = None
     offset_ms: int = 0
     timezone: str = "UTC"
+    dst: Dst = "vixie"
+    at: str | None = None
+    start: str | None = None
+    end: str | None = None
+    exclude: tuple[str, ...] = ()
 
 
 # Events

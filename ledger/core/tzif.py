@@ -9,7 +9,7 @@ import re
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from difflib import get_close_matches
@@ -62,8 +62,8 @@ class Segment:
 class Offsets:
     """`changes[i]` is the instant from which `offsets[i + 1]` holds; after the last of them the yearly rules go on, if any."""
 
-    changes: array[int]
-    offsets: array[int]
+    changes: Sequence[int]
+    offsets: Sequence[int]
     yearly: tuple[Yearly, ...]
 
     def at(self, instant: int) -> int:

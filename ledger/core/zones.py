@@ -11,10 +11,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
-from ledger.core.cron import Cron
+from ledger.core.cron import Cron, Dst
 from ledger.core.tzif import BEGINNING, END, Offsets, Segment, load_offsets
 
-Dst = Literal["vixie", "cronos", "literal", "last"]
 Twice = Literal["first", "both", "last"]
 FAR: Final = 3 * 86_400  # no clock was ever set by as much, so changes further apart do not touch each other
 ERA: Final = 30  # windows are made for 2 ** 30 seconds (34 years) at a time, when first needed

@@ -1,0 +1,56 @@
+"""What a schedule leaves out: local dates, and cron expressions tested against the wall clock of a firing."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import assert_never
+
+from ledger.core.cron import DAY, EPOCH_DAY, Cron, month_length
+from ledger.core.cron_text import parse_cron
+from ledger.core.tzif import END
+from ledger.core.zones import Zone
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    days: frozenset[int]  # local days since 1970-01-01
+    crons: tuple[Cron, ...]
+
+    def excluded_until(self, instant: int, zone: Zone) -> int | None:
+        """None if the second stands; else the last second of the run of excluded ones that starts with it, or an earlier one."""
+        last, offset = zone.span(instant)
+        local = instant + offset
+        until = (local // DAY + 1) * DAY - 1 if local // DAY in self.days else -END
+        for cron in self.crons:
+            if cron.matches(local):
+                until = max(until, _end_of_run(cron, local))
+        return None if until < local else min(until - offset, last)
+
+
+def exclusion_of(entries: tuple[str, ...]) -> Exclusion | None:
+    """From the normal forms of a spec. A five-field expression covers its whole minutes."""
+    if not entries:
+        return None
+    dates = [entry for entry in entries if entry[4:5] == "-"]
+    days = frozenset(date.fromisoformat(entry).toordinal() - EPOCH_DAY for entry in dates)
+    crons = tuple(parse_cron(entry, f"exclude[{index}]", True) for index, entry in enumerate(entries) if entry not in dates)
+    return Exclusion(days, crons)
+
+
+def _end_of_run(cron: Cron, local: int) -> int:
+    """The last local second up to which everything from `local` on matches, because the expression cannot tell it apart."""
+    match cron.run:
+        case "second":
+            return local
+        case "minute":
+            return (local // 60 + 1) * 60 - 1
+        case "hour":
+            return (local // 3600 + 1) * 3600 - 1
+        case "day":
+            return (local // DAY + 1) * DAY - 1
+        case "month":
+            on = date.fromordinal(local // DAY + EPOCH_DAY)
+            return (local // DAY + month_length(on.year, on.month) - on.day + 1) * DAY - 1
+        case "ever":
+            return END
+        case _ as never:
+            assert_never(never)
