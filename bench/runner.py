@@ -25,6 +25,7 @@ from ledger.handlers import Jobs
 from processors.broker_clock import BrokerClock
 from processors.runner.claims import Claims, RedisClaims, Verdict
 from processors.runner.perform import InThread, in_task
+from processors.runner.process import spare_the_collector
 from processors.runner.runner import Edges, Runner
 from processors.seam import Record
 
@@ -101,6 +102,7 @@ async def measure(options: Options) -> None:
     edges = Edges(claims, Alive(), sender, clock, {"async": in_task, "thread": InThread(ThreadPoolExecutor(200))}, raise_again, lambda: None)
     runner = Runner(settings, "default", jobs, worker, edges)
     records = work(options.count)
+    spare_the_collector()
     running = asyncio.create_task(runner.run())
     profile = cProfile.Profile() if options.profile else None
     if profile:

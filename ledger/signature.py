@@ -52,8 +52,10 @@ class Signature:
             raise InvalidData(str(error)) from None
 
     def write(self, value: object) -> Raw:
-        if value is None and self.may_return_nothing:
-            return NOTHING
+        if value is None:
+            if self.may_return_nothing:
+                return NOTHING
+            raise InvalidResult("the handler returned None although its annotation promises a result")
         try:
             text = self.result.dump_json(value, warnings="error")
             if len(text) <= wire.LARGEST_RESULT:
@@ -128,10 +130,12 @@ def _adapter(annotation: object, place: str) -> TypeAdapter[object]:
 
 
 def _allows_none(adapter: TypeAdapter[object]) -> bool:
+    """Asked of the reading side: the writing side lets None pass for anything."""
     try:
-        return adapter.dump_json(None, warnings="error") == b"null"
-    except (PydanticSerializationError, ValueError):
+        adapter.validate_python(None, strict=True)
+    except ValidationError:
         return False
+    return True
 
 
 def _problems(error: ValidationError) -> str:

@@ -13,6 +13,7 @@ from ledger.context import current_attempt
 Format = Literal["json", "console"]
 
 _USER_INFO: Final = re.compile(r"(://)[^/@\s\"']+@")
+NOISY: Final = ("aiokafka", "faust", "mode", "asyncio")  # at INFO and below they tell what nobody asked
 _OURS: Final = "jobledger"  # the name of our handler, so that a second set-up replaces the first
 
 EventDict = MutableMapping[str, object]
@@ -26,7 +27,7 @@ def configure(format: Format = "json", level: str = "INFO", stream: TextIO | Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in ("aiokafka", "faust", "mode", "asyncio"):
+    for name in NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[

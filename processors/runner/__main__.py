@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn, cast
 
 from ledger.config.loading import load_settings
+
 from ledger.core.refusal import LedgerError, Misconfigured
 from ledger.handlers import load_jobs
 from processors import logs, seam

@@ -76,9 +76,12 @@ class Running:
             self._bug(error)
 
     def _settle(self, attempt: Attempt) -> None:
+        if attempt.ended:
+            return  # given up, and its code ended after all
         attempt.ended = self._clock()
         if attempt.timer is not None:
             attempt.timer.cancel()
+        attempt.task = attempt.timer = attempt.context = None  # they refer back to it: what is no ring needs no collector
         del self.attempts[attempt.claim]
         self._outbox.tell(attempt)
         self._ended(attempt)

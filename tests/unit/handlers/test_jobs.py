@@ -1,0 +1,173 @@
+"""The registry of handlers: what a declaration accepts, refuses and remembers."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from ledger.context import Context
+from ledger.core.refusal import Misconfigured, Refused
+from ledger.core.retry import Policy
+from ledger.handlers import Exclusive, Jobs, Retry, load_jobs
+
+
+def a_job(ctx: Context) -> None: ...
+
+
+async def an_async_job(data: dict[str, int]) -> int:
+    return data["n"]
+
+
+def test_a_declared_function_stays_what_it_is_and_is_found_by_its_name() -> None:
+    jobs = Jobs()
+    assert jobs.job("sync")(a_job) is a_job
+    assert jobs.find("sync").function is a_job
+    assert "sync" in jobs
+    assert len(jobs) == 1
+
+
+def test_everything_that_is_declared_is_remembered() -> None:
+    jobs = Jobs()
+    jobs.job(
+        "send-invoice",
+        version=3,
+        minimal_supported_version=2,
+        queue="mail",
+        exclusive=Exclusive("tenant", busy="skip"),
+        concurrency=4,
+        timeout="10m",
+        retries=Retry(attempts=5, backoff="fixed", first=timedelta(seconds=1.5)),
+        configured=False,
+    )(an_async_job)
+    handler = jobs.find("send-invoice")
+    assert (handler.version, handler.minimal_supported_version, handler.queue, handler.concurrency) == (3, 2, "mail", 4)
+    assert (handler.timeout_ms, handler.run_in, handler.configured) == (600_000, "async", False)
+    assert handler.exclusive == Exclusive("tenant", busy="skip")
+    assert handler.policy == Policy(5, "fixed", 1500, 3_600_000)
+
+
+def test_what_is_left_out_has_the_documented_defaults() -> None:
+    jobs = Jobs()
+    jobs.job("sync")(a_job)
+    handler = jobs.find("sync")
+    assert (handler.version, handler.minimal_supported_version, handler.queue) == (1, 1, "default")
+    assert (handler.timeout_ms, handler.run_in, handler.concurrency, handler.exclusive) == (900_000, "thread", None, None)
+    assert handler.policy == Policy(3, "exponential", 15_000, 3_600_000)
+
+
+def test_a_second_handler_of_a_name_is_refused_at_once_with_both_places() -> None:
+    jobs = Jobs()
+    jobs.job("sync")(a_job)
+    with pytest.raises(Misconfigured) as refusal:
+        jobs.job("sync")(an_async_job)
+    assert "(a_job)" in str(refusal.value)
+    assert "(an_async_job)" in str(refusal.value)
+    assert "test_jobs.py:" in str(refusal.value)
+
+
+def test_including_a_registry_takes_all_of_its_handlers_or_none() -> None:
+    ours, theirs = Jobs(), Jobs()
+    ours.job("sync")(a_job)
+    theirs.job("report")(a_job)
+    theirs.job("sync")(an_async_job)
+    with pytest.raises(Misconfigured, match="two handlers are called 'sync'"):
+        ours.include(theirs)
+    assert [handler.name for handler in ours] == ["sync"]
+    other = Jobs()
+    other.include(theirs)
+    assert {handler.name for handler in other} == {"report", "sync"}
+
+
+def test_a_name_that_is_not_there_is_answered_with_a_near_miss() -> None:
+    jobs = Jobs()
+    jobs.job("sync-integrations")(a_job)
+    with pytest.raises(Refused, match="did you mean 'sync-integrations'"):
+        jobs.find("sync-integration")
+    with pytest.raises(Refused, match="there are sync-integrations"):
+        jobs.find("zzz")
+
+
+def two_data(first: int, second: int) -> None: ...
+def keyword_only(data: int, *, flag: bool) -> None: ...
+def of_an_unknown_type(data: "NoSuchType") -> None: ...  # type: ignore[name-defined]  # noqa: F821  # that is the point
+
+
+async def async_generator(data: int) -> AsyncIterator[int]:
+    yield data
+
+
+@dataclass
+class NotJson:
+    what: "type[NotJson] | None" = None
+
+
+@pytest.mark.parametrize("function", [two_data, keyword_only, of_an_unknown_type, async_generator])
+def test_a_signature_that_is_no_handlers_is_refused_with_its_place(function: object) -> None:
+    with pytest.raises(Misconfigured, match=r"test_jobs\.py:"):
+        Jobs().job("x")(function)  # type: ignore[type-var]  # that is the point
+
+
+def test_a_handler_may_do_without_a_parameter_it_does_not_use() -> None:
+    jobs = Jobs()
+    jobs.job("a")(a_job)
+
+    @jobs.job("b")
+    def nothing() -> None: ...
+
+    @jobs.job("c")
+    def unannotated(data, ctx): ...  # type: ignore[no-untyped-def]
+
+    roles = [(handler.signature.takes_data, handler.signature.takes_context) for handler in jobs]
+    assert roles == [(False, True), (False, False), (True, True)]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        ({"version": 0}, "version=0"),
+        ({"version": 2, "minimal_supported_version": 3}, "minimal_supported_version=3"),
+        ({"concurrency": 0}, "concurrency=0"),
+        ({"timeout": "0s"}, "timeout of x"),
+        ({"timeout": 90}, "write a text with its unit"),
+        ({"timeout": "soon"}, "timeout of x"),
+        ({"run_in": "async"}, "does not fit"),
+    ],
+)
+def test_a_declaration_that_cannot_be_is_refused(declaration: dict[str, object], message: str) -> None:
+    with pytest.raises(Misconfigured, match=message):
+        Jobs().job("x", **declaration)(a_job)  # type: ignore[arg-type]  # that is the point
+
+
+def test_a_name_with_strange_characters_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="is no name of a job"):
+        Jobs().job("a b")(a_job)
+
+
+def test_code_for_a_process_of_its_own_is_accepted_where_it_is_plain() -> None:
+    jobs = Jobs()
+    jobs.job("cpu", run_in="process")(a_job)
+    assert jobs.find("cpu").run_in == "process"
+    with pytest.raises(Misconfigured, match="does not fit"):
+        jobs.job("no", run_in="process")(an_async_job)
+
+
+def test_retries_are_for_the_errors_that_are_named() -> None:
+    assert Retry().allows(ValueError())
+    assert Retry(on=(OSError,)).allows(ConnectionError())
+    assert not Retry(on=(OSError,)).allows(ValueError())
+    assert not Retry(on=(OSError,), never=(ConnectionError,)).allows(ConnectionError())
+    with pytest.raises(Misconfigured, match="attempts=0"):
+        Retry(attempts=0)
+
+
+def test_a_registry_is_found_where_the_settings_say(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "some_jobs.py").write_text("from ledger.handlers import Jobs\njobs = Jobs()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert isinstance(load_jobs("some_jobs:jobs"), Jobs)
+    with pytest.raises(Misconfigured, match="it has jobs"):
+        load_jobs("some_jobs:job")
+    with pytest.raises(Misconfigured, match="there is no module 'no_such_module'"):
+        load_jobs("no_such_module:jobs")
+    with pytest.raises(Misconfigured, match="module:attribute"):
+        load_jobs("some_jobs")

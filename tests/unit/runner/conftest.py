@@ -1,0 +1,14 @@
+"""A runner in memory for every test that asks for a `world`."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from runner_fakes import World
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    yield world
+    if hasattr(world, "running"):
+        await world.end()

@@ -1,0 +1,166 @@
+"""The world of a runner, in memory: claims, a sender that keeps what it is given, and a sign of life that can be taken away."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ledger.config import Settings
+from ledger.config.settings import Limits
+from ledger.core import wire
+from ledger.core.execution import Options, Report
+from ledger.core.ids import ExecutionId, Token, WorkerId
+from ledger.core.offers import Offer, Offers
+from ledger.core.refusal import Unavailable
+from ledger.core.request import Return
+from ledger.handlers import Jobs
+from processors.broker_clock import BrokerClock
+from processors.runner.attempt import Attempt
+from processors.runner.claims import Verdict
+from processors.runner.perform import InThread, in_task
+from processors.runner.runner import Edges, Runner
+from processors.seam import Record
+
+WORKER = WorkerId("worker-1")
+
+
+def offer(nth: int, job: str = "sync", *, version: int = 1, attempt: int = 1, data: object = None, options: Options | None = None) -> Offer:
+    execution_id = ExecutionId(f"{nth:032x}-{nth % 2}")
+    return Offer(execution_id, Token(512 + nth), attempt, job, job, version, msgspec.Raw(msgspec.json.encode(data)), options)
+
+
+def attempt_of(one: Offer, arrived: float = 0.0, offered_ms: int = 0) -> Attempt:
+    return Attempt(one, int(one.execution_id[-1]), f"claim:{one.execution_id}:{one.token}", offered_ms, arrived)
+
+
+def record_of(*offers: Offer, appended_ms: int | None = None, partition: int | None = None) -> Record:
+    home = int(offers[0].execution_id[-1]) if partition is None else partition
+    appended = time.time_ns() // 1_000_000 if appended_ms is None else appended_ms
+    return Record("work", 0, 0, appended, wire.encode(Offers(home, offers)))
+
+
+@dataclass
+class FakeClaims:
+    """Gives every claim to this worker, unless told otherwise."""
+
+    others: set[str] = field(default_factory=set)
+    mine: set[str] = field(default_factory=set)
+    batches: list[list[str]] = field(default_factory=list)
+    away: bool = False
+    forgets_to_answer: int = 0  # so many times the claims are taken, and the answer is lost
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def claim(self, keys: Sequence[str]) -> list[Verdict]:
+        self.asked.set()
+        if self.away:
+            raise Unavailable("no Redis answers")
+        self.batches.append(list(keys))
+        verdicts: list[Verdict] = ["mine" if key in self.mine else "lost" if key in self.others else "won" for key in keys]
+        self.mine.update(key for key, verdict in zip(keys, verdicts, strict=True) if verdict == "won")
+        if self.forgets_to_answer:
+            self.forgets_to_answer -= 1
+            raise Unavailable("the answer got lost")
+        return verdicts
+
+
+@dataclass
+class FakeSender:
+    """Keeps each record's items. `hold()` lets none be acknowledged until `release()`."""
+
+    records: list[tuple[int, list[Report | Return]]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    acknowledged: int = 0
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    async def send(self, partition: int, record: bytes) -> None:
+        items = wire.decode_commands(record)
+        self.records.append((partition, [item for item in items if isinstance(item, Report | Return)]))
+        assert len(self.records[-1][1]) == len(items), f"not readable: {items}"
+        self.sizes.append(len(record))
+        self.changed.set()
+        await self.open.wait()
+        self.acknowledged += 1
+
+    def hold(self) -> None:
+        self.open.clear()
+
+    def release(self) -> None:
+        self.open.set()
+
+    @property
+    def reports(self) -> list[Report]:
+        return [item for _, items in self.records for item in items if isinstance(item, Report)]
+
+    @property
+    def ends(self) -> list[Report]:
+        return [report for report in self.reports if report.outcome is not None]
+
+    @property
+    def returned(self) -> dict[str, list[str]]:
+        """Reason -> executions."""
+        found: dict[str, list[str]] = {}
+        for _, items in self.records:
+            for item in items:
+                if isinstance(item, Return) and item.execution_ids:
+                    found.setdefault(item.reason, []).extend(item.execution_ids)
+        return found
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+        """Wait, record by record, until the condition holds."""
+        async with asyncio.timeout(seconds):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@dataclass
+class FakeLiveness:
+    held: bool = True
+
+    def is_held(self) -> bool:
+        return self.held
+
+
+@dataclass
+class World:
+    """A runner with its fakes."""
+
+    jobs: Jobs = field(default_factory=Jobs)
+    claims: FakeClaims = field(default_factory=FakeClaims)
+    sender: FakeSender = field(default_factory=FakeSender)
+    liveness: FakeLiveness = field(default_factory=FakeLiveness)
+    clock: BrokerClock = field(default_factory=BrokerClock)
+    limits: Limits = field(default_factory=lambda: Limits(slots=10, shutdown_grace=0.05, lease=1.0))
+    stuck: asyncio.Event = field(default_factory=asyncio.Event)
+    bugs: list[BaseException] = field(default_factory=list)
+    runner: Runner = field(init=False)
+    running: asyncio.Task[None] = field(init=False)
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
+
+    def begin(self) -> Runner:
+        self.clock.observe(time.time_ns() // 1_000_000)
+        edges = Edges(
+            self.claims,
+            self.liveness,
+            self.sender,
+            self.clock,
+            {"async": in_task, "thread": InThread(self.threads)},
+            self.bugs.append,
+            self.stuck.set,
+        )
+        self.runner = Runner(Settings(limits=self.limits), "default", self.jobs, WORKER, edges)
+        self.running = asyncio.create_task(self.runner.run())
+        return self.runner
+
+    async def end(self) -> None:
+        self.running.cancel()
+        await asyncio.gather(self.running, return_exceptions=True)
+        self.threads.shutdown(wait=True)
+        assert self.bugs == []

@@ -1,0 +1,124 @@
+"""Slots: who runs, who waits, and who is given back."""
+
+from runner_fakes import attempt_of, offer
+
+from ledger.handlers import Handler, Jobs
+from processors.runner.attempt import Attempt
+from processors.runner.gate import PATIENCE, Gate
+
+
+def handler(name: str, concurrency: int | None = None) -> Handler:
+    jobs = Jobs()
+    jobs.job(name, concurrency=concurrency)(lambda: None)
+    return jobs.find(name)
+
+
+QUICK, ONE_AT_A_TIME = handler("quick"), handler("single", 1)
+
+
+def waiting(gate: Gate, *handlers: Handler, arrived: float = 0.0) -> list[Attempt]:
+    attempts = []
+    for nth, one in enumerate(handlers):
+        attempt = attempt_of(offer(nth, one.name), arrived)
+        attempt.handler = one
+        assert gate.wait(attempt)
+        attempts.append(attempt)
+    return attempts
+
+
+def admit(gate: Gate, most: int = 100) -> list[Attempt]:
+    return gate.admit(most, lambda attempt: True)
+
+
+def looks(gate: Gate, until: float, since: float = 0.0) -> list[Attempt]:
+    """Look every 50 ms; those who were given back."""
+    steps = range(round(since / 0.05), round(until / 0.05) + 1)
+    return [attempt for step in steps for attempt in gate.overdue(step * 0.05)]
+
+
+def test_those_who_came_first_get_the_slots() -> None:
+    gate = Gate(2)
+    first, second, third = waiting(gate, QUICK, QUICK, QUICK)
+    assert admit(gate) == [first, second]
+    assert admit(gate) == []
+    gate.leave(first)
+    assert admit(gate) == [third]
+    assert len(gate) == 0
+
+
+def test_a_job_at_its_own_limit_does_not_stand_in_the_way_of_others() -> None:
+    gate = Gate(10)
+    single, second_single, quick = waiting(gate, ONE_AT_A_TIME, ONE_AT_A_TIME, QUICK)
+    assert admit(gate) == [single, quick]
+    gate.leave(single)
+    assert admit(gate) == [second_single]
+
+
+def test_at_most_so_many_at_once_are_admitted() -> None:
+    gate = Gate(10)
+    waiting(gate, *[QUICK] * 5)
+    assert len(admit(gate, most=3)) == 3
+
+
+def test_who_is_wanted_no_longer_leaves_without_a_slot() -> None:
+    gate = Gate(1)
+    old, new = waiting(gate, QUICK, QUICK)
+    assert gate.admit(10, lambda attempt: attempt is not old) == [new]
+    assert gate.free == 0
+    assert len(gate) == 0
+
+
+def test_there_is_room_for_a_bounded_number_and_a_bounded_size() -> None:
+    gate = Gate(1, most_waiting=2)
+    waiting(gate, QUICK, QUICK)
+    assert not gate.wait(attempt_of(offer(9)))
+    heavy = Gate(1, most_bytes=100)
+    assert heavy.wait(attempt_of(offer(1, data="x" * 60)))
+    assert not heavy.wait(attempt_of(offer(2, data="x" * 60)))
+    admit(heavy)
+    assert heavy.wait(attempt_of(offer(2, data="x" * 60)))
+
+
+def test_who_waits_while_no_slot_gets_free_is_given_back() -> None:
+    gate = Gate(1)
+    running, *others = waiting(gate, QUICK, QUICK, QUICK)
+    assert admit(gate) == [running]
+    assert looks(gate, PATIENCE) == []
+    assert sorted(map(id, looks(gate, 3 * PATIENCE, PATIENCE))) == sorted(map(id, others))
+    assert len(gate) == 0
+
+
+def test_who_came_lately_may_wait_on() -> None:
+    gate = Gate(1)
+    (running,) = waiting(gate, QUICK)
+    admit(gate)
+    (early,) = waiting(gate, QUICK)
+    (late,) = waiting(gate, QUICK, arrived=3 * PATIENCE)
+    assert looks(gate, 3 * PATIENCE) == [early]
+    gate.leave(running)
+    assert admit(gate) == [late]
+
+
+def test_a_line_that_moves_fast_keeps_those_it_will_serve_soon() -> None:
+    gate = Gate(3)
+    running = waiting(gate, *[QUICK] * 10)[:3]
+    gate.overdue(0.0)  # a new page begins
+    admit(gate)
+    for attempt in running:
+        gate.leave(attempt)
+    assert len(gate.overdue(PATIENCE + 0.01)) == 7 - 3
+
+
+def test_those_of_a_job_at_its_limit_are_given_back_too() -> None:
+    gate = Gate(10)
+    _, parked = waiting(gate, ONE_AT_A_TIME, ONE_AT_A_TIME)
+    admit(gate)
+    assert looks(gate, 3 * PATIENCE) == [parked]
+
+
+def test_all_can_be_sent_away() -> None:
+    gate = Gate(1)
+    waiting(gate, QUICK, ONE_AT_A_TIME, ONE_AT_A_TIME)
+    admit(gate)
+    assert len(gate.clear()) == 2
+    assert len(gate) == 0

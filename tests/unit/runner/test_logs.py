@@ -1,0 +1,98 @@
+"""Every line says which attempt it belongs to, whoever wrote it and in whatever thread."""
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from runner_fakes import World, offer, record_of
+
+from ledger.context import Context
+from processors import logs
+
+
+@pytest.fixture
+def output() -> Iterator[io.StringIO]:
+    """What is logged as JSON; the set-up of this process is as before afterwards."""
+    root, before = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in logs.NOISY}
+    stream = io.StringIO()
+    logs.configure("json", "INFO", stream)
+    yield stream
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, of in levels.items():
+        logging.getLogger(name).setLevel(of)
+
+
+def lines(output: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in output.getvalue().splitlines()]
+
+
+async def test_lines_of_user_code_carry_the_ids_in_tasks_in_threads_and_from_any_logger(world: World, output: io.StringIO) -> None:
+    theirs = logging.getLogger("some.library")
+
+    @world.jobs.job("async")
+    async def in_task(ctx: Context) -> None:
+        ctx.log.info("from the context", answer=42)
+        theirs.warning("from %s", "a library")
+        await asyncio.to_thread(theirs.warning, "from a thread of its own")
+
+    @world.jobs.job("thread")
+    def in_thread(ctx: Context) -> None:
+        theirs.warning("from the job's thread")
+
+    world.begin().take(record_of(offer(0, "async"), offer(2, "thread", attempt=2)))
+    await world.sender.until(lambda: len(world.sender.ends) == 2)
+    found = {str(line["event"]): line for line in lines(output)}
+    for event in ("from the context", "from a library", "from a thread of its own"):
+        assert found[event]["execution_id"] == offer(0).execution_id
+        assert (found[event]["job_id"], found[event]["job_name"], found[event]["job_version"]) == ("async", "async", 1)
+        assert (found[event]["attempt"], found[event]["tenant"]) == (1, None)
+    assert (found["from the job's thread"]["execution_id"], found["from the job's thread"]["attempt"]) == (offer(2).execution_id, 2)
+    assert (found["from the context"]["answer"], found["from the context"]["logger"]) == (42, "async")
+
+
+async def test_a_thread_that_is_used_again_does_not_speak_for_the_attempt_before(world: World, output: io.StringIO) -> None:
+    @world.jobs.job("thread")
+    def in_thread() -> None: ...
+
+    world.begin().take(record_of(offer(0, "thread")))
+    await world.sender.until(lambda: len(world.sender.ends) == 1)
+    await asyncio.get_running_loop().run_in_executor(world.threads, logging.getLogger("x").warning, "nobody's")
+    assert "execution_id" not in lines(output)[-1]
+
+
+async def test_a_failure_is_one_line_with_its_traceback(world: World, output: io.StringIO) -> None:
+    @world.jobs.job("bad")
+    async def bad() -> None:
+        raise ValueError("no such customer")
+
+    world.begin().take(record_of(offer(0, "bad")))
+    await world.sender.until(lambda: len(world.sender.ends) == 1)
+    (line,) = lines(output)
+    assert (line["action"], line["error"], line["level"]) == ("attempt.failed", "no such customer", "warning")
+    assert "ValueError: no such customer" in str(line["exception"])
+
+
+def test_passwords_in_addresses_are_not_written(output: io.StringIO) -> None:
+    logging.getLogger("x").warning("cannot reach %s", "postgresql://jobledger:s3cret@127.0.0.1:5432/postgres")
+    structlog.get_logger("y").warning("cannot reach it", url="redis://:s3cret@127.0.0.1:6379/0")
+    assert "s3cret" not in output.getvalue()
+    assert "postgresql://***@127.0.0.1:5432/postgres" in output.getvalue()
+
+
+def test_extra_of_the_standard_library_is_kept(output: io.StringIO) -> None:
+    logging.getLogger("x").warning("hello", extra={"order": 7})
+    assert lines(output)[0]["order"] == 7
+
+
+def test_what_is_below_the_level_is_not_written(output: io.StringIO) -> None:
+    structlog.get_logger("z").debug("quiet")
+    logging.getLogger("aiokafka").info("noise")
+    assert output.getvalue() == ""

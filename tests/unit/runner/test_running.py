@@ -1,0 +1,151 @@
+"""Code that runs: its time, its progress, and being asked to stop."""
+
+import asyncio
+import logging
+import threading
+
+import pytest
+from runner_fakes import World, offer, record_of
+
+from ledger.context import Context
+from ledger.core.execution import Options
+from ledger.handlers import Exclusive, Retry
+
+
+async def ended(world: World, count: int = 1) -> None:
+    await world.sender.until(lambda: len(world.sender.ends) >= count)
+
+
+async def test_a_coroutine_that_takes_too_long_is_cancelled_and_has_timed_out(world: World) -> None:
+    @world.jobs.job("slow", timeout="20ms", retries=Retry(attempts=2, backoff="fixed", first="7ms"))
+    async def slow() -> None:
+        await asyncio.Event().wait()
+
+    world.begin().take(record_of(offer(0, "slow")))
+    await ended(world)
+    (report,) = world.sender.ends
+    assert (report.outcome, report.error_type, report.retry_after_ms, report.timeout_ms) == ("timed_out", "Timeout", 7, 20)
+    assert report.run_ms >= 20
+
+
+async def test_the_executions_own_timeout_goes_before_the_handlers(world: World) -> None:
+    @world.jobs.job("slow")
+    async def slow() -> None:
+        await asyncio.Event().wait()
+
+    world.begin().take(record_of(offer(0, "slow", options=Options(timeout_ms=10))))
+    await ended(world)
+    assert world.sender.ends[0].timeout_ms == 10
+
+
+async def test_a_plain_function_runs_in_a_thread_and_keeps_its_slot_until_its_code_has_ended(world: World) -> None:
+    inside, go = threading.Event(), threading.Event()
+    where: list[str] = []
+
+    @world.jobs.job("slow", timeout="10ms", concurrency=1)
+    def slow(ctx: Context) -> None:
+        where.append(threading.current_thread().name)
+        inside.set()
+        while not ctx.cancelled:
+            go.wait(0.005)
+        go.wait()
+
+    world.limits = world.limits.model_copy(update={"shutdown_grace": 5.0})
+    world.begin().take(record_of(offer(0, "slow"), offer(2, "slow")))
+    await asyncio.to_thread(inside.wait)
+    await world.sender.until(lambda: bool(world.sender.reports))
+    assert len(where) == 1
+    assert "MainThread" not in where
+    go.set()
+    await ended(world, 2)
+    assert {report.outcome for report in world.sender.ends} == {"timed_out"}
+
+
+async def test_code_that_ignores_the_end_of_its_time_is_reported_as_stuck(world: World) -> None:
+    go = threading.Event()
+
+    @world.jobs.job("stubborn", timeout="10ms")
+    def stubborn() -> None:
+        go.wait()
+
+    runner = world.begin()
+    runner.take(record_of(offer(0, "stubborn")))
+    async with asyncio.timeout(5):
+        await world.stuck.wait()
+    assert not await runner.drain()
+    assert [report.outcome for report in world.sender.ends] == ["timed_out"]
+    go.set()
+
+
+async def test_of_stuck_code_that_excludes_others_nothing_is_said_before_its_process_is_gone(world: World) -> None:
+    go, inside = threading.Event(), threading.Event()
+
+    @world.jobs.job("stubborn", exclusive=Exclusive("job"))
+    def stubborn() -> None:
+        inside.set()
+        go.wait()
+
+    runner = world.begin()
+    runner.take(record_of(offer(0, "stubborn")))
+    await asyncio.to_thread(inside.wait)
+    assert not await runner.drain()
+    assert world.sender.ends == []
+    go.set()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()])
+async def test_whatever_code_raises_is_the_attempts_failure_and_not_ours(world: World, error: BaseException) -> None:
+    @world.jobs.job("async")
+    async def in_task() -> None:
+        raise error
+
+    @world.jobs.job("thread")
+    def in_thread() -> None:
+        raise error
+
+    world.begin().take(record_of(offer(0, "async"), offer(2, "thread")))
+    await ended(world, 2)
+    assert {(report.outcome, report.error_type) for report in world.sender.ends} == {("failed", type(error).__name__)}
+
+
+async def test_progress_is_told_at_once_then_twice_a_second_and_the_last_one_always(world: World) -> None:
+    go = asyncio.Event()
+
+    @world.jobs.job("steps")
+    async def steps(ctx: Context) -> None:
+        for percent in range(0, 101, 10):
+            await ctx.progress(percent, f"{percent} of 100")
+        await go.wait()
+
+    world.begin().take(record_of(offer(0, "steps")))
+    await world.sender.until(lambda: any(report.progress == 100 for report in world.sender.reports))
+    told = [report.progress for report in world.sender.reports if report.progress is not None]
+    assert len(told) <= 3
+    assert told[-1] == 100
+    go.set()
+    await ended(world)
+
+
+async def test_progress_from_a_thread_just_before_its_end_is_told_before_the_end(world: World) -> None:
+    @world.jobs.job("steps")
+    def steps(ctx: Context) -> None:
+        ctx.progress(40, "a\0b" + "x" * 600)
+        ctx.progress(140)
+
+    world.begin().take(record_of(offer(0, "steps")))
+    await ended(world)
+    assert [report.progress for report in world.sender.reports if report.progress is not None][-1] == 100
+    assert world.sender.reports[-1].outcome == "completed"
+    assert all("\0" not in (report.note or "") and len(report.note or "") <= 500 for report in world.sender.reports)
+
+
+async def test_a_failure_is_logged_with_its_traceback(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+
+    @world.jobs.job("bad")
+    async def bad() -> None:
+        raise ValueError("no such customer")
+
+    world.begin().take(record_of(offer(0, "bad")))
+    await ended(world)
+    assert world.sender.ends[0].error_message == "no such customer"
