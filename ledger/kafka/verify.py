@@ -1,0 +1,146 @@
+"""Walks the chain of every partition, from its first record to its present end, and says what is there and what does not fit.
+
+What a chain cannot show by itself is a change at its very end: nothing follows that would miss it. The events vouch for the registry, as
+each commit names the registry position it was decided with; the tables vouch for the events (`jobledger projections verify`).
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal
+
+from ledger.config import Settings
+from ledger.core import chain, outcome, wire
+from ledger.core.chain import Head
+from ledger.core.ids import BEFORE_ALL, Address
+from ledger.core.refusal import ChainBroken, Conflict, Undecodable
+from ledger.kafka.log_reader import AcceptedCommit, LogReader, Record, Walked, walk
+
+LogName = Literal["events", "registry"]
+Progress = Callable[[int], None]  # so many more records were walked
+
+
+@dataclass(slots=True)
+class Finding:
+    """What the walk of a partition found. `offset` and `broken` say where it stopped and why; both are None where all is well."""
+
+    log: LogName
+    partition: int
+    commits: int = 0
+    events: int = 0
+    voids: int = 0
+    seq: int = 0
+    digest: str = chain.GENESIS
+    next_offset: int = 0
+    log_id: str | None = None
+    registry: Address = BEFORE_ALL  # the last registry position that a commit names
+    offset: int | None = None
+    broken: str | None = None
+
+    def stop(self, offset: int, why: str) -> None:
+        self.offset, self.broken = offset, why
+
+
+async def verify(
+    settings: Settings, log: LogName | None = None, partition: int | None = None, progress: Progress | None = None
+) -> list[Finding]:
+    """Walk both logs, one log or one partition. Raises `Unavailable`; what does not fit is in the findings."""
+    places: list[tuple[LogName, int]] = [("events", number) for number in range(settings.partitions)]
+    places.append(("registry", 0))  # last: its end is then never behind what the events name
+    ends = {place: await _end(settings, *place) for place in places if log in (None, place[0]) and partition in (None, place[1])}
+    findings = [await _walk_partition(settings, *place, end, progress or _silent) for place, end in ends.items()]
+    compare(findings)
+    return findings
+
+
+def _silent(_: int) -> None:
+    return
+
+
+async def _end(settings: Settings, log: str, partition: int) -> int:
+    async with LogReader(settings, log, partition) as reader:
+        return (await reader.bounds()).end
+
+
+async def _walk_partition(settings: Settings, log: LogName, partition: int, end: int, progress: Progress) -> Finding:
+    finding = Finding(log, partition)
+    async with LogReader(settings, log, partition) as reader:
+        try:
+            await _walk(reader, finding, end, progress)
+        except ChainBroken as error:
+            finding.stop(error.offset, error.detail)
+        except Conflict as error:
+            finding.stop(0, str(error))
+    if finding.broken is None and finding.seq == 0:
+        finding.stop(0, "it holds no commit, not even its opening: run `jobledger topics apply`, or see whether the topic was made anew")
+    return finding
+
+
+async def _walk(reader: LogReader, finding: Finding, end: int, progress: Progress) -> None:
+    head, last = Head(finding.log, finding.partition), None
+    async with aclosing(reader.batches(0, end)) as batches:
+        async for batch in batches:
+            walked = walk(head, batch.records)
+            take(finding, walked)
+            progress(len(batch.records))
+            if finding.broken is not None:
+                return
+            head, last = walked.head, walked.commits[-1] if walked.commits else last
+            if walked.broken is not None:
+                here, behind = await reader.at(walked.broken.offset), await reader.at(walked.broken.offset + 1)
+                finding.stop(*blame(walked.broken, last, here, behind))
+                return
+
+
+def take(finding: Finding, walked: Walked) -> None:
+    """Count what was walked, and look into it as every fold has to."""
+    finding.voids += len(walked.voids)
+    for accepted in walked.commits:
+        try:
+            events = accepted.commit().events
+        except Undecodable as error:
+            finding.stop(accepted.offset, str(error))
+            return
+        opened = [one for one in events if isinstance(one, outcome.Opened)]
+        if (accepted.header.seq == 1) != bool(opened) or opened != list(events[: len(opened)]) or len(opened) > 1:
+            finding.stop(
+                accepted.offset, f"seq {accepted.header.seq} holds {len(opened)} openings: the first commit begins with one, no other may"
+            )
+            return
+        finding.commits += 1
+        finding.events += len(events)
+        finding.seq, finding.digest, finding.next_offset = accepted.header.seq, accepted.digest, accepted.offset + 1
+        finding.registry = accepted.header.registry or finding.registry
+        finding.log_id = opened[0].log_id if opened else finding.log_id
+
+
+def blame(broken: ChainBroken, last: AcceptedCommit | None, here: Record | None, behind: Record | None) -> tuple[int, str]:
+    """Which record was altered, and why we think so. A link that does not fit has two ends; the commit behind tells which one is good."""
+    if last is None or here is None or behind is None:
+        return broken.offset, broken.detail
+    try:
+        header, next_one = wire.decode_header(here.value), wire.decode_header(behind.value)
+    except Undecodable:
+        return broken.offset, broken.detail
+    is_altered = header.seq == last.header.seq + 1 and header.prev != last.digest
+    if is_altered and next_one.prev == chain.digest(here.value or b""):
+        return last.offset, (
+            f"seq {last.header.seq} was altered, or what begins at offset {broken.offset} is another log's: its digest is {last.digest}, "
+            f"but seq {header.seq} at offset {broken.offset} follows {header.prev}, and the commit behind that fits"
+        )
+    return broken.offset, broken.detail
+
+
+def compare(findings: Sequence[Finding]) -> None:
+    """What the partitions say of each other. Only where both logs were walked."""
+    registry = next((one for one in findings if one.log == "registry"), None)
+    if registry is None:
+        return
+    for one in findings:
+        if one.broken is None and one.log_id != registry.log_id and registry.log_id is not None:
+            one.stop(0, f"it belongs to log {one.log_id}, the registry to {registry.log_id}: one of the topics was made anew")
+        if registry.broken is None and one.registry.seq > registry.seq:
+            registry.stop(
+                registry.next_offset,
+                f"it ends at seq {registry.seq}, but {one.log}[{one.partition}] was decided with seq {one.registry.seq}: its end is gone",
+            )
