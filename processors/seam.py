@@ -19,6 +19,7 @@ from faust.transport.drivers import aiokafka as driver
 from msgspec import Struct
 
 from ledger.config import Settings
+from ledger.kafka.connect import fetch_promptly
 
 EXIT_CRASHED = 70
 CRASH = "the process ends; its supervisor starts it again"
@@ -51,6 +52,7 @@ class _SeamConsumer(driver.Consumer):
     """Asks `positions` (an attribute of the app) for the place to read on, instead of trusting the group's committed offsets."""
 
     async def perform_seek(self) -> None:
+        fetch_promptly(self._thread._ensure_consumer())
         await super().perform_seek()
         positions: Positions | None = getattr(self.app, "positions", None)
         if positions is not None:
