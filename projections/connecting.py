@@ -1,0 +1,56 @@
+"""Connections to Postgres with our settings in one place, and what to say when it does not answer."""
+
+from contextlib import suppress
+from typing import Final
+
+import psycopg
+from psycopg import Connection, OperationalError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+
+from ledger.config import Settings
+from ledger.core.refusal import Misconfigured, Unavailable
+
+PARAMETERS: Final = (
+    "connect_timeout=5 application_name=jobledger keepalives_idle=5 keepalives_interval=2 keepalives_count=3 options='-c timezone=UTC'"
+)
+
+
+def url_of(settings: Settings) -> str:
+    """The URL as psycopg takes it; SQLAlchemy's form is understood too."""
+    return settings.database.url.get_secret_value().replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+def conninfo_of(settings: Settings) -> str:
+    """The URL with our parameters; what the URL itself says wins."""
+    ours, said = conninfo_to_dict(PARAMETERS), conninfo_to_dict(url_of(settings))
+    return make_conninfo("", **{**ours, **said})
+
+
+def address_of(settings: Settings) -> str:
+    """Where Postgres should be, without user and password."""
+    with suppress(psycopg.Error):
+        parts = conninfo_to_dict(url_of(settings))
+        return f"{parts.get('host') or '127.0.0.1'}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"
+    return "the address in database.url"
+
+
+def connect(settings: Settings) -> Connection[TupleRow]:
+    """A connection in autocommit. Raises `Unavailable` with the address."""
+    try:
+        return psycopg.connect(conninfo_of(settings), autocommit=True)
+    except OperationalError as error:
+        raise unavailable(settings, error) from error
+
+
+def unavailable(settings: Settings, error: BaseException) -> Unavailable:
+    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return Unavailable(
+        f"Postgres does not answer at {address_of(settings)} ({said}): start it (`jobledger stack start`) or set JOBLEDGER_DATABASE__URL"
+    )
+
+
+def not_upgraded(settings: Settings) -> Misconfigured:
+    return Misconfigured(
+        f"the schema {settings.database.table_schema!r} at {address_of(settings)} has no tables of this version: run `jobledger db upgrade`"
+    )

@@ -1,0 +1,59 @@
+"""How each table takes patches: which columns may change after a row was written whole."""
+
+from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy import Table
+
+from projections import tables
+from projections.patches import Changes, Form, Rows
+
+_ADDRESS: Final = ("log_partition", "log_seq", "log_index", "log_offset")
+
+
+def _form(table: Table, *mutable: str, set_once: str | None = None) -> Form:
+    columns = tuple(column.name for column in table.columns)
+    places = tuple(map(columns.index, (*mutable, *_ADDRESS))) if mutable else ()
+    return Form(
+        table.name,
+        columns,
+        tuple(column.name for column in table.primary_key),
+        places,
+        None if set_once is None else columns.index(set_once),
+    )
+
+
+DEFINITIONS: Final = _form(tables.job_definitions, "state", "current_version", "updated_at")
+VERSIONS: Final = _form(tables.job_versions)
+EXECUTIONS: Final = _form(
+    tables.job_executions,
+    "state",
+    "reason",
+    "attempt",
+    "progress",
+    "progress_note",
+    "worker",
+    "result",
+    "error_type",
+    "error_message",
+    "eligible_at",
+    "first_started_at",
+    "started_at",
+    "finished_at",
+    "deadline_at",
+    "last_report_at",
+    "wait_ms",
+    "run_ms",
+    set_once="first_started_at",
+)
+ATTEMPTS: Final = _form(tables.execution_attempts, "state", "finished_at", "run_ms", "error_type", "error_message")
+OUTCOMES: Final = _form(tables.command_outcomes)
+
+RowsOf = Callable[[Changes], Rows]
+FORMS: Final[tuple[tuple[Form, RowsOf], ...]] = (
+    (DEFINITIONS, lambda changes: changes.definitions),
+    (VERSIONS, lambda changes: changes.versions),
+    (EXECUTIONS, lambda changes: changes.executions),
+    (ATTEMPTS, lambda changes: changes.attempts),
+    (OUTCOMES, lambda changes: changes.outcomes),
+)

@@ -1,0 +1,121 @@
+"""Where a projection stands in each partition of a log, and whether a stretch of commits may follow there.
+
+Rows and position are written in one transaction that holds the position's row, so whoever comes second waits and then finds out.
+"""
+
+from dataclasses import dataclass
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Composed, Identifier
+
+from ledger.core.chain import Head
+from projections.folds import PROJECTION, VERSION
+from projections.patches import Changes
+
+Source = tuple[str, int]  # a log and a partition of it
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A commit whose rows are in the tables; seq 0: none is."""
+
+    log_id: str
+    seq: int
+    offset: int
+    digest: str
+    voids: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Commits of one partition, folded: from the one after `before` to `after`."""
+
+    source: Source
+    log_id: str
+    before: Head
+    after: Head
+    changes: Changes
+    voids: int  # skipped in this partition up to here
+
+    @property
+    def last_offset(self) -> int:
+        return self.after.next_offset - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The rows and the position are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The tables hold all of it already: another process was first."""
+
+    stored: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The tables stand elsewhere: reading has to go on from there."""
+
+    stored: Position | None
+
+
+Outcome = Applied | Duplicate | Gap
+
+
+def judge(stretch: Stretch, stored: Position | None) -> Outcome:
+    """What a stretch finds at the position's row, which the caller has locked."""
+    if stored is None:
+        return Gap(None)
+    if (stored.seq, stored.digest) == (stretch.before.seq, stretch.before.digest):
+        return Applied()
+    return Duplicate(stored) if stored.seq >= stretch.after.seq else Gap(stored)
+
+
+class PositionRows:
+    """The table `projection_positions`, for one projection and version."""
+
+    def __init__(self, schema: str) -> None:
+        table = SQL(".").join((Identifier(schema), Identifier("projection_positions")))
+        mine = SQL("projection = %s AND version = %s AND log = %s AND log_partition = %s")
+        self._create = SQL(
+            "INSERT INTO {} (projection, version, log, log_partition, log_id, log_seq, log_offset, digest, voids, updated_at)"
+            " VALUES (%s, %s, %s, %s, '', 0, -1, '', 0, now()) ON CONFLICT DO NOTHING"
+        ).format(table)
+        self._read = SQL("SELECT log_id, log_seq, log_offset, digest, voids FROM {} WHERE {}").format(table, mine)
+        self._lock: Composed = SQL("{} FOR UPDATE").format(self._read)
+        self._write = SQL(
+            "UPDATE {} SET log_id = %s, log_seq = %s, log_offset = %s, digest = %s, voids = %s, stopped_note = NULL, updated_at = now()"
+            " WHERE {}"
+        ).format(table, mine)
+        self._stop = SQL("UPDATE {} SET stopped_note = %s, updated_at = now() WHERE {}").format(table, mine)
+
+    def open(self, connection: Connection[TupleRow], source: Source) -> Position:
+        """The position of a source, made if there was none."""
+        with connection.transaction():
+            connection.execute(self._create, _key(source))
+            found = self._one(connection, self._read, source)
+        assert found is not None
+        return found
+
+    def lock(self, connection: Connection[TupleRow], source: Source) -> Position | None:
+        return self._one(connection, self._lock, source)
+
+    def write(self, connection: Connection[TupleRow], stretch: Stretch) -> None:
+        after = stretch.after
+        values = (stretch.log_id, after.seq, stretch.last_offset, after.digest, stretch.voids)
+        connection.execute(self._write, (*values, *_key(stretch.source)))
+
+    def stop(self, connection: Connection[TupleRow], source: Source, note: str) -> None:
+        """Note why the projection stands still here; the next stretch that is written takes the note away."""
+        connection.execute(self._stop, (note, *_key(source)))
+
+    def _one(self, connection: Connection[TupleRow], query: Composed, source: Source) -> Position | None:
+        row = connection.execute(query, _key(source)).fetchone()
+        return None if row is None else Position(*row)
+
+
+def _key(source: Source) -> tuple[str, int, str, int]:
+    return PROJECTION, VERSION, *source

@@ -1,0 +1,74 @@
+"""The schema's DDL, brought up to date by Alembic: in one transaction, and by one process at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateSchema
+
+from ledger.config import Settings
+from projections.connecting import conninfo_of, unavailable
+
+VERSION_TABLE: Final = "schema_migrations"
+_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`current` is None where there is nothing yet; the schema is right if it equals `wanted`."""
+
+    current: str | None
+    wanted: str
+    pending: tuple[str, ...]  # what an upgrade would do, in order
+
+
+def upgrade(settings: Settings) -> Status:
+    """Bring the schema to this version; nothing if it is there already. Whoever comes meanwhile waits, then finds it done."""
+    schema = settings.database.table_schema
+    with _transaction(settings) as connection:
+        connection.execute(text(_LOCK), {"name": f"jobledger upgrade {schema}"})
+        before = _status(connection, schema)
+        if before.pending:
+            connection.execute(CreateSchema(schema, if_not_exists=True))
+            command.upgrade(_config(schema, connection), "head")
+    return before
+
+
+def status(settings: Settings) -> Status:
+    with _transaction(settings) as connection:
+        return _status(connection, settings.database.table_schema)
+
+
+@contextmanager
+def _transaction(settings: Settings) -> Iterator[Connection]:
+    engine = create_engine("postgresql+psycopg://", poolclass=NullPool, creator=lambda: psycopg.connect(conninfo_of(settings)))
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (OperationalError, psycopg.OperationalError) as error:
+        raise unavailable(settings, getattr(error, "orig", None) or error) from error
+
+
+def _status(connection: Connection, schema: str) -> Status:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "version_table_schema": schema})
+    current = context.get_current_revision()
+    scripts = ScriptDirectory.from_config(_config(schema, connection))
+    pending = [script for script in scripts.iterate_revisions("head", current or "base") if script.revision != current]
+    return Status(current, scripts.get_current_head() or "", tuple(f"{one.revision} {one.doc}" for one in reversed(pending)))
+
+
+def _config(schema: str, connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", "projections:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes.update(schema=schema, connection=connection)
+    return config

@@ -1,0 +1,121 @@
+"""Writing folded stretches of the log to the tables: one transaction for rows and positions, a COPY a table, one statement for patches.
+
+`synchronous_commit` is off: a crash of Postgres may lose the last transactions, but whole ones, rows and position together, and the log is
+the authority from which they come again. Whole rows are new as a rule and are copied straight into the table; where one is there already
+(an execution was asked for again after control forgot it) everything is done again by way of a stage. Patches go to a stage and from there
+by one UPDATE that leaves the columns alone which they do not set.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec import UnsetType
+from psycopg import Connection, Cursor
+from psycopg.errors import UniqueViolation
+from psycopg.rows import TupleRow
+from psycopg.sql import Composed
+
+from ledger.crashpoints import crash_point
+from projections.forms import FORMS
+from projections.patches import Contradiction, Key, Patch, Rows, Value, is_whole
+from projections.positions import Applied, Outcome, PositionRows, Source, Stretch, judge
+from projections.statements import JSONB_VERSION, POSTGRES_EPOCH, Encoding, Statements, statements_for
+
+SESSION = (
+    "SET synchronous_commit = off",
+    "SET enable_hashjoin = off",  # patches find their rows by key, however large the table has become
+    "SET enable_mergejoin = off",
+    "SET client_encoding = 'UTF8'",
+)
+
+
+class Writer:
+    """Owns a connection of its own (autocommit, so that transactions are explicit); used by one thread at a time."""
+
+    def __init__(self, connection: Connection[TupleRow], schema: str) -> None:
+        self.connection = connection
+        self.positions = PositionRows(schema)
+        self._tables = tuple((statements_for(form, schema), rows_of) for form, rows_of in FORMS)
+        for setting in SESSION:
+            connection.execute(setting)
+        for statements, _ in self._tables:
+            connection.execute(statements.create_stage)
+
+    def apply(self, stretches: Sequence[Stretch]) -> dict[Source, Outcome]:
+        """Write what follows the tables' positions, at most one stretch a source; the outcome says what became of each."""
+        crash_point("projection:before-sql")
+        try:
+            outcomes = self._apply(stretches, again=False)
+        except UniqueViolation:
+            outcomes = self._apply(stretches, again=True)
+        crash_point("projection:after-sql-commit")
+        return outcomes
+
+    def _apply(self, stretches: Sequence[Stretch], *, again: bool) -> dict[Source, Outcome]:
+        with self.connection.transaction(), self.connection.cursor() as cursor:
+            in_order = sorted(stretches, key=lambda stretch: stretch.source)  # locks are taken in one order by everybody
+            outcomes = {one.source: judge(one, self.positions.lock(self.connection, one.source)) for one in in_order}
+            mine = [one for one in in_order if isinstance(outcomes[one.source], Applied)]
+            for statements, rows_of in self._tables:
+                write_table(cursor, statements, [rows_of(one.changes) for one in mine], again=again)
+            for one in mine:
+                self.positions.write(self.connection, one)
+            crash_point("projection:before-sql-commit")
+        return outcomes
+
+
+def write_table(cursor: Cursor[TupleRow], statements: Statements, changed: Sequence[Rows], *, again: bool) -> None:
+    """Bring one table up to date. `again`: rows that are whole may be there already."""
+    whole: list[Patch] = []
+    partly: list[tuple[Key, Patch]] = []
+    for rows in changed:
+        for key, patch in rows.items():
+            if is_whole(patch):
+                whole.append(patch)
+            else:
+                partly.append((key, patch))
+    if whole and not again:
+        copy_rows(cursor, statements.copy, statements.whole, whole)
+    elif whole:
+        cursor.execute(statements.clear_stage)
+        copy_rows(cursor, statements.copy_stage, statements.whole, whole)
+        cursor.execute(statements.replace)
+    if partly:
+        cursor.execute(statements.clear_stage)
+        copy_rows(cursor, statements.copy_patches, statements.partly, (_staged(statements, key, patch) for key, patch in partly))
+        cursor.execute(statements.patch)
+        if cursor.rowcount != len(partly):
+            raise Contradiction(statements.form, cursor.execute(statements.missing).fetchall())
+
+
+def copy_rows(cursor: Cursor[TupleRow], copy: Composed, encoding: Encoding, rows: Iterable[Sequence[Any]]) -> None:
+    """A binary COPY of rows whose values are the folds' own. (Any: the encoding knows which values are instants and which documents.)"""
+    instants, documents = encoding.instants, encoding.documents
+    with cursor.copy(copy) as stream:
+        stream.set_types(encoding.types)
+        write = stream.write_row
+        for row in rows:
+            values = list(row)
+            for place in instants:
+                if (instant := values[place]) is not None:
+                    values[place] = instant - POSTGRES_EPOCH
+            for place in documents:
+                if (document := values[place]) is not None:
+                    values[place] = JSONB_VERSION + document
+            write(values)
+
+
+def _staged(statements: Statements, key: Key, patch: Patch) -> list[Value]:
+    """A patch as the stage takes it: the key, the columns it may set, and a bit for each that it does set."""
+    values: list[Value] = [key] if isinstance(key, str) else list(key)
+    mask, bit = 0, 1
+    for place in statements.form.mutable:
+        value = patch[place]
+        if isinstance(value, UnsetType):
+            values.append(None)
+        else:
+            values.append(value)
+            mask |= bit
+        bit <<= 1
+    values.append(mask)
+    return values
