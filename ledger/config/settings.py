@@ -1,9 +1,34 @@
 """What can be set. Names here are the keys of `jobledger.yaml`; `JOBLEDGER_KAFKA__BOOTSTRAP` sets `kafka.bootstrap`."""
 
-from typing import Annotated, Literal
+from collections import Counter
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from ledger.core.durations import parse_duration_ms
+from ledger.core.refusal import Refused
+from ledger.core.schedule import Schedule
+
+
+def _duration(value: object) -> object:
+    """A duration stays as written; a bare number is refused, as nobody knows its unit."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError("say its unit, as in '90s', '15m' or 'PT15M'")
+    try:
+        parse_duration_ms(value)
+    except Refused as refused:
+        raise ValueError(refused.detail) from refused
+    return value
+
+
+def _crons(value: object) -> object:
+    """One expression or several: a list either way."""
+    return [value] if isinstance(value, str) else value
+
+
+Duration = Annotated[str, BeforeValidator(_duration)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:~/@-]{1,200}$")]
 TopicPart = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$")]
 
@@ -50,20 +75,21 @@ class Limits(Part):
 class Execution(Part):
     """How an execution is run; absent: as the handler declares, else the defaults of the handler's declaration."""
 
-    timeout: str | int | None = None
-    start_deadline: str | int | None = None
+    timeout: Duration | None = None
+    start_deadline: Duration | None = None
     attempts: Annotated[int, Field(ge=1, le=1000)] | None = None
     backoff: Literal["exponential", "fixed"] | None = None
-    backoff_first: str | int | None = None
-    backoff_max: str | int | None = None
+    backoff_first: Duration | None = None
+    backoff_max: Duration | None = None
 
 
 class Job(Part):
     """A handler that users may submit to (`jobs:`)."""
 
     name: Name
-    queue: TopicPart | None = None
-    exclusive: Literal["none", "job", "tenant", "key"] = "none"
+    version: Annotated[int, Field(ge=1, le=2_000_000_000)] | None = None  # of its options; absent: the handler's
+    queue: TopicPart | None = None  # absent: the handler's
+    exclusive: Literal["none", "job", "tenant", "key"] | None = None  # absent: as the handler declares, else "none"
     options: Execution = Execution()
 
 
@@ -73,12 +99,24 @@ class SystemJob(Part):
     name: Name
     job: Name | None = None  # the handler, if it is not called like the job
     version: Annotated[int, Field(ge=1, le=2_000_000_000)] = 1
-    cron: str | list[str] | None = None
-    every: str | int | None = None
-    offset: str | int | None = None
-    timezone: str = "UTC"
+    cron: Annotated[list[str] | None, BeforeValidator(_crons)] = None
+    every: Duration | None = None
+    offset: Duration | None = None
+    timezone: str | None = None  # absent: UTC
     data: object = None
     options: Execution = Execution()
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(cron=self.cron, every=self.every, offset=self.offset, timezone=self.timezone)
+
+    @model_validator(mode="after")
+    def _fires(self) -> Self:
+        try:
+            self.schedule  # noqa: B018  # it refuses what cannot be
+        except Refused as refused:
+            raise ValueError(f"{self.name}: {refused.detail}") from refused
+        return self
 
 
 class Settings(Part):
@@ -92,6 +130,16 @@ class Settings(Part):
     jobs: list[Job] = []
     system_jobs: list[SystemJob] = []
     app: str | None = None  # where the handlers are: `module:attribute` of a `Jobs`
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        counted = Counter([one.name for one in self.jobs] + [one.name for one in self.system_jobs])
+        twice = [name for name, times in counted.items() if times > 1]
+        if twice:
+            raise ValueError(
+                f"two jobs are called {', '.join(map(repr, twice))} (in `jobs` and `system_jobs` together): rename one of them"
+            )
+        return self
 
     def topic(self, name: str) -> str:
         """The full name of a topic: `topic("work.default")` is `jobledger.work.default.v1`."""

@@ -1,0 +1,101 @@
+"""What is wrong with settings, in words: file and line, key, what was expected, and a near miss."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from types import UnionType
+from typing import Final, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from ledger.config.interpolate import key_of
+from ledger.config.settings import Settings
+from ledger.config.yaml_text import Place
+from ledger.core.invalid import quoted
+from ledger.core.refusal import Misconfigured
+
+MOST: Final = 10  # problems shown
+
+
+def complain(error: ValidationError, values: dict[str, object], where: Callable[[Place], str]) -> Misconfigured:
+    """All problems in one error. `where` tells file and line, or the environment variable, of a place."""
+    problems: dict[tuple[Place, str], list[str]] = {}
+    for one in error.errors(include_url=False):
+        place = _existing(_place(one), values)
+        problems.setdefault((place, _shown(one, place)), []).append(_expected(one, place))
+    lines = [f"{where(place)}: {key_of(place)}: {' or '.join(dict.fromkeys(said))}{shown}" for (place, shown), said in problems.items()]
+    rest = f"\nand {len(lines) - MOST} more" if len(lines) > MOST else ""
+    return Misconfigured("\n".join(lines[:MOST]) + rest)
+
+
+def _place(one: ErrorDetails) -> Place:
+    return tuple(part for part in one["loc"] if part != "[key]")
+
+
+def _existing(place: Place, values: object) -> Place:
+    """The part of a location that stands in the file: pydantic adds the names of a union's members."""
+    for length, part in enumerate(place):
+        try:
+            values = values[part]  # type: ignore[index]  # whatever it is, asking is the shortest way to know
+        except (KeyError, IndexError, TypeError):
+            return place if isinstance(values, dict) and length == len(place) - 1 else place[:length]
+    return place
+
+
+def _expected(one: ErrorDetails, place: Place) -> str:
+    match one["type"]:
+        case "extra_forbidden":
+            return f"there is no such key{_near(str(place[-1]), _keys(place[:-1]))}"
+        case "missing":
+            return "has to be given"
+        case "literal_error":
+            expected = str(one.get("ctx", {}).get("expected", ""))
+            words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
+            near = get_close_matches(str(one["input"]), words, n=1)
+            return f"{quoted(one['input'])} is not one of {expected}" + (f"; did you mean {near[0]!r}?" if near else "")
+        case "value_error":
+            return one["msg"].removeprefix("Value error, ")
+        case "string_pattern_mismatch":
+            return f"has to match {one.get('ctx', {}).get('pattern', '')}"
+    return one["msg"][:1].lower() + one["msg"][1:]
+
+
+def _shown(one: ErrorDetails, place: Place) -> str:
+    """The value, where it helps and is no secret."""
+    if one["type"] in ("extra_forbidden", "missing", "value_error", "literal_error") or not place or "data" in place:
+        return ""
+    model = _model_at(place[:-1])
+    known = model.model_fields.get(str(place[-1])) if model is not None else None
+    is_secret = known is not None and known.annotation is SecretStr
+    return "" if is_secret or isinstance(one["input"], dict | list) else f", not {quoted(one['input'])}"
+
+
+def _near(name: str, known: list[str]) -> str:
+    near = get_close_matches(name.lower(), known, n=1)
+    if near:
+        return f"; did you mean `{near[0]}`?"
+    return f"; there are {', '.join(known)}" if known else ""
+
+
+def _keys(place: Place) -> list[str]:
+    model = _model_at(place)
+    return [] if model is None else [known.alias or name for name, known in model.model_fields.items()]
+
+
+def _model_at(place: Place) -> type[BaseModel] | None:
+    """The part of the settings that stands at a place."""
+    annotation: object = Settings
+    for part in place:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            fields = {known.alias or name: known.annotation for name, known in annotation.model_fields.items()}
+            annotation = fields.get(str(part))
+        else:
+            annotation = get_args(annotation)[-1] if get_args(annotation) else None
+        annotation = _without_none(annotation)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _without_none(annotation: object) -> object:
+    if get_origin(annotation) in (Union, UnionType):
+        return next((one for one in get_args(annotation) if one is not type(None)), None)
+    return annotation

@@ -1,0 +1,165 @@
+"""YAML as a configuration needs it: a safe and bounded subset, each value with its line.
+
+Scalars are read as YAML 1.2 does: `no`, `15:00`, `010` and `2026-01-01` are not secretly booleans, minutes, octals and dates.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from ledger.core.refusal import Misconfigured
+
+LARGEST_FILE: Final = 1024 * 1024
+MOST_VALUES: Final = 100_000  # after aliases are written out: a few aliases of aliases would fill the memory
+DEEPEST: Final = 50
+
+Place = tuple[str | int, ...]
+_TAG: Final = "tag:yaml.org,2002:"
+
+
+class _Loader(yaml.SafeLoader):
+    """Its scanner, parser and composer; the values are made here."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  # PyYAML's protocol: each class its own
+
+
+_Loader.add_implicit_resolver(_TAG + "null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+_Loader.add_implicit_resolver(_TAG + "bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(_TAG + "int", re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    _TAG + "float", re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"), list("-+.0123456789")
+)
+_Loader.add_implicit_resolver(_TAG + "merge", re.compile(r"^<<$"), ["<"])
+
+
+@dataclass(slots=True)
+class Document:
+    """What a file says, and on which line it says it."""
+
+    path: Path
+    values: dict[str, object]
+    lines: dict[Place, int] = field(default_factory=dict)
+
+    def where(self, place: Place) -> str:
+        """File and line of a value, or of the nearest thing around it."""
+        for length in range(len(place), -1, -1):
+            if (line := self.lines.get(place[:length])) is not None:
+                return f"{self.path}:{line}"
+        return str(self.path)
+
+
+def read_yaml(path: Path) -> Document:
+    """The mapping that a file holds. Raises `Misconfigured` with file and line."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > LARGEST_FILE:
+        raise Misconfigured(f"{path} is larger than {LARGEST_FILE} bytes: that is no configuration")
+    document = Document(path, {})
+    try:
+        root = _Loader(data).get_single_node()
+        values = _Maker(document).value(root, (), 0) if root is not None else {}
+    except yaml.MarkedYAMLError as error:
+        raise Misconfigured(_explained(path, error, data)) from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise Misconfigured(f"{path} is no YAML that can be read: {error}") from error
+    if not isinstance(values, dict):
+        raise Misconfigured(f"{path}:1: a mapping of settings was expected (`prefix: demo`), not a {type(values).__name__}")
+    document.values = values
+    return document
+
+
+class _Maker:
+    """Makes plain values of nodes, and notes their lines."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._made = 0
+
+    def value(self, node: Node, place: Place, depth: int) -> object:
+        self._made += 1
+        if self._made > MOST_VALUES or depth > DEEPEST:
+            raise self._wrong(node, f"more than {MOST_VALUES} values, or nested deeper than {DEEPEST}: aliases that multiply each other?")
+        self._document.lines.setdefault(place, node.start_mark.line + 1)
+        match node:
+            case ScalarNode():
+                return self._scalar(node)
+            case SequenceNode():
+                return [self.value(one, (*place, index), depth + 1) for index, one in enumerate(node.value)]
+            case MappingNode():
+                return self._mapping(node, place, depth)
+            case _:
+                raise self._wrong(node, f"a {node.tag} is nothing a configuration holds")
+
+    def _scalar(self, node: ScalarNode) -> object:
+        text: str = node.value
+        match node.tag.removeprefix(_TAG):
+            case "str":
+                return text
+            case "null":
+                return None
+            case "bool":
+                return text.lower() == "true"
+            case "int":
+                return self._integer(node, text)
+            case "float":
+                return float(text)
+            case _:
+                raise self._wrong(
+                    node, f"the tag {node.tag} is not supported: plain texts, numbers, true, false, null, lists and mappings are"
+                )
+
+    def _integer(self, node: ScalarNode, text: str) -> int:
+        if len(text) > 40:
+            raise self._wrong(node, "a number with more than 40 digits")
+        return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
+
+    def _mapping(self, node: MappingNode, place: Place, depth: int) -> dict[str, object]:
+        made: dict[str, object] = {}
+        merged: dict[str, object] = {}
+        first: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == _TAG + "merge":
+                merged = {**self._merged(value_node, place, depth), **merged}
+                continue
+            key = self._key(key_node)
+            line = key_node.start_mark.line + 1
+            if key in made:
+                raise self._wrong(key_node, f"the key {key!r} stands here a second time, first on line {first[key]}: keep one")
+            first[key] = self._document.lines[(*place, key)] = line
+            made[key] = self.value(value_node, (*place, key), depth + 1)
+        return {**merged, **made}
+
+    def _key(self, node: Node) -> str:
+        if not isinstance(node, ScalarNode):
+            raise self._wrong(node, "a key has to be a plain text")
+        return str(node.value)
+
+    def _merged(self, node: Node, place: Place, depth: int) -> dict[str, object]:
+        sources = node.value if isinstance(node, SequenceNode) else [node]
+        merged: dict[str, object] = {}
+        for source in reversed(sources):
+            value = self.value(source, place, depth + 1)
+            if not isinstance(value, dict):
+                raise self._wrong(node, "`<<` takes a mapping, or a list of mappings")
+            merged.update(value)
+        return merged
+
+    def _wrong(self, node: Node, what: str) -> Misconfigured:
+        return Misconfigured(f"{self._document.path}:{node.start_mark.line + 1}: {what}")
+
+
+def _explained(path: Path, error: yaml.MarkedYAMLError, data: bytes) -> str:
+    mark = error.problem_mark or error.context_mark
+    where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
+    lines = data.decode(errors="replace").splitlines()
+    line = lines[mark.line].strip() if mark is not None and mark.line < len(lines) else ""
+    value = line.partition(":")[2].strip() or line.removeprefix("- ")
+    hint = f'; quote it: "{value}"' if value[:1] in ("*", "@", "`", "%", "&", "!") else ""
+    return f"{where}: this is no valid YAML: {error.problem or error.context}{hint}"
