@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 import orjson
-from msgspec import DecodeError, Raw, Struct, ValidationError, convert, json
+from msgspec import DecodeError, Raw, Struct, convert, json
 
 from ledger.core import definition, execution, outcome, request, tick
 from ledger.core.chain import COMMIT_VERSION, Header
@@ -29,6 +29,7 @@ Event = execution.Event | outcome.Event | tick.Event | definition.Event
 Command = request.Command | execution.Report
 RegistryCommand = definition.Command
 
+BODIES: Final = ("data", "result")  # fields that belong to users; an upcaster sees them as `Raw`
 Document = dict[str, object]
 Upcaster = Callable[[Document], Document]
 UPCASTERS: Final[Mapping[str, Upcaster]] = {}  # type name of a former shape -> its successor's document, `type` included
@@ -57,6 +58,7 @@ _commands = json.Decoder(list[Command])
 _registry_command = json.Decoder(RegistryCommand)
 _registry_commands = json.Decoder(list[RegistryCommand])
 _items = json.Decoder(list[Raw])
+_fields = json.Decoder(dict[str, Raw])
 _offers = json.Decoder(Offers)
 
 
@@ -117,20 +119,16 @@ def _checked(header: M) -> M:
 
 def _upcast_event(event: bytes) -> Event:
     try:
-        document = orjson.loads(event)
-        while isinstance(document, dict) and (upcaster := UPCASTERS.get(str(document.get("type")))) is not None:
+        # Bodies of users stay the bytes they are: parsed and written again, a long integer would become another number.
+        document: Document = {
+            name: value if name in BODIES else orjson.loads(bytes(value)) for name, value in _fields.decode(event).items()
+        }
+        while (upcaster := UPCASTERS.get(str(document.get("type")))) is not None:
             document = upcaster(document)
-        upcast: Event = convert(_with_raw_bodies(document), Event)
+        upcast: Event = convert(document, Event)
         return upcast
-    except (ValueError, ValidationError) as error:
+    except (ValueError, *_UNREADABLE) as error:
         raise Undecodable("not_an_event", f"{error} in {event[:80]!r}") from error
-
-
-def _with_raw_bodies(document: object) -> object:
-    """Bodies of users stay bytes in every shape."""
-    if not isinstance(document, dict):
-        return document
-    return {name: Raw(orjson.dumps(value)) if name in ("data", "result") else value for name, value in document.items()}
 
 
 def decode_offers(record: bytes | None) -> Offers:
@@ -198,7 +196,7 @@ def _decode_item(item: bytes, registry: bool) -> Item:
 
 
 _escapes: Final = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]")
-_numbers: Final = re.compile(rb"[:,\[\s]-?[0-9][0-9.]*(?:[eE][+-]?[0-9]{3}|[0-9]{300})")
+_numbers: Final = re.compile(rb"[:,\[\s]-?[0-9][0-9.]*(?:[eE][+-]?[0-9]{3}|[0-9.]{200})")  # 200 digits and e99 are still a double
 
 
 def _is_suspicious(record: bytes) -> bool:
