@@ -134,9 +134,7 @@ class PartitionDraft(Draft[Partition]):
 
     def _decide_request(self, command: request.Submit | request.RunNow, appended: Micros) -> list[Event]:
         tenant = command.tenant if isinstance(command, request.Submit) else None
-        known = rejection_key(tenant, tag_of(command), command.command_id)
-        rejected = self.rejections.get(known) or self.partition.rejections.get(known)
-        if rejected is not None:
+        if (rejected := self._known_rejection(command, tenant)) is not None:
             self._answer_rejected(command, rejected)
             return []
         try:
@@ -150,6 +148,12 @@ class PartitionDraft(Draft[Partition]):
             self._answer_rejected(command, event)
             return [event]
 
+    def _known_rejection(self, command: request.Submit | request.RunNow, tenant: str | None) -> outcome.Rejected | None:
+        if not self.rejections and not self.partition.rejections:
+            return None
+        known = rejection_key(tenant, tag_of(command), command.command_id)
+        return self.rejections.get(known) or self.partition.rejections.get(known)
+
     def _answer_rejected(self, command: request.Submit | request.RunNow, event: outcome.Rejected) -> None:
         self.answer(command.answer, Answer(command.command_id, "rejected", reason=event.reason, detail=event.detail))
 
@@ -161,16 +165,11 @@ class PartitionDraft(Draft[Partition]):
         home = partition_for(exclusive or submit.command_id, self.partition.partitions)
         if home != self.partition.number:
             return self._forward(submit, submit.command_id, home)
-        if (known := self._known_submit(submit, exclusive, appended)) is not None:
-            self._answer_request(submit, known, repeated=True)
+        execution_id, is_known = self._identify(submit, exclusive, appended)
+        if is_known:
+            self._answer_request(submit, execution_id, repeated=True)
             return []
         _check_bounds(submit)
-        at = Address(self.seq, len(self.events))
-        execution_id = (
-            execution_of_command(submit.command_id, submit.tenant, "submit", home)
-            if submit.idempotency_key is None
-            else execution_of_key(submit.idempotency_key, submit.tenant, self.at, at, home)
-        )
         options = _merged(version.options, submit.options)
         run_at = submit.run_at if submit.delay_ms is None else Micros(self.at + submit.delay_ms * MILLISECOND)
         self._answer_request(submit, execution_id, repeated=False)
@@ -200,14 +199,18 @@ class PartitionDraft(Draft[Partition]):
             )
         ]
 
-    def _known_submit(self, submit: request.Submit, exclusive: str | None, appended: Micros) -> ExecutionId | None:
-        """The execution of an earlier submit that this one repeats."""
+    def _identify(self, submit: request.Submit, exclusive: str | None, appended: Micros) -> tuple[ExecutionId, bool]:
+        """The execution of this submit, and whether an earlier one, which this repeats, asked for it."""
+        number = self.partition.number
         if submit.idempotency_key is None:
-            execution_id = execution_of_command(submit.command_id, submit.tenant, "submit", self.partition.number)
-            return execution_id if self.state_of(execution_id) is not None else None
+            execution_id = execution_of_command(submit.command_id, submit.tenant, "submit", number)
+            return execution_id, self.state_of(execution_id) is not None
         key = deduplication_key(submit.tenant, submit.job_id, exclusive, submit.idempotency_key)
         first = self.keys.get(key) or self.partition.keys.get(key)
-        return first[0] if first is not None and appended - first[1] <= self.partition.window else None
+        if first is not None and appended - first[1] <= self.partition.window:
+            return first[0], True
+        at = Address(self.seq, len(self.events))
+        return execution_of_key(submit.idempotency_key, submit.tenant, self.at, at, number), False
 
     def _decide_run_now(self, command: request.RunNow) -> list[Event]:
         job, version = self._wanted(command)
@@ -324,11 +327,9 @@ def _check_bounds(submit: request.Submit) -> None:
         raise Refused("invalid", f"delay_ms {submit.delay_ms}: 0 to ten years")
     if submit.labels is not None and len(submit.labels) > MOST_LABELS:
         raise Refused("invalid", f"{len(submit.labels)} labels, at most {MOST_LABELS}")
-    for name, value in (
-        ("tenant", submit.tenant),
-        ("exclusive_key", submit.exclusive_key),
-        ("idempotency_key", submit.idempotency_key),
-        *((f"labels.{label}", f"{label}{text}") for label, text in (submit.labels or {}).items()),
-    ):
+    names = [("tenant", submit.tenant), ("exclusive_key", submit.exclusive_key), ("idempotency_key", submit.idempotency_key)]
+    if submit.labels is not None:
+        names += [(f"labels.{label}", f"{label}{text}") for label, text in submit.labels.items()]
+    for name, value in names:
         if value is not None and not 0 < len(value) <= LONGEST_NAME:
             raise Refused("invalid", f"{name} has {len(value)} characters: 1 to {LONGEST_NAME}")

@@ -169,14 +169,22 @@ def decode_commands(record: bytes | None, *, registry: bool = False) -> list[Ite
 def _decode_one_by_one(record: bytes, registry: bool) -> list[Item]:
     """The slow way, for a record in which something is wrong: each item by itself."""
     try:
-        items = [bytes(item) for item in _items.decode(record)] if record.lstrip()[:1] == b"[" else [record]
-    except _UNREADABLE as error:
+        items = _split(record) if record.lstrip()[:1] == b"[" else [record]
+    except (*_UNREADABLE, ValueError) as error:
         return [Undecodable("not_json", str(error), record)]
     if not items:
         return [Undecodable("empty", "an array without commands", record)]
     if len(items) > MOST_ITEMS:
         return [Undecodable("too_large", f"{len(items)} commands in a record, at most {MOST_ITEMS}", record)]
     return [_decode_item(item, registry) for item in items]
+
+
+def _split(record: bytes) -> list[bytes]:
+    """The items of an array. Where one of them is no text at all (a lone surrogate), the lenient parser finds the borders."""
+    try:
+        return [bytes(item) for item in _items.decode(record)]
+    except _UNREADABLE:
+        return [stdlib_json.dumps(item).encode() for item in list(stdlib_json.loads(record))]
 
 
 def _decode_item(item: bytes, registry: bool) -> Item:
@@ -195,18 +203,17 @@ def _decode_item(item: bytes, registry: bool) -> Item:
     return command
 
 
-_escapes: Final = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]")
-_numbers: Final = re.compile(rb"[:,\[\s]-?[0-9][0-9.]*(?:[eE][+-]?[0-9]{3}|[0-9.]{200})")  # 200 digits and e99 are still a double
+_escapes: Final = re.compile(rb"\\u0000|[eE]-[0-9]{4}")
 
 
 def _is_suspicious(record: bytes) -> bool:
-    """May hold what JSON allows and the tables cannot keep, or bytes that are no UTF-8."""
-    if not record.isascii():
-        try:
-            record.decode()
-        except UnicodeDecodeError:
-            return True
-    return (b"\\u" in record and _escapes.search(record) is not None) or _numbers.search(record) is not None
+    """May hold what JSON allows and the tables cannot keep (a NUL, a number beyond a double), or is no strict JSON at all."""
+    try:
+        orjson.loads(record)
+    except ValueError:
+        return True
+    rare = b"\\u0000" in record or b"e-" in record or b"E-" in record
+    return rare and _escapes.search(record) is not None
 
 
 def check_json(text: bytes) -> None:
@@ -214,7 +221,7 @@ def check_json(text: bytes) -> None:
     NUL in a string, no number beyond a double, at most about 1000 levels deep."""
     try:
         document = orjson.loads(text)
-        if _is_suspicious(text):
+        if _escapes.search(text) is not None:
             stdlib_json.loads(text, parse_float=_check_number)
             _check_strings(document)
     except (ValueError, RecursionError) as error:

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 from ledger.config.loading import load_settings
-
 from processors import seam
 from processors.control.process import Control
 from processors.watchdog import Watchdog

@@ -141,6 +141,8 @@ class PartitionActor(Actor[Partition]):
 
     def _reckon(self, events: tuple[wire.Event, ...]) -> None:
         """What is due next of the schedules that these events moved."""
+        if self.schedules.are_none:
+            return
         moved = {event.job_id for event in events if isinstance(event, tick.Event | Requested) and self.schedules.concerns(event.job_id)}
         for job_id in moved:
             self.schedules.reckon(job_id)

@@ -4,12 +4,12 @@ import asyncio
 import time
 
 import structlog
-from ledger.kafka.opening import check_identity
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ledger.config import Settings
 from ledger.core.ids import WorkerId
+from ledger.kafka.opening import check_identity
 from processors import seam
 from processors.broker_clock import BrokerClock
 from processors.control.actor import Edges

@@ -4,14 +4,15 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import Final
 
-from ledger.core.schedule import Schedule
-
 from ledger.core import tick
 from ledger.core.definition import Job, Registry, ScheduleSpec, Version
 from ledger.core.ids import Micros
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft, home_of
+from ledger.core.schedule import Schedule
+from ledger.core.tzif import tzdata_version
 
+ENGINE: Final = 1  # of schedules: what a text means; a new number where a firing moves
 MOST_DUE: Final = 400_000  # ticks looked at in one go: over four days of a job every second
 
 
@@ -38,6 +39,10 @@ class Schedules:
 
     def _is_home(self, job: Job) -> bool:
         return job.kind != "on_demand" and home_of(job, self.partition.partitions) == self.partition.number
+
+    @property
+    def are_none(self) -> bool:
+        return not self.partition.schedules and not self._next
 
     def concerns(self, job_id: str) -> bool:
         """An event of this job may move what is due next."""
@@ -104,7 +109,7 @@ class Schedules:
             return draft.include([tick.Dropped(job_id)])
         settled = draft.schedule_of(job_id)
         since = max(job.in_force_at, settled.decided_until if settled is not None else 0)
-        return draft.include([tick.Adopted(job_id, wanted.number, Micros(since), Schedule.ENGINE, Schedule.tzdata_version())])
+        return draft.include([tick.Adopted(job_id, wanted.number, Micros(since), ENGINE, tzdata_version())])
 
     def fire(self, draft: PartitionDraft) -> None:
         """Decide the ticks that are due at the draft's time."""
