@@ -207,29 +207,39 @@ State = Live | Ended
 
 def evolve(state: State | None, event: Event, epoch: int, address: Address, at: Micros) -> State | None:
     """The state after `event`, which stands at `address` in a commit of time `at`. Pure; accepts only what `decide` can have written."""
-    match event, state:
-        case Started(token=token, worker=worker), Waiting(request, _, _, attempt, lost):
-            return Active(request, token, WorkerId(intern(worker)), attempt, lost)
-        case Completed() | Failed() | Lost() | Missed(), Active(token=token, worker=worker):
-            return Ended(token, worker)
-        case Requested(run_at=run_at), None:
-            if run_at is not None and run_at > at:
-                return Delayed(event, run_at)
-            return Waiting(event, token_of(epoch, address), at)
-        case Progressed(progress=progress, note=note), Active(request, token, worker, attempt, lost):
-            return Active(request, token, worker, attempt, lost, progress, note)
-        case AttemptFailed(retry_at=until), Active(request, _, _, attempt, lost):
-            return Delayed(request, until, attempt + 1, lost)
-        case Due(), Delayed(request, _, attempt, lost):
-            return Waiting(request, token_of(epoch, address), at, attempt, lost)
-        case HandedBack(), Active(request, _, _, attempt, lost):
-            return Waiting(request, token_of(epoch, address), at, attempt, lost)
-        case AttemptLost(), Active(request, _, _, attempt, lost):
-            return Waiting(request, token_of(epoch, address), at, attempt + 1, lost + 1)
-        case Missed(), Waiting() | Delayed():
-            return Ended()
-        case ReportRefused(), _:
+    match event:
+        case Requested():
+            if state is None:
+                delayed = event.run_at is not None and event.run_at > at
+                return Delayed(event, Micros(event.run_at or 0)) if delayed else Waiting(event, token_of(epoch, address), at)
+        case Started():
+            if isinstance(state, Waiting):
+                return Active(state.request, event.token, WorkerId(intern(event.worker)), state.attempt, state.lost)
+        case Completed() | Failed() | Lost():
+            if isinstance(state, Active):
+                return Ended(state.token, state.worker)
+        case Progressed():
+            if isinstance(state, Active):
+                return Active(state.request, state.token, state.worker, state.attempt, state.lost, event.progress, event.note)
+        case AttemptFailed():
+            if isinstance(state, Active):
+                return Delayed(state.request, event.retry_at, state.attempt + 1, state.lost)
+        case Due():
+            if isinstance(state, Delayed):
+                return Waiting(state.request, token_of(epoch, address), at, state.attempt, state.lost)
+        case HandedBack():
+            if isinstance(state, Active):
+                return Waiting(state.request, token_of(epoch, address), at, state.attempt, state.lost)
+        case AttemptLost():
+            if isinstance(state, Active):
+                return Waiting(state.request, token_of(epoch, address), at, state.attempt + 1, state.lost + 1)
+        case Missed():
+            if isinstance(state, Waiting | Delayed):
+                return Ended()
+        case ReportRefused():
             return state
+        case _:
+            assert_never(event)
     raise AssertionError(f"{type(event).__name__} cannot follow {state!r}: the log was not written by `decide`")
 
 

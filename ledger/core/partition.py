@@ -57,14 +57,16 @@ class Partition(LogFold):
         if after is before or after is None:
             return
         self.executions[execution_id] = after
-        if isinstance(event, Requested):
-            self._remember(event)
-        if isinstance(before, Active) and not isinstance(after, Active):
+        if isinstance(before, Active):
+            if isinstance(after, Active):
+                return  # progress
             self._leave_worker(before.worker, execution_id)
+        elif isinstance(event, Requested):
+            self._remember(event)
         if isinstance(after, Ended):
             self.ended.append((at, execution_id))
             self._end_run(execution_id, before)
-        elif not (isinstance(before, Active) and isinstance(after, Active)):
+        else:
             self._enter(execution_id, after)
 
     def _remember(self, event: Requested) -> None:
