@@ -171,5 +171,5 @@ def has_crashed(app: App) -> bool:
 def run_worker(app: App, *, loglevel: str = "WARNING") -> None:
     """Run until SIGTERM or SIGINT; does not return."""
     uvloop.install()
-    worker = faust.Worker(app, loglevel=loglevel, loop=asyncio.new_event_loop(), redirect_stdouts=False, quiet=True)
+    worker = faust.Worker(app, loglevel=loglevel, loop=asyncio.new_event_loop(), redirect_stdouts=False, quiet=True, override_logging=False)
     worker.execute_from_commandline()
