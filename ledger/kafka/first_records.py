@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError, RecordTooLargeError
 
 from ledger.config import Settings
 from ledger.core.refusal import Conflict, Unavailable
-from ledger.kafka.connect import REQUEST_TIMEOUT_MS, new_producer, unavailable
+from ledger.kafka.connect import LONGEST_POLL_MS, REQUEST_TIMEOUT_MS, new_producer, unavailable
 
 DEADLINE: Final = 10.0  # seconds
 FETCH: Final = 64 * 1024  # of each partition: the first record alone is of interest, and there may be a thousand partitions
@@ -24,6 +24,7 @@ class FirstRecords:
             bootstrap_servers=settings.kafka.bootstrap,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            fetch_max_wait_ms=LONGEST_POLL_MS,
             max_partition_fetch_bytes=FETCH,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
