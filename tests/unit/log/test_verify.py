@@ -1,0 +1,101 @@
+"""What verify makes of a walk: counts, which of two records was altered, and what the partitions say of each other."""
+
+import pytest
+
+from ledger.core import chain
+from ledger.core.chain import Head
+from ledger.core.ids import Address
+from ledger.core.outcome import Opened
+from ledger.core.wire import Commit, encode
+from ledger.kafka.log_reader import Walked, walk
+from ledger.kafka.verify import Finding, blame, compare, take
+from tests.unit.log.chains import LOG_ID, Stored, chain_of, rewritten, stored
+
+GOOD = chain_of(6)
+
+
+def blamed(records: list[bytes]) -> tuple[int, str]:
+    """As verify finds it: the walk ends, and the record where it ended and the one behind are looked at."""
+    walked = walk(Head("events", 0), stored(records))
+    assert walked.broken is not None
+    everything: list[Stored | None] = [*stored(records), None, None]
+    return blame(
+        walked.broken,
+        walked.commits[-1] if walked.commits else None,
+        everything[walked.broken.offset],
+        everything[walked.broken.offset + 1],
+    )
+
+
+def counted(walked: Walked) -> Finding:
+    finding = Finding("events", 0)
+    take(finding, walked)
+    return finding
+
+
+def test_commits_events_and_voids_are_counted() -> None:
+    finding = counted(walk(Head("events", 0), stored([*GOOD[:3], GOOD[2], *GOOD[3:]])))
+    assert (finding.commits, finding.events, finding.voids, finding.seq, finding.next_offset) == (6, 6, 1, 6, 7)
+    assert (finding.log_id, finding.digest, finding.registry) == (LOG_ID, chain.digest(GOOD[-1]), Address(3, 0))
+    assert finding.broken is None
+
+
+def test_an_event_that_cannot_be_read_is_found_even_in_the_last_commit() -> None:
+    last = GOOD[-1].replace(b"execution.completed.v1", b"execution.completed.v9")
+    finding = counted(walk(Head("events", 0), stored([*GOOD[:-1], last])))
+    assert finding.offset == 5
+    assert "not_an_event" in str(finding.broken)
+
+
+@pytest.mark.parametrize(
+    ("seq", "events"),
+    [(1, ()), (1, (Opened(LOG_ID, 4), Opened(LOG_ID, 4))), (2, (Opened(LOG_ID, 4),))],
+    ids=["a first commit without an opening", "two openings", "an opening later on"],
+)
+def test_a_log_is_opened_once_at_its_beginning(seq: int, events: tuple[Opened, ...]) -> None:
+    before = chain_of(seq - 1)
+    commit = Commit(1, "events", 0, seq, chain.digest(before[-1]) if before else "", 10_000, (0, 0), None, events)  # type: ignore[arg-type]  # a pair will do
+    finding = counted(walk(Head("events", 0), stored([*before, encode(commit)])))
+    assert finding.offset == seq - 1
+    assert "openings" in str(finding.broken)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_an_altered_record_is_named_itself_and_not_the_one_that_misses_it(place: int) -> None:
+    altered = GOOD[place].replace(b'"partitions":4', b'"partitions":5') if place == 0 else rewritten(GOOD[place], at=place * 1000 + 1001)
+    offset, why = blamed([*GOOD[:place], altered, *GOOD[place + 1 :]])
+    assert offset == place
+    assert f"seq {place + 1} was altered" in why
+    assert f"offset {place + 1}" in why
+
+
+def test_a_forged_link_is_named_where_it_stands() -> None:
+    assert blamed([*GOOD[:3], rewritten(GOOD[3], prev="ab" * 32), *GOOD[4:]])[0] == 3
+
+
+def test_without_a_commit_behind_the_place_where_readers_stop_is_named() -> None:
+    assert blamed([*GOOD[:4], rewritten(GOOD[4], at=5001), GOOD[5]])[0] == 5
+
+
+def test_partitions_of_two_logs_are_told_apart() -> None:
+    findings = [Finding("events", 0, seq=3, log_id="a"), Finding("events", 1, seq=3, log_id="b"), Finding("registry", 0, seq=3, log_id="a")]
+    compare(findings)
+    assert [one.broken is None for one in findings] == [True, False, True]
+    assert "log b, the registry to a" in str(findings[1].broken)
+
+
+def test_events_miss_a_registry_that_was_cut() -> None:
+    findings = [
+        Finding("events", 0, seq=3, log_id="a", registry=Address(9, 1)),
+        Finding("registry", 0, seq=8, log_id="a", next_offset=8),
+    ]
+    compare(findings)
+    assert findings[0].broken is None
+    assert findings[1].offset == 8
+    assert "ends at seq 8, but events[0] was decided with seq 9" in str(findings[1].broken)
+
+
+def test_one_log_alone_is_not_compared() -> None:
+    finding = Finding("events", 0, seq=3, log_id="a", registry=Address(9, 1))
+    compare([finding])
+    assert finding.broken is None
