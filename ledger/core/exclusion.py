@@ -30,7 +30,7 @@ def exclusion_of(entries: tuple[str, ...]) -> Exclusion | None:
     """From the normal forms of a spec. A five-field expression covers its whole minutes."""
     if not entries:
         return None
-    dates = [entry for entry in entries if entry[4:5] == "-"]
+    dates = [entry for entry in entries if " " not in entry and "@" not in entry]
     days = frozenset(date.fromisoformat(entry).toordinal() - EPOCH_DAY for entry in dates)
     crons = tuple(parse_cron(entry, f"exclude[{index}]", True) for index, entry in enumerate(entries) if entry not in dates)
     return Exclusion(days, crons)
