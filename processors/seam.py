@@ -8,8 +8,10 @@ process and the supervisor starts it again.
 import asyncio
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import faust
@@ -107,6 +109,7 @@ def build_app(
         stream_buffer_maxsize=20_000,
         producer_request_timeout=10.0,
         worker_redirect_stdouts=False,
+        datadir=Path(tempfile.gettempdir()) / "jobledger-faust" / f"{settings.prefix}-{name}",  # Faust makes one; we keep nothing in it
     )
     app.transport = _Transport(app.conf.broker_consumer, app)
     app.positions = positions

@@ -1,0 +1,226 @@
+"""Rules of control without I/O: offers and the re-offer rule, the rescuer, the broker's clock, the watchdog."""
+
+import pytest
+
+from ledger.core.execution import Active, Started
+from ledger.core.ids import ExecutionId, Token, WorkerId
+from processors.broker_clock import BrokerClock
+from processors.control.dispatch import LEAST_WINDOW, PAUSE, QUIET, Dispatch, into_records, offer_of
+from processors.control.rescue import Rescuer
+from processors.watchdog import Limits, Watchdog
+from tests.unit.core.test_partition import NOON, SECOND, World, submit
+
+ADA = WorkerId("ada")
+
+
+def waiting(count: int, window: int = 100) -> tuple[World, Dispatch]:
+    world = World()
+    world.when(*(submit(command_id=f"c{n}") for n in range(count)))
+    return world, Dispatch(world.partition, window)
+
+
+def start(world: World, dispatch: Dispatch, execution_id: ExecutionId) -> None:
+    event = Started(execution_id, 1, dispatch.offered[execution_id].token, ADA)
+    draft = world.draft()
+    draft.include([event])
+    world.append(draft)
+    dispatch.settle([event])
+
+
+def test_only_a_window_of_offers_is_outstanding_and_starts_make_room() -> None:
+    world, dispatch = waiting(10, window=4)
+    offered = dispatch.take(0.0)["default"]
+    assert len(offered) == 4 and dispatch.take(0.0) == {}
+    start(world, dispatch, offered[0])
+    assert len(dispatch.take(0.0)["default"]) == 1
+
+
+def test_what_was_offered_and_passed_is_offered_again_after_a_quiet_while() -> None:
+    _, dispatch = waiting(1)
+    (execution_id,) = dispatch.take(0.0)["default"]
+    dispatch.placed([execution_id], 2, 7)
+    assert dispatch.heal({"default": {2: 7}}, 100.0) == {}  # the group stands before the record: a timer alone re-offers nothing
+    assert dispatch.heal({"default": {2: 8}}, 100.0) == {}
+    assert dispatch.heal({"default": {2: 8}}, 100.0 + QUIET) == {"default": [execution_id]}
+    assert dispatch.heal({"default": {2: 8}}, 100.0 + 2 * QUIET) == {}  # its new record is not acknowledged yet
+
+
+def test_the_grant_of_a_re_offer_is_the_same_token() -> None:
+    world, dispatch = waiting(1)
+    (execution_id,) = dispatch.take(0.0)["default"]
+    first, again = (offer_of(world.partition, world.registry, execution_id) for _ in range(2))
+    assert first == again and first is not None and first.token == dispatch.offered[execution_id].token
+
+
+def test_a_new_owner_offers_nothing_until_the_runners_have_passed_what_its_predecessor_may_have_offered() -> None:
+    _, dispatch = waiting(3)
+    dispatch.begin(lambda queue: {0: 5})
+    assert dispatch.take(0.0) == {}
+    assert dispatch.heal({"default": {0: 4}}, 0.0) == {} and dispatch.take(0.0) == {}
+    dispatch.heal({"default": {0: 5}}, 1.0)
+    dispatch.heal({"default": {0: 5}}, 1.0 + QUIET)
+    assert len(dispatch.take(2.0 + QUIET)["default"]) == 3
+
+
+def test_with_an_empty_work_topic_there_is_nothing_to_wait_for() -> None:
+    _, dispatch = waiting(3)
+    dispatch.begin(lambda queue: {0: 0})
+    dispatch.heal({"default": {0: 0}}, 0.0)
+    assert len(dispatch.take(0.0)["default"]) == 3
+
+
+def test_returned_offers_wait_first_in_line_and_the_window_shrinks() -> None:
+    _, dispatch = waiting(100, window=100)
+    offered = dispatch.take(0.0)["default"]
+    dispatch.take_back([(execution_id, "no_slot") for execution_id in offered], 1.0)
+    assert dispatch.window("default").size == 50 and dispatch.window("default").outstanding == 0
+    assert dispatch.take(1.0) == {}
+    again = dispatch.take(1.0 + PAUSE)["default"]
+    assert set(again) <= set(offered) and len(again) == 50
+    for second in range(2, 12):
+        dispatch.window("default").full(float(second))
+    assert dispatch.window("default").size == LEAST_WINDOW
+
+
+def test_an_offer_whose_send_is_not_known_waits_again() -> None:
+    _, dispatch = waiting(1)
+    offered = dispatch.take(0.0)["default"]
+    dispatch.unsent(offered)
+    assert dispatch.take(0.0)["default"] == offered
+
+
+def test_records_of_offers_are_bounded() -> None:
+    world, dispatch = waiting(450)
+    dispatch.largest_window = 1000
+    offers = [offer for execution_id in world.partition.executions if (offer := offer_of(world.partition, world.registry, execution_id))]
+    assert [len(record) for record in into_records(offers)] == [200, 200, 50]
+
+
+def test_a_started_execution_is_not_offered() -> None:
+    world, dispatch = waiting(1)
+    (execution_id,) = dispatch.take(0.0)["default"]
+    start(world, dispatch, execution_id)
+    assert isinstance(world.partition.executions[execution_id], Active)
+    assert offer_of(world.partition, world.registry, execution_id) is None
+    assert Token(0) not in dispatch.offered
+
+
+# The rescuer: lease of 9 seconds, sampled each second
+
+
+def test_a_worker_missed_for_a_whole_lease_is_lost() -> None:
+    rescuer = Rescuer(9)
+    lost = [bool(rescuer.sample({ADA}, set(), float(second))) for second in range(11)]
+    assert lost == [False] * 9 + [True, True]
+
+
+def test_a_worker_that_is_there_or_heard_is_not_lost() -> None:
+    rescuer = Rescuer(9)
+    for second in range(8):
+        rescuer.sample({ADA}, set(), float(second))
+    rescuer.heard(ADA, 7.5)
+    assert not any(rescuer.sample({ADA}, set(), float(second)) for second in range(8, 16))
+    assert rescuer.sample({ADA}, set(), 16.5) == {ADA}
+    assert rescuer.sample({ADA}, {ADA}, 17.0) == set()
+
+
+def test_trouble_with_redis_never_counts() -> None:
+    rescuer = Rescuer(9)
+    for second in range(8):
+        rescuer.sample({ADA}, set(), float(second))
+    rescuer.unreachable()
+    assert not any(rescuer.sample({ADA}, set(), float(second)) for second in range(9, 18))
+
+
+def test_a_gap_in_our_own_looking_starts_the_count_again() -> None:
+    rescuer = Rescuer(9)
+    rescuer.sample({ADA}, set(), 0.0)
+    assert rescuer.sample({ADA}, set(), 60.0) == set()
+    assert rescuer.sample({ADA}, set(), 62.0) == set()
+
+
+# The clock
+
+
+class Clocks:
+    def __init__(self) -> None:
+        self.wall = NOON
+        self.monotonic = 0
+        self.clock = BrokerClock(lambda: self.wall, lambda: self.monotonic)
+
+    def pass_(self, seconds: float) -> None:
+        self.wall += int(seconds * SECOND)
+        self.monotonic += int(seconds * SECOND)
+
+
+def test_there_is_no_time_before_the_first_ack() -> None:
+    assert Clocks().clock.now() is None
+
+
+def test_time_is_the_broker_s_and_a_node_s_clock_does_not_matter() -> None:
+    clocks = Clocks()
+    clocks.wall = NOON + 10 * 366 * 86_400 * SECOND
+    clocks.clock.observe(NOON // 1000)
+    clocks.pass_(2)
+    assert clocks.clock.now() == NOON + 2 * SECOND
+
+
+def test_a_node_s_clock_that_steps_back_changes_nothing() -> None:
+    clocks = Clocks()
+    clocks.clock.observe(NOON // 1000)
+    clocks.wall -= 3600 * SECOND
+    clocks.pass_(1)
+    clocks.clock.observe((NOON + SECOND) // 1000)
+    assert clocks.clock.now() == NOON + SECOND and clocks.clock.in_doubt is None
+
+
+@pytest.mark.parametrize("jump", [10 * 366 * 86_400, -3600])
+def test_a_broker_time_that_jumps_alone_stops_the_time_and_is_said(jump: int) -> None:
+    clocks = Clocks()
+    clocks.clock.observe(NOON // 1000)
+    clocks.clock.observe((NOON + jump * SECOND) // 1000)
+    assert clocks.clock.now() is None and "jumped" in (clocks.clock.in_doubt or "")
+    clocks.clock.observe(NOON // 1000)
+    assert clocks.clock.now() == NOON and clocks.clock.in_doubt is None
+
+
+def test_a_machine_that_slept_goes_on_with_the_new_time() -> None:
+    clocks = Clocks()
+    clocks.clock.observe(NOON // 1000)
+    clocks.wall += 3600 * SECOND  # the monotonic clock stood still meanwhile
+    clocks.clock.observe((NOON + 3600 * SECOND) // 1000)
+    assert clocks.clock.now() == NOON + 3600 * SECOND
+
+
+# The watchdog
+
+
+def watchdog(*, crashed: bool = False, ready: bool = True, stuck_since: float | None = None) -> tuple[Watchdog, float]:
+    dog = Watchdog(crashed=lambda: crashed, ready=lambda: ready, stuck_since=lambda: stuck_since, limits=Limits(90, 20, 120))
+    return dog, dog._began
+
+
+def test_the_watchdog_is_content_with_a_process_that_moves() -> None:
+    dog, began = watchdog()
+    assert dog.verdict(began + 1) is None
+
+
+def test_the_watchdog_ends_a_crashed_app_at_once() -> None:
+    dog, began = watchdog(crashed=True)
+    assert dog.verdict(began) == "Faust crashed"
+
+
+def test_the_watchdog_ends_a_process_that_is_never_ready() -> None:
+    dog, began = watchdog(ready=False)
+    assert dog.verdict(began + 89) is None
+    assert "not ready" in (dog.verdict(began + 91) or "")
+
+
+def test_the_watchdog_ends_a_stalled_loop() -> None:
+    dog, began = watchdog()
+    assert "did not move" in (dog.verdict(began + 21) or "")
+
+
+def test_the_watchdog_ends_work_without_progress() -> None:
+    dog, began = watchdog(stuck_since=0.0)
+    assert "no progress" in (dog.verdict(max(began + 1, 121.0)) or "") or began < 121

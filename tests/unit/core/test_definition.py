@@ -1,0 +1,94 @@
+"""The specification of the registry: registering, versions that cannot drift, manifests that cannot be undone by an old node."""
+
+import pytest
+from msgspec import structs
+
+from ledger.core import definition
+from ledger.core.definition import ApplyManifest, Event, ManifestApplied, Register, Registered, Registry, ScheduleSpec, Versioned
+from ledger.core.ids import Address, Micros
+from ledger.core.refusal import Refused
+
+CARTS = Register("c1", "clean-carts", "clean-carts", "system", "default", 1, "h1", "job", schedule=ScheduleSpec(every_ms=10_000))
+MAIL = Register("c2", "send-mail", "send-mail", "on_demand", "mail", 1, "m1")
+
+
+def registry(*commands: definition.Command) -> Registry:
+    state = Registry()
+    for seq, command in enumerate(commands, 1):
+        apply(state, definition.decide(command, state), seq)
+    return state
+
+
+def apply(state: Registry, events: list[Event], seq: int) -> None:
+    for nth, event in enumerate(events):
+        definition.evolve(state, event, Address(seq, nth), Micros(seq))
+
+
+def manifest(digest: str, *jobs: tuple[str, int, str], rollback: bool = False) -> ApplyManifest:
+    return ApplyManifest(f"m-{digest}", digest, jobs, rollback)
+
+
+def refusal(command: definition.Command, state: Registry) -> str:
+    with pytest.raises(Refused) as refused:
+        definition.decide(command, state)
+    return refused.value.reason
+
+
+def test_a_job_without_a_manifest_is_in_force_at_once() -> None:
+    assert definition.decide(MAIL, Registry()) == [
+        Registered("send-mail", "send-mail", "on_demand", "mail"),
+        Versioned("send-mail", 1, "m1", True),
+    ]
+    job = registry(MAIL).jobs["send-mail"]
+    assert (job.state, job.current_version) == ("active", 1)
+
+
+def test_a_system_job_is_in_force_with_the_manifest_that_lists_it() -> None:
+    state = registry(CARTS)
+    assert state.jobs["clean-carts"].state == "declared"
+    assert definition.decide(manifest("a", ("clean-carts", 1, "h1")), state) == [ManifestApplied("a", (("clean-carts", 1),), ())]
+
+
+def test_the_same_again_changes_nothing() -> None:
+    listed = manifest("a", ("clean-carts", 1, "h1"))
+    state = registry(CARTS, MAIL, listed)
+    assert [definition.decide(one, state) for one in (CARTS, MAIL, listed)] == [[], [], []]
+
+
+def test_another_body_under_the_same_number_is_drift() -> None:
+    assert refusal(structs.replace(CARTS, content_hash="h2"), registry(CARTS)) == "drift"
+
+
+def test_a_lower_number_is_stale_and_ignored() -> None:
+    state = registry(structs.replace(MAIL, job_version=3), structs.replace(MAIL, command_id="c9", job_version=4, content_hash="m4"))
+    assert definition.decide(structs.replace(MAIL, job_version=2, content_hash="m2"), state) == []
+
+
+def test_scope_queue_and_kind_belong_to_the_job_for_its_life() -> None:
+    state = registry(CARTS)
+    assert refusal(structs.replace(CARTS, job_version=2, exclusive_scope="none"), state) == "scope_changed"
+    assert refusal(structs.replace(CARTS, job_version=2, queue="other"), state) == "identity_changed"
+
+
+def test_a_job_that_is_not_listed_any_more_is_retired_and_may_come_back() -> None:
+    with_carts, without = manifest("a", ("clean-carts", 1, "h1")), manifest("b")
+    state = registry(CARTS, with_carts)
+    assert definition.decide(without, state) == [ManifestApplied("b", (), ("clean-carts",))]
+    apply(state, definition.decide(without, state), 9)
+    assert state.jobs["clean-carts"].state == "retired"
+    assert definition.decide(manifest("c", ("clean-carts", 1, "h1")), state) == [ManifestApplied("c", (("clean-carts", 1),), ())]
+
+
+def test_an_old_node_cannot_undo_a_newer_manifest_but_a_rollback_can() -> None:
+    old, new = manifest("a", ("clean-carts", 1, "h1")), manifest("b")
+    state = registry(CARTS, old, new)
+    assert definition.decide(old, state) == []
+    back = structs.replace(old, rollback=True)
+    apply(state, definition.decide(back, state), 9)
+    assert state.jobs["clean-carts"].state == "active"
+    assert definition.decide(back, state) == []
+
+
+def test_a_manifest_lists_only_what_is_registered() -> None:
+    assert refusal(manifest("a", ("clean-carts", 2, "h2")), registry(CARTS)) == "unknown_version"
+    assert refusal(manifest("a", ("send-mail", 1, "m1")), registry(MAIL)) == "unknown_version"
