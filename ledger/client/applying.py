@@ -1,0 +1,183 @@
+"""`apply`: makes the registry say what settings and handlers declare. Idempotent; eight nodes at once leave one version of each job.
+
+The registry's log is read first, so a start that changes nothing sends nothing. Source: scheduling.md, section 3.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ledger.client.content import content_of, differences, manifest_digest
+from ledger.client.declared import Declared, declared
+from ledger.client.ledger import DECISION, Ledger
+from ledger.client.naming import fresh_command_id
+from ledger.config import Settings
+from ledger.core import definition
+from ledger.core.definition import Registry
+from ledger.core.refusal import Conflict
+from ledger.core.registry import RegistryFold
+from ledger.handlers import Jobs
+from ledger.kafka.log_reader import LogReader
+from ledger.kafka.opening import check_identity
+
+Verdict = Literal["added", "changed", "unchanged", "stale", "retired", "drift", "refused"]
+LOG: Final = "registry"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of one job. `details`: field by field where something differs."""
+
+    job_id: str
+    verdict: Verdict
+    job_version: int | None = None
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The difference between what is declared and the registry. `manifest`: what becomes of the set of system jobs."""
+
+    changes: tuple[Change, ...]
+    manifest: Literal["applied", "unchanged", "stale"]
+    digest: str
+
+    @property
+    def changes_something(self) -> bool:
+        return self.manifest == "applied" or any(one.verdict in ("added", "changed") for one in self.changes)
+
+    def refuse(self) -> None:
+        """Raises `Conflict` where what is declared contradicts what is stored."""
+        wrong = [one for one in self.changes if one.verdict in ("drift", "refused")]
+        if wrong:
+            raise Conflict("nothing was applied:\n" + "\n".join(_said(one) for one in wrong))
+
+
+ApplyReport = Plan
+
+
+def _said(change: Change) -> str:
+    if change.verdict == "drift":
+        number = change.job_version
+        head = f"  {change.job_id} version {number} is stored with another content: give the new content version {(number or 0) + 1}"
+    else:
+        head = f"  {change.job_id} is refused"
+    return "\n".join([head, *(f"    {detail}" for detail in change.details)])
+
+
+def plan(wanted: Sequence[Declared], registry: Registry, *, rollback: bool = False) -> Plan:
+    """What `apply` would do. Pure."""
+    manifest = _manifest(wanted)
+    digest = manifest_digest(manifest)
+    changes = [_change(one, registry) for one in wanted]
+    if digest in registry.manifests and not (rollback and registry.manifests[-1] != digest):
+        return Plan(tuple(changes), "unchanged" if registry.manifests[-1] == digest else "stale", digest)
+    if any(change.verdict == "stale" and one.kind == "system" for one, change in zip(wanted, changes, strict=True)):
+        return Plan(tuple(changes), "stale", digest)  # an older node: a manifest with what was never stored would be refused
+    if not manifest and not registry.manifests:
+        return Plan(tuple(changes), "unchanged", digest)  # there never was a system job
+    listed = {one.job_id for one in wanted}
+    retired = [job for job in registry.jobs.values() if job.kind == "system" and job.state == "active" and job.job_id not in listed]
+    changes += [Change(job.job_id, "retired", job.current_version) for job in retired]
+    return Plan(tuple(changes), "applied", digest)
+
+
+def _manifest(wanted: Sequence[Declared]) -> tuple[tuple[str, int, str], ...]:
+    return tuple(sorted((one.job_id, one.job_version, one.content_hash) for one in wanted if one.kind == "system"))
+
+
+def _change(one: Declared, registry: Registry) -> Change:
+    job = registry.jobs.get(one.job_id)
+    if job is None:
+        return Change(one.job_id, "added", one.job_version)
+    stored_as = {"job_name": job.job_name, "kind": job.kind, "queue": job.queue, "exclusive_scope": job.exclusive_scope}
+    wanted_as = {"job_name": one.job_name, "kind": one.kind, "queue": one.queue, "exclusive_scope": one.exclusive_scope}
+    if stored_as != wanted_as or job.tenant is not None:
+        fixed = (*differences(dict(stored_as), dict(wanted_as)), "these are fixed for its life: register another job")
+        return Change(one.job_id, "refused", one.job_version, fixed)
+    known = job.versions.get(one.job_version)
+    if known is not None and known.content_hash != one.content_hash:
+        return Change(
+            one.job_id, "drift", one.job_version, tuple(differences(content_of(known.data, known.options, known.schedule), one.content))
+        )
+    if known is not None:
+        is_current = job.state == "active" and job.current_version == one.job_version
+        return Change(one.job_id, "unchanged" if is_current or one.kind != "system" else "changed", one.job_version)
+    newest = job.versions[max(job.versions)] if job.versions else None
+    if newest is not None and newest.number > one.job_version:
+        return Change(one.job_id, "stale", one.job_version, (f"version {newest.number} is stored: this node is older",))
+    before = {} if newest is None else content_of(newest.data, newest.options, newest.schedule)
+    return Change(one.job_id, "changed", one.job_version, tuple(differences(before, one.content)))
+
+
+async def read_registry(settings: Settings) -> Registry:
+    """The registry as its log says it now. Raises `Unavailable`, `Misconfigured` without topics, `Conflict` if it is another log or broken."""
+    await check_identity(settings)
+    fold = RegistryFold()
+    async with LogReader(settings, LOG, 0) as reader:
+        bounds = await reader.bounds()
+        async with aclosing(reader.batches(bounds.start, bounds.end)) as batches:
+            async for batch in batches:
+                for record in batch.records:
+                    fold.feed(record.value, record.offset)
+    return fold.registry
+
+
+async def plan_configuration(settings: Settings, jobs: Jobs, *, rollback: bool = False) -> Plan:
+    """What `apply_configuration` would do now, and nothing done. Raises `Misconfigured` if settings and handlers do not fit."""
+    wanted = declared(settings, jobs)
+    return plan(wanted, await read_registry(settings), rollback=rollback)
+
+
+async def apply_configuration(
+    settings: Settings,
+    jobs: Jobs,
+    *,
+    rollback: bool = False,
+    actor: str | None = None,
+    reason: str | None = None,
+    timeout: float = DECISION,
+    planned: Callable[[Plan], None] = lambda _: None,
+) -> ApplyReport:
+    """Register what is new, then put the manifest in force. Raises `Misconfigured`, `Conflict` (drift; nothing is applied then),
+    `Unavailable`, `Undecided` if no control decides within `timeout`. `planned` is told what is about to be done."""
+    wanted = declared(settings, jobs)
+    found = plan(wanted, await read_registry(settings), rollback=rollback)
+    found.refuse()
+    planned(found)
+    if not found.changes_something:
+        return found
+    new = {one.job_id for one in found.changes if one.verdict in ("added", "changed")}
+    async with Ledger.connect(settings, jobs=jobs, actor=actor) as ledger:
+        await asyncio.gather(*(_act(ledger, _register(one, actor, reason), timeout) for one in wanted if one.job_id in new))
+        if found.manifest == "applied":
+            command = definition.ApplyManifest(fresh_command_id(), found.digest, _manifest(wanted), rollback, actor, reason)
+            await _act(ledger, command, timeout)
+    return found
+
+
+async def _act(ledger: Ledger, command: definition.Command, timeout: float) -> None:
+    answer = await ledger.act(command, timeout)
+    if answer.outcome == "rejected":
+        what = command.job_id if isinstance(command, definition.Register) else "the manifest"
+        raise Conflict(f"{what} was refused ({answer.reason}): {answer.detail}")
+
+
+def _register(one: Declared, actor: str | None, reason: str | None) -> definition.Register:
+    return definition.Register(
+        fresh_command_id(),
+        one.job_id,
+        one.job_name,
+        one.kind,
+        one.queue,
+        one.job_version,
+        one.content_hash,
+        one.exclusive_scope,
+        data=one.data,
+        options=one.options,
+        schedule=one.schedule,
+        actor=actor,
+        reason=reason,
+    )

@@ -1,0 +1,53 @@
+"""What a version is, by its content: the hash that tells an unchanged version from drift, and the manifest's digest.
+
+Source: scheduling.md, section 4. As written, normalised and without defaults, so that a release of ours causes no drift.
+"""
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+import orjson
+from msgspec import Raw, to_builtins
+
+from ledger.client.encoding import canonical
+from ledger.core.bodies import given
+from ledger.core.definition import ScheduleSpec
+from ledger.core.execution import Options
+
+
+def content_of(data: Raw, options: Options | None, schedule: ScheduleSpec | None) -> dict[str, object]:
+    """The parts of a version that are said."""
+    content: dict[str, object] = {}
+    if given(data):
+        content["data"] = orjson.loads(bytes(data))
+    if options is not None:
+        content["options"] = to_builtins(options)
+    if schedule is not None:
+        content["schedule"] = to_builtins(schedule)
+    return content
+
+
+def content_hash(data: Raw, options: Options | None, schedule: ScheduleSpec | None) -> str:
+    return sha256(canonical(content_of(data, options, schedule))).hexdigest()
+
+
+def manifest_digest(jobs: Iterable[tuple[str, int, str]]) -> str:
+    """Of (name, version, content hash), in whatever order."""
+    return sha256(canonical(sorted(jobs))).hexdigest()
+
+
+def differences(stored: dict[str, object], wanted: dict[str, object], place: str = "") -> list[str]:
+    """Field by field: `options.timeout_ms: 60000 -> 90000`."""
+    found: list[str] = []
+    for key in sorted(stored.keys() | wanted.keys()):
+        where, before, after = f"{place}{key}", stored.get(key), wanted.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, f"{where}.")
+        elif before != after or (key in stored) != (key in wanted):
+            found.append(f"{where}: {_said(key in stored, before)} -> {_said(key in wanted, after)}")
+    return found
+
+
+def _said(is_there: bool, value: object) -> str:
+    text = canonical(value).decode() if is_there else "(not said)"
+    return text if len(text) <= 80 else f"{text[:80]}..."

@@ -1,0 +1,48 @@
+"""How an execution can end other than well, and a decision that does not come."""
+
+from ledger.core.refusal import LedgerError, Unavailable
+
+
+class ExecutionEnded(LedgerError):
+    """The execution is over and was not completed. `state` is its terminal state."""
+
+    def __init__(self, execution_id: str, state: str, why: str) -> None:
+        super().__init__(f"execution {execution_id} is {state.replace('_', ' ')}" + (f": {why}" if why else ""))
+        self.execution_id = execution_id
+        self.state = state
+
+
+class ExecutionFailed(ExecutionEnded):
+    """Its last attempt failed or timed out, or it lost its worker too often."""
+
+    def __init__(self, execution_id: str, state: str, error_type: str, message: str) -> None:
+        super().__init__(execution_id, state, f"{error_type}: {message}" if error_type else message)
+        self.error_type = error_type
+        self.message = message
+
+
+class ExecutionSkipped(ExecutionEnded):
+    """It never ran, on purpose: skipped, or too late to start (`missed`). `reason` is a stable word."""
+
+    def __init__(self, execution_id: str, state: str, reason: str) -> None:
+        super().__init__(execution_id, state, reason)
+        self.reason = reason
+
+
+class ExecutionCancelled(ExecutionEnded):
+    """Somebody cancelled it, or its handler found nothing to do."""
+
+    def __init__(self, execution_id: str, state: str, reason: str) -> None:
+        super().__init__(execution_id, state, reason)
+        self.reason = reason
+
+
+class Undecided(Unavailable):
+    """The command stands in Kafka, but nobody decided it in time. It will be, once control runs; sending it anew makes a second one."""
+
+    def __init__(self, command_id: str, seconds: float) -> None:
+        super().__init__(
+            f"command {command_id} was sent, but not decided within {seconds:g} s: is a worker running (`jobledger worker`)? "
+            f"It will be decided when one runs: `jobledger commands show {command_id}`"
+        )
+        self.command_id = command_id

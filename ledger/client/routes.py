@@ -1,0 +1,81 @@
+"""Where a command belongs. A wrong guess costs a hop, as control forwards; but then the execution's id is not known beforehand."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ledger.config import Settings
+from ledger.core.ids import ExecutionId, execution_of_command, partition_for, routing_key
+from ledger.core.refusal import Unavailable
+from ledger.core.request import RunNow, Submit
+from ledger.handlers import Jobs
+
+MOST_CACHED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What decides the partition of a job's executions. `tenant` is that of a scheduled job."""
+
+    job_id: str
+    job_name: str
+    scope: str = "none"
+    has_schedule: bool = False
+    tenant: str | None = None
+
+
+Lookup = Callable[[str], Awaitable[Route | None]]  # of a job id, in the tables
+
+
+class Routes:
+    """From the handlers and the settings where they say it, else from the tables, else by the command's id."""
+
+    def __init__(self, settings: Settings, jobs: Jobs | None, lookup: Lookup) -> None:
+        self._partitions = settings.partitions
+        self._lookup = lookup
+        self._known: dict[str, Route] = {}
+        self._guessed: dict[str, Route] = {}
+        for handler in jobs or ():
+            self._known[handler.name] = Route(handler.name, handler.name, handler.exclusive.scope if handler.exclusive else "none")
+        for job in settings.jobs:
+            if job.exclusive is not None or job.name in self._known:
+                self._known[job.name] = Route(job.name, job.name, job.exclusive or self._known[job.name].scope)
+            else:
+                self._guessed[job.name] = Route(job.name, job.name)  # its handler may say more
+        for system in settings.system_jobs:
+            self._known[system.name] = Route(system.name, system.job or system.name, "job", has_schedule=True)
+
+    def guess(self, job_id: str) -> Route | None:
+        """What is known without asking anybody."""
+        return self._known.get(job_id) or self._guessed.get(job_id)
+
+    async def find(self, job_id: str) -> Route:
+        """What is known, asking the tables if need be."""
+        if (known := self._known.get(job_id)) is not None:
+            return known
+        try:
+            found = await self._lookup(job_id)
+        except Unavailable:
+            found = None
+        if found is None:
+            return self._guessed.get(job_id) or Route(job_id, job_id)
+        if len(self._known) < MOST_CACHED:
+            self._known[job_id] = found
+        return found
+
+    def of_submit(self, command: Submit, route: Route) -> tuple[int, ExecutionId | None]:
+        """The partition, and the execution's id where it follows from the command alone."""
+        scope, key = route.scope, command.exclusive_key
+        if scope == "none":
+            partition = partition_for(command.command_id, self._partitions)
+        else:
+            name = routing_key(route.job_id, route.job_name, command.tenant, scope, key, route.has_schedule, command.command_id)
+            partition = partition_for(name, self._partitions)
+        if command.idempotency_key is not None:
+            return partition, None
+        return partition, execution_of_command(command.command_id, command.tenant, "submit", partition)
+
+    def of_run_now(self, command: RunNow, route: Route) -> tuple[int, ExecutionId]:
+        """A run-now goes to the home partition of its job."""
+        name = routing_key(route.job_id, route.job_name, route.tenant, route.scope, None, True, command.command_id)
+        partition = partition_for(name, self._partitions)
+        return partition, execution_of_command(command.command_id, None, "run_now", partition)

@@ -1,0 +1,135 @@
+"""The way into Kafka: one idempotent producer, started when needed, replaced after it was refused something; each send has an end."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.structs import RecordMetadata
+
+from ledger.core.refusal import Misconfigured, Unavailable
+from ledger.kafka.connect import new_producer, unavailable
+
+log = structlog.get_logger(__name__)
+PATIENCE: Final = 8.0  # seconds until a broker that does not take a record counts as away
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+CLOSING: Final = 5.0
+
+Ack = asyncio.Future[RecordMetadata]
+NewProducer = Callable[[str], AIOKafkaProducer]
+
+
+class Sender:
+    def __init__(self, bootstrap: str, *, patience: float = PATIENCE, new: NewProducer = new_producer) -> None:
+        self.bootstrap = bootstrap
+        self.patience = patience
+        self._new = new
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def post(self, topic: str, partition: int, record: bytes) -> Ack:
+        """Hand a record to the producer; the future is its ack, which may never come. Raises `Unavailable`, `Misconfigured`."""
+        deadline = asyncio.get_running_loop().time() + self.patience
+        pause = FIRST_PAUSE
+        while True:
+            producer = self._producer or await self._started(deadline)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    ack: Ack = await producer.send(topic, record, partition=partition)
+                    return ack
+            except TimeoutError as error:
+                raise self._out_of_time(producer, topic, error) from error
+            except UnknownTopicOrPartitionError as error:
+                raise self._no_topic(topic) from error
+            except AssertionError as error:  # aiokafka's way to say that there is no such partition
+                raise Misconfigured(
+                    f"topic {topic} at {self.bootstrap} has no partition {partition}: correct `partitions` in the settings"
+                ) from error
+            except (KafkaError, OSError) as error:
+                await self.replace(producer)
+                if asyncio.get_running_loop().time() + pause > deadline:
+                    raise unavailable(self.bootstrap, error) from error
+                await asyncio.sleep(pause)
+                pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def send(self, topic: str, partition: int, record: bytes) -> None:
+        """Returns once the record stands there; maybe it stands there twice. Raises `Unavailable` if no ack comes for a while."""
+        deadline = asyncio.get_running_loop().time() + self.patience
+        while True:
+            ack = await self.post(topic, partition, record)
+            producer = self._producer
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await asyncio.shield(ack)
+                    return
+            except TimeoutError as error:
+                await self.replace(producer)
+                raise unavailable(self.bootstrap, error) from error
+            except (KafkaError, OSError) as error:
+                await self.replace(producer)
+                if asyncio.get_running_loop().time() > deadline:
+                    raise unavailable(self.bootstrap, error) from error
+            except asyncio.CancelledError:
+                if not ack.cancelled():
+                    raise  # we are, not the ack of a producer that was replaced meanwhile
+
+    async def replace(self, producer: AIOKafkaProducer | None) -> None:
+        """After a produce error the partition of an idempotent producer is poisoned: the next send gets a new one."""
+        if producer is not None and self._producer is producer:
+            self._producer = None
+            await self._stop(producer)
+
+    @property
+    def producer(self) -> AIOKafkaProducer | None:
+        return self._producer
+
+    def away(self) -> Unavailable:
+        """What to say when a record was handed over and no ack comes."""
+        return unavailable(self.bootstrap, TimeoutError(f"no ack within {self.patience:g} s"))
+
+    async def _started(self, deadline: float) -> AIOKafkaProducer:
+        async with self._starting:
+            pause = FIRST_PAUSE
+            while self._producer is None:
+                producer = self._new(self.bootstrap)
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        await producer.start()
+                    self._producer = producer
+                except (KafkaError, OSError, TimeoutError) as error:
+                    await self._stop(producer)
+                    if asyncio.get_running_loop().time() + pause > deadline:
+                        raise unavailable(self.bootstrap, error) from error
+                    await asyncio.sleep(pause)
+                    pause = min(LONGEST_PAUSE, pause * 2)
+                except BaseException:
+                    await self._stop(producer)
+                    raise
+            return self._producer
+
+    def _out_of_time(self, producer: AIOKafkaProducer, topic: str, error: TimeoutError) -> Exception:
+        if producer.client.cluster.brokers() and not producer.client.cluster.partitions_for_topic(topic):
+            return self._no_topic(topic)
+        return unavailable(self.bootstrap, error)
+
+    def _no_topic(self, topic: str) -> Exception:
+        return Misconfigured(f"{self.bootstrap} has no topic {topic}: run `jobledger topics apply`, or correct `prefix`")
+
+    async def close(self) -> None:
+        """Sends what was handed over, as far as the time goes."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await self._stop(producer)
+
+    async def _stop(self, producer: AIOKafkaProducer) -> None:
+        try:
+            async with asyncio.timeout(CLOSING):
+                await producer.stop()
+        except (KafkaError, OSError, TimeoutError, Unavailable) as error:
+            log.warning("a producer was left behind", action="producer.left", error=repr(error))
+            with suppress(KafkaError, OSError, TimeoutError):
+                async with asyncio.timeout(1):
+                    await producer.client.close()

@@ -1,0 +1,151 @@
+"""What a caller says about one submit, and the command it becomes."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Final
+
+import pydantic
+from msgspec import Struct, ValidationError, convert, structs
+
+from ledger.client.encoding import encode_data
+from ledger.client.naming import fresh_command_id, keyed_command_id
+from ledger.config.settings import Execution
+from ledger.core import wire
+from ledger.core.durations import parse_duration_ms
+from ledger.core.execution import DEFAULT_PRIORITY, Options
+from ledger.core.ids import Micros
+from ledger.core.refusal import Refused
+from ledger.core.request import Submit
+
+Duration = str | timedelta
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Submission(Struct, frozen=True, forbid_unknown_fields=True):
+    """One wish to run a job.
+
+    `delay`, `start_deadline`: "90s" or a timedelta. `run_at`: an aware datetime or an ISO text; not together with `delay`. `options`: a
+    mapping with the names of the YAML (`timeout`, `attempts`, ...). They are checked when the command is made."""
+
+    job: str
+    data: object = None
+    tenant: str | None = None
+    exclusive_key: str | None = None
+    idempotency_key: str | None = None
+    delay: object = None
+    run_at: object = None
+    start_deadline: object = None
+    priority: int | None = None
+    labels: dict[str, str] | None = None
+    options: object = None
+    correlation_id: str | None = None
+    trace_id: str | None = None
+    reason: str | None = None
+
+
+Wish = Submission | Mapping[str, object] | tuple[str, object]
+
+
+def submission_of(wish: Wish) -> Submission:
+    """Whatever a caller of `submit_many` may hand in. Raises `Refused` with a near miss."""
+    if isinstance(wish, Submission):
+        return wish
+    if isinstance(wish, tuple):
+        return Submission(*wish)
+    if not isinstance(wish, Mapping):
+        raise Refused("invalid", f"a {type(wish).__name__} is no submit: hand in a mapping with `job` and `data`, or a Submission")
+    try:
+        return convert(wish, Submission)
+    except ValidationError as error:
+        known = Submission.__struct_fields__
+        unknown = [name for name in wish if name not in known]
+        if unknown:
+            near = get_close_matches(str(unknown[0]), known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+            raise Refused("invalid", f"a submit has no field {unknown[0]!r}{hint}") from None
+        raise Refused("invalid", f"this is no submit: {error}") from None
+
+
+def command_of(wish: Submission, *, actor: str | None = None, answer: str | None = None, follow: bool = False) -> Submit:
+    """The command. Raises `Refused` for what no control would accept."""
+    job, key = wish.job, wish.idempotency_key
+    if wire.NAME.fullmatch(job) is None:
+        raise Refused("invalid", f"{job!r} is no name of a job: 1 to 200 of A-Z a-z 0-9 . _ : ~ / @ -")
+    command_id = fresh_command_id() if key is None else keyed_command_id(job, wish.tenant, wish.exclusive_key, key)
+    return Submit(
+        command_id,
+        job,
+        encode_data(wish.data),
+        wish.tenant,
+        wish.exclusive_key,
+        key,
+        DEFAULT_PRIORITY if wish.priority is None else wish.priority,
+        None if wish.delay is None else _milliseconds("delay", wish.delay),
+        None if wish.run_at is None else _instant(wish),
+        None if wish.options is None and wish.start_deadline is None else _options(wish),
+        wish.labels,
+        actor,
+        wish.reason,
+        wish.correlation_id,
+        wish.trace_id,
+        None,
+        answer,
+        follow,
+    )
+
+
+def _instant(wish: Submission) -> Micros:
+    if wish.delay is not None:
+        raise Refused("invalid", "`delay` and `run_at` both say when: keep one")
+    moment = wish.run_at
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:
+            raise Refused("invalid", f"run_at {wish.run_at!r} is no instant: write it as 2026-10-25T09:00:00Z") from None
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise Refused("invalid", f"run_at {wish.run_at!r} has no time zone: write it as 2026-10-25T09:00:00Z")
+    return Micros((moment - _EPOCH) // timedelta(microseconds=1))
+
+
+def _milliseconds(field: str, value: object) -> int:
+    if isinstance(value, timedelta):
+        return parse_duration_ms(value / timedelta(milliseconds=1), field=field)
+    if not isinstance(value, str):
+        raise Refused("invalid_duration", f"{field} {value!r}: say its unit, as in '90s', or give a timedelta")
+    return parse_duration_ms(value, field=field)
+
+
+def _options(wish: Submission) -> Options | None:
+    given = wish.options
+    options = given if isinstance(given, Options) else options_of(_execution(given)) if given is not None else None
+    if wish.start_deadline is None:
+        return options
+    return structs.replace(options or Options(), start_deadline_ms=_milliseconds("start_deadline", wish.start_deadline))
+
+
+def _execution(options: object) -> Execution:
+    try:
+        return Execution.model_validate(options)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Refused("invalid", f"options.{where}: {first['msg']}; there are {', '.join(Execution.model_fields)}") from None
+
+
+def options_of(written: Execution) -> Options | None:
+    """Options as a command carries them; None where nothing is said."""
+    options = Options(
+        timeout_ms=_ms(written.timeout),
+        start_deadline_ms=_ms(written.start_deadline),
+        attempts=written.attempts,
+        backoff=written.backoff,
+        backoff_first_ms=_ms(written.backoff_first),
+        backoff_max_ms=_ms(written.backoff_max),
+    )
+    return None if options == Options() else options
+
+
+def _ms(duration: str | None) -> int | None:
+    return None if duration is None else parse_duration_ms(duration)
