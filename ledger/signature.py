@@ -44,6 +44,7 @@ class Signature:
     may_return_nothing: bool
 
     def read(self, data: Raw) -> object:
+        """What the handler is called with; of no interest where it takes no data."""
         try:
             return self.data.validator.validate_json(bytes(data) or b"null")
         except ValidationError as error:
@@ -88,14 +89,14 @@ def read_signature(function: Callable[..., object], place: str) -> Signature:
         takes_data=data is not None,
         takes_context=context,
         is_async=inspect.iscoroutinefunction(function),
-        data=_adapter(type(None) if data is None else object if data is inspect.Parameter.empty else data, f"the data of {place}"),
+        data=_adapter(object if data in (None, inspect.Parameter.empty) else data, f"the data of {place}"),
         result=written,
         may_return_nothing=_allows_none(written),
     )
 
 
 def _roles(parameters: list[inspect.Parameter], place: str) -> tuple[object | None, bool]:
-    """The annotation of the data parameter, if there is one, and whether there is one for the context."""
+    """The annotation of the data parameter, None if there is no such parameter, and whether there is one for the context."""
     wanted = [one for one in parameters if one.kind in _LIKE_POSITIONAL and one.default is inspect.Parameter.empty]
     needed_by_name = any(one.kind is inspect.Parameter.KEYWORD_ONLY and one.default is inspect.Parameter.empty for one in parameters)
     match wanted:

@@ -1,17 +1,20 @@
 """`python -m processors.runner --queue default`: one runner process of one queue, until SIGTERM."""
 
 import argparse
+import asyncio
 import os
 import sys
 from pathlib import Path
 from typing import NoReturn, cast
 
 from ledger.config.loading import load_settings
-
 from ledger.core.refusal import LedgerError, Misconfigured
 from ledger.handlers import load_jobs
 from processors import logs, seam
 from processors.runner.process import RunnerProcess
+from processors.watchdog import Limits, Watchdog
+
+STALL = 60.0  # seconds that a handler may keep the event loop busy; beyond, its process ends, and all that runs in it
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -22,6 +25,7 @@ def main(arguments: list[str]) -> NoReturn:
     parser.add_argument("--log-format", choices=("json", "console"), default="console" if sys.stderr.isatty() else "json")
     parser.add_argument("--log-level", default="INFO", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     options = parser.parse_args(arguments)
+    asyncio.set_event_loop(asyncio.new_event_loop())  # Faust asks for one before it makes its own
     logs.configure(cast(logs.Format, options.log_format), options.log_level)  # argparse checked the choice
     try:
         run(options.queue, options.app, options.config)
@@ -39,6 +43,14 @@ def run(queue: str, app: str | None, config: Path | None) -> None:
     sys.path.insert(0, str(Path.cwd()))
     process = RunnerProcess(settings, queue, load_jobs(target), seam.crash)
     faust_app = seam.build_app(f"runner-{queue}", settings, {process.topic: process.take}, background=process.run, on_stopping=process.stop)
+    watchdog = Watchdog(
+        crashed=lambda: seam.has_crashed(faust_app),
+        ready=lambda: process.has_begun,
+        stuck_since=lambda: None,  # attempts have times of their own
+        limits=Limits(stall=STALL),
+    )
+    faust_app.task(watchdog.beat)
+    faust_app.on_worker_init.connect(lambda *_, **__: watchdog.start(), weak=False)
     seam.run_worker(faust_app)
 
 

@@ -65,10 +65,8 @@ def arguments_of(attempt: Attempt, handler: Handler) -> tuple[object, ...]:
             f"{handler.minimal_supported_version} to {handler.version}"
         )
     signature = handler.signature
-    data = signature.read(attempt.offer.data)
-    if not signature.takes_context:
-        return (data,) if signature.takes_data else ()
-    return (data, attempt.context) if signature.takes_data else (attempt.context,)
+    context = (attempt.context,) if signature.takes_context else ()
+    return (signature.read(attempt.offer.data), *context) if signature.takes_data else context
 
 
 def _settle_error(attempt: Attempt, error: BaseException) -> None:

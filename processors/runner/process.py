@@ -35,7 +35,8 @@ from processors.runner.take import Record
 
 log = structlog.get_logger(__name__)
 EXIT_STUCK: Final = 75  # ended because only that ends the code that runs; the supervisor starts it again
-LONGEST_REDIS_CALL: Final = 2.0
+LONGEST_REDIS_CALL: Final = 2.0  # seconds
+LONGEST_RENEWAL: Final = 1.0
 MOST_THREADS: Final = 1000
 
 
@@ -63,6 +64,10 @@ class RunnerProcess:
     def topic(self) -> str:
         return self._settings.topic(f"work.{self._queue}")
 
+    @property
+    def has_begun(self) -> bool:
+        return self._runner is not None
+
     def take(self, record: Record) -> None:
         if self._runner is None:
             self._early.append(record)
@@ -71,7 +76,7 @@ class RunnerProcess:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        url, call = self._settings.redis.url.get_secret_value(), min(LONGEST_REDIS_CALL, self._settings.limits.lease / 3)
+        url, call = self._settings.redis.url.get_secret_value(), min(LONGEST_RENEWAL, self._settings.limits.lease / 3)
         # no retries inside the client: a claim that was tried twice without our knowing would look like another's
         connection = AsyncRedis.from_url(
             url, socket_timeout=LONGEST_REDIS_CALL, socket_connect_timeout=LONGEST_REDIS_CALL, retry=AsyncRetry(NoBackoff(), 0)

@@ -32,7 +32,7 @@ MOST_AT_ONCE: Final = 500  # claims in one round trip
 MOST_UNTOLD: Final = 10_000  # reports without an ack; beyond, nothing new is started
 SWEEP: Final = 0.05  # seconds between two looks at who waits too long
 LAST_WORDS: Final = 2.0  # seconds for code that was asked to stop, at the end of the grace
-FLUSH: Final = 10.0  # seconds to tell what is untold, at the end
+FLUSH: Final = 3.0  # seconds to tell what is untold, at the end
 LONGEST_PAUSE: Final = 2.0
 
 
@@ -78,6 +78,8 @@ class Runner:
         self._wake = asyncio.Event()
         self._sweeping: asyncio.TimerHandle | None = None
         self._claims_away = False
+        self._dropped = 0  # offers, since it was said last
+        self._said_dropped = -1.0
         self._draining = False
         self._loop = asyncio.get_running_loop()
 
@@ -153,7 +155,9 @@ class Runner:
         if not self._gate or not self._edges.liveness.is_held() or len(self._outbox) > MOST_UNTOLD:
             return []
         oldest_ms = self._oldest_ms()
-        return self._gate.admit(MOST_AT_ONCE, lambda attempt: self._is_believed(attempt, oldest_ms))
+        admitted = self._gate.admit(MOST_AT_ONCE, lambda attempt: self._is_believed(attempt, oldest_ms))
+        self._say_what_was_dropped()
+        return admitted
 
     def _oldest_ms(self) -> int:
         now = self._edges.clock.now()
@@ -164,12 +168,17 @@ class Runner:
         if attempt.offered_ms >= oldest_ms:
             return True
         self._waiting.pop(attempt.claim, None)
-        log.info(
-            "an old offer was dropped; if it still stands, control makes it again",
-            action="offer.old",
-            execution_id=attempt.offer.execution_id,
-        )
+        self._dropped += 1
         return False
+
+    def _say_what_was_dropped(self) -> None:
+        now = self._edges.monotonic()
+        if self._dropped and now - self._said_dropped >= 1:
+            self._said_dropped = now
+            log.info(
+                "offers that are too old were dropped; those that still stand are made again", action="offers.old", count=self._dropped
+            )
+            self._dropped = 0
 
     async def _claim(self, batch: list[Attempt]) -> list[Attempt]:
         """Those of the batch that are this worker's to perform; the others leave their slots."""
@@ -183,6 +192,7 @@ class Runner:
             else:
                 self._gate.leave(attempt)
             self._waiting.pop(attempt.claim, None)
+        self._say_what_was_dropped()
         return won
 
     async def _verdicts(self, keys: list[str]) -> tuple[list[Verdict], bool]:

@@ -90,6 +90,7 @@ class Running:
         if attempt.stopping is None:
             attempt.stopping = "timed_out"
         self._ask_to_stop(attempt)
+        attempt.timer = self._loop.call_later(self._grace, self._insist, attempt)
 
     def _ask_to_stop(self, attempt: Attempt) -> None:
         assert attempt.context is not None
@@ -99,7 +100,6 @@ class Running:
             attempt.task.cancel()
         if attempt.timer is not None:
             attempt.timer.cancel()
-        attempt.timer = self._loop.call_later(self._grace, self._insist, attempt)
 
     def _insist(self, attempt: Attempt) -> None:
         log.error(

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
@@ -15,7 +16,9 @@ from processors.broker_clock import BrokerClock
 log = structlog.get_logger(__name__)
 DEADLINE: Final = 10.0  # seconds for an ack; what is not acknowledged by then is not known, and sent again
 LONGEST_PAUSE: Final = 2.0
-STOP_DEADLINE: Final = 3.0
+STOP_DEADLINE: Final = 1.5
+
+NewProducer = Callable[[str], AIOKafkaProducer]  # of a broker's address
 
 
 class Sender(Protocol):
@@ -24,8 +27,11 @@ class Sender(Protocol):
 
 
 class KafkaSender:
-    def __init__(self, settings: Settings, clock: BrokerClock, *, deadline: float = DEADLINE) -> None:
+    def __init__(
+        self, settings: Settings, clock: BrokerClock, *, deadline: float = DEADLINE, producers: NewProducer = new_producer
+    ) -> None:
         self._bootstrap = settings.kafka.bootstrap
+        self._producers = producers
         self._topic = settings.topic("commands")
         self._clock = clock
         self._deadline = deadline
@@ -66,7 +72,7 @@ class KafkaSender:
     async def _new_producer(self) -> AIOKafkaProducer:
         async with self._replacing:
             if self._producer is None:
-                producer = new_producer(self._bootstrap)
+                producer = self._producers(self._bootstrap)
                 try:
                     await producer.start()
                 except BaseException:

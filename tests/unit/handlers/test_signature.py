@@ -66,11 +66,6 @@ def test_data_that_does_not_fit_is_told_by_its_place_and_never_by_its_value() ->
     assert "secret" not in str(refusal.value)
 
 
-def test_a_handler_without_data_refuses_data() -> None:
-    with pytest.raises(InvalidData):
-        read_signature(by_nothing, "here").read(Raw(b'{"a":1}'))
-
-
 def test_data_that_is_not_there_is_null() -> None:
     assert read_signature(by_nothing, "here").read(NOTHING) is None
 

@@ -1,0 +1,41 @@
+"""Handlers that write a journal: one line per begin and end, so that a test sees what really ran, and in which process."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from ledger.context import Context
+from ledger.handlers import Jobs
+
+jobs = Jobs()
+
+
+def journal(word: str, ctx: Context) -> None:
+    with Path(os.environ["PROBE_JOURNAL"]).open("a") as file:
+        file.write(f"{word} {ctx.execution_id} {os.getpid()}\n")
+
+
+@jobs.job("quick")
+async def quick(data: dict[str, int], ctx: Context) -> dict[str, int]:
+    journal("quick", ctx)
+    return data
+
+
+@jobs.job("ping")
+async def ping(data: object) -> None:
+    """Leaves no trace but its report."""
+
+
+@jobs.job("endless")
+async def endless(ctx: Context) -> None:
+    journal("begin", ctx)
+    await ctx.progress(10, "begun")
+    await asyncio.Event().wait()
+
+
+@jobs.job("stubborn")
+def stubborn(ctx: Context) -> None:
+    journal("begin", ctx)
+    while True:
+        time.sleep(0.1)

@@ -1,0 +1,237 @@
+"""Runner processes under Faust, on a real Kafka and Redis: what is offered is performed once, reported, and given back when they go."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from redis.asyncio import Redis
+
+from ledger.config import Settings
+from ledger.core import wire
+from ledger.core.execution import Report
+from ledger.core.ids import ExecutionId, Token, partition_of
+from ledger.core.offers import Offer, Offers
+from ledger.core.request import Return
+from ledger.kafka.connect import new_consumer, new_producer
+
+pytestmark = pytest.mark.services
+HERE = Path(__file__).parent
+START, REPORT = 30.0, 20.0  # seconds, on a busy machine
+
+
+class Queue:
+    """Stands where control stands: offers, and reads what is reported."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.journal = folder / "journal"
+        self.journal.touch()
+        self.log = (folder / "log").open("wb")
+        self.producer: AIOKafkaProducer = new_producer(settings.kafka.bootstrap)
+        self.consumer: AIOKafkaConsumer = new_consumer(settings.kafka.bootstrap)
+        self.records: list[tuple[int, list[wire.Item]]] = []
+        self.children: list[asyncio.subprocess.Process] = []
+        self.pings: set[str] = set()
+
+    async def begin(self) -> None:
+        await self.producer.start()
+        await self.consumer.start()
+        mine = [TopicPartition(self.settings.topic("commands"), n) for n in range(self.settings.partitions)]
+        self.consumer.assign(mine)
+        for one in mine:
+            self.consumer.seek(one, 0)
+
+    async def end(self) -> None:
+        for child in self.children:
+            if child.returncode is None:
+                child.kill()
+            await child.wait()
+        await self.producer.stop()
+        await self.consumer.stop()
+        self.log.close()
+
+    async def runner(self) -> asyncio.subprocess.Process:
+        url = self.settings.redis.url.get_secret_value()
+        document = self.settings.model_dump(mode="json", by_alias=True) | {"redis": {"url": url}}
+        del document["database"]
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(HERE / "runner_child.py"),
+            env={
+                **os.environ,
+                "RUNNER_SETTINGS": json.dumps(document),
+                "PROBE_JOURNAL": str(self.journal),
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            },
+            stdout=self.log,
+            stderr=self.log,
+        )
+        self.children.append(child)
+        await self._until_it_works(child)
+        return child
+
+    async def _until_it_works(self, child: asyncio.subprocess.Process) -> None:
+        """Control would offer again what came to nobody; here a stream of small jobs tells when the worker has its partitions."""
+
+        def works() -> bool:
+            return any(f"-{child.pid}-" in report.worker for report in self.reports)
+
+        deadline = time.monotonic() + START
+        while not works():
+            assert child.returncode is None, f"the runner ended with {child.returncode}"
+            assert time.monotonic() < deadline, "the runner did not begin in time"
+            for at in range(self.settings.queues["default"].partitions):
+                pings = self.make("ping", 1)
+                self.pings |= {ping.execution_id for ping in pings}
+                await self.offer(pings, at)
+            await self.read()
+
+    def make(self, job: str, count: int, partition: int = 0) -> list[Offer]:
+        """Offers of executions that live in this partition of the log."""
+        return [
+            Offer(ExecutionId(f"{secrets.token_hex(16)}-{partition}"), Token(512 + n), 1, job, job, 1, msgspec.Raw(b'{"n":%d}' % n))
+            for n in range(count)
+        ]
+
+    async def offer(self, offers: list[Offer], at: int = 0) -> None:
+        """In one record of this partition of the work topic."""
+        home = partition_of(offers[0].execution_id) or 0
+        await self.producer.send_and_wait(self.settings.topic("work.default"), wire.encode(Offers(home, tuple(offers))), partition=at)
+
+    @property
+    def reports(self) -> list[Report]:
+        return [item for _, items in self.records for item in items if isinstance(item, Report)]
+
+    def ended(self, outcome: str = "completed") -> Counter[str]:
+        return Counter(one.execution_id for one in self.reports if one.outcome == outcome and one.execution_id not in self.pings)
+
+    @property
+    def returned(self) -> set[str]:
+        return {x for _, items in self.records for item in items if isinstance(item, Return) for x in item.execution_ids}
+
+    def ran(self) -> Counter[str]:
+        return Counter(line.split()[1] for line in self.journal.read_text().splitlines())
+
+    async def until(self, condition: Callable[[], bool], seconds: float = REPORT) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not in time; {len(self.records)} records, {Counter(r.outcome for r in self.reports)}"
+            await self.read()
+
+    async def read(self) -> None:
+        for records in (await self.consumer.getmany(timeout_ms=100)).values():
+            self.records.extend((record.partition, wire.decode_commands(record.value)) for record in records)
+
+
+@pytest.fixture
+async def queue(runner_settings: Settings, redis: Redis, tmp_path: Path) -> AsyncIterator[Queue]:
+    queue = Queue(runner_settings, tmp_path)
+    await queue.begin()
+    yield queue
+    await queue.end()
+
+
+async def workers(redis: Redis, settings: Settings) -> list[bytes]:
+    return [key async for key in redis.scan_iter(match=settings.redis_key("worker", "*"))]
+
+
+async def test_what_is_offered_is_performed_once_and_reported_in_few_records(queue: Queue, redis: Redis) -> None:
+    await queue.runner()
+    before = len(queue.records)
+    offers = queue.make("quick", 400, partition=0), queue.make("quick", 400, partition=1)
+    for _ in range(2):  # control offers again what it did not hear of
+        for part in offers:
+            await queue.offer(part[:200])
+            await queue.offer(part[200:], at=1)
+    wanted = {offer.execution_id for part in offers for offer in part}
+    await queue.until(lambda: set(queue.ended()) == wanted, START)
+    assert queue.ran() == Counter(wanted)
+    assert queue.ended() == Counter(wanted)
+    assert all(
+        partition_of(item.execution_id) == partition for partition, items in queue.records for item in items if isinstance(item, Report)
+    )
+    assert len(queue.records) - before < 800 / 10
+
+
+async def test_two_runners_perform_each_execution_once_over_joins_and_a_hand_over(queue: Queue) -> None:
+    first = await queue.runner()
+    wanted: set[str] = set()
+    for nth in range(20):
+        offers = queue.make("quick", 20, partition=nth % 2)
+        wanted |= {offer.execution_id for offer in offers}
+        await queue.offer(offers, at=nth % 4)
+        if nth == 5:
+            await queue.until(lambda: bool(queue.ended()), START)
+            await queue.runner()
+        if nth == 12:
+            first.terminate()
+    await queue.until(lambda: set(queue.ended()) | queue.returned >= wanted, START)
+    assert all(times == 1 for times in queue.ran().values())
+    assert await asyncio.wait_for(first.wait(), 20) == 0
+
+
+async def test_sigterm_hands_back_what_runs_and_takes_the_sign_of_life_away(queue: Queue, redis: Redis) -> None:
+    child = await queue.runner()
+    (endless,) = queue.make("endless", 1)
+    await queue.offer([endless])
+    await queue.until(lambda: any(report.progress == 10 for report in queue.reports), START)
+    assert len(await workers(redis, queue.settings)) == 1
+    child.terminate()
+    await queue.until(lambda: endless.execution_id in queue.ended("handed_back"))
+    assert await asyncio.wait_for(child.wait(), 15) == 0
+    assert await workers(redis, queue.settings) == []
+
+
+async def test_a_thread_that_does_not_end_ends_with_its_process(queue: Queue, redis: Redis) -> None:
+    child = await queue.runner()
+    (stubborn,) = queue.make("stubborn", 1)
+    await queue.offer([stubborn])
+    await queue.until(lambda: stubborn.execution_id in queue.ran(), START)
+    child.terminate()
+    assert await asyncio.wait_for(child.wait(), 15) == 0
+    await queue.until(lambda: stubborn.execution_id in queue.ended("handed_back"))
+    assert await workers(redis, queue.settings) == []
+
+
+async def test_what_a_killed_runner_held_is_taken_over_under_the_same_token(queue: Queue, redis: Redis) -> None:
+    killed = await queue.runner()
+    (endless,) = queue.make("endless", 1)
+    await queue.offer([endless])
+    await queue.until(lambda: queue.ran()[endless.execution_id] == 1, START)
+    killed.send_signal(signal.SIGKILL)
+    await killed.wait()
+    other = await queue.runner()
+    deadline = time.monotonic() + START
+    while queue.ran()[endless.execution_id] < 2:
+        assert time.monotonic() < deadline
+        await queue.offer([endless])  # as control does when the group has passed it and no start came
+        await queue.read()
+    assert queue.ran()[endless.execution_id] == 2
+    other.terminate()
+    assert await asyncio.wait_for(other.wait(), 15) == 0
+
+
+async def test_a_flush_of_redis_loses_nothing_and_doubles_nothing_here(queue: Queue, redis: Redis) -> None:
+    await queue.runner()
+    (endless,) = queue.make("endless", 1)
+    await queue.offer([endless])
+    await queue.until(lambda: queue.ran()[endless.execution_id] == 1, START)
+    wanted: set[str] = set()
+    for _ in range(10):
+        offers = queue.make("quick", 50)
+        wanted |= {offer.execution_id for offer in offers}
+        await queue.offer(offers)
+        await redis.flushdb()
+        await queue.offer([*offers, endless])
+    await queue.until(lambda: set(queue.ended()) == wanted)
+    assert queue.ran() == Counter(wanted | {endless.execution_id})
