@@ -109,7 +109,7 @@ def build_app(
         stream_buffer_maxsize=20_000,
         producer_request_timeout=10.0,
         worker_redirect_stdouts=False,
-        datadir=Path(tempfile.gettempdir()) / "jobledger-faust" / f"{settings.prefix}-{name}",  # Faust makes one; we keep nothing in it
+        datadir=Path(tempfile.gettempdir()) / f"jobledger-faust-{settings.prefix}-{name}",  # Faust makes one; we keep nothing in it
     )
     app.transport = _Transport(app.conf.broker_consumer, app)
     app.positions = positions
