@@ -76,6 +76,15 @@ async def open_log(settings: Settings) -> LogIdentity:
 async def check_identity(settings: Settings) -> LogIdentity:
     """The identity of the log that the topics hold, without writing anything. Raises `Misconfigured` if it is not open yet,
     `Conflict` as `open_log` does; `Unavailable`."""
+    await require_topics(settings)
+    async with FirstRecords(settings) as firsts:
+        registry, events = await _registry_and_events(firsts, settings)
+    return identify(settings, registry, events)
+
+
+async def require_topics(settings: Settings) -> None:
+    """Raises `Misconfigured` unless both logs' topics are there, with the partitions that the settings say; `Unavailable`. To be done
+    before anything reads them: where the broker creates topics by itself, a reader would make them, and wrongly."""
     async with TopicAdmin(settings.kafka.bootstrap) as admin:
         names = {settings.topic("registry"): 1, settings.topic("events"): settings.partitions}
         found = await admin.look(set(names))
@@ -86,9 +95,6 @@ async def check_identity(settings: Settings) -> LogIdentity:
             raise Misconfigured(
                 f"topic {name} has {found[name].partitions} partitions, the settings say {wanted}: it is frozen, correct `partitions`"
             )
-    async with FirstRecords(settings) as firsts:
-        registry, events = await _registry_and_events(firsts, settings)
-    return identify(settings, registry, events)
 
 
 def identify(settings: Settings, registry: outcome.Opened | None, events: Openings) -> LogIdentity:

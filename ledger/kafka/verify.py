@@ -4,7 +4,7 @@ What a chain cannot show by itself is a change at its very end: nothing follows 
 each commit names the registry position it was decided with; the tables vouch for the events (`jobledger projections verify`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
@@ -15,9 +15,10 @@ from ledger.core.chain import Head
 from ledger.core.ids import BEFORE_ALL, Address
 from ledger.core.refusal import ChainBroken, Conflict, Undecodable
 from ledger.kafka.log_reader import AcceptedCommit, LogReader, Record, Walked, walk
+from ledger.kafka.opening import require_topics
 
 LogName = Literal["events", "registry"]
-Progress = Callable[[int], None]  # so many more records were walked
+Progress = Callable[[int, int], None]  # records walked so far, and those that there are
 
 
 @dataclass(slots=True)
@@ -44,17 +45,24 @@ class Finding:
 async def verify(
     settings: Settings, log: LogName | None = None, partition: int | None = None, progress: Progress | None = None
 ) -> list[Finding]:
-    """Walk both logs, one log or one partition. Raises `Unavailable`; what does not fit is in the findings."""
+    """Walk both logs, one log or one partition. What does not fit is in the findings. Raises `Unavailable`, `Misconfigured`."""
+    await require_topics(settings)
     places: list[tuple[LogName, int]] = [("events", number) for number in range(settings.partitions)]
     places.append(("registry", 0))  # last: its end is then never behind what the events name
     ends = {place: await _end(settings, *place) for place in places if log in (None, place[0]) and partition in (None, place[1])}
-    findings = [await _walk_partition(settings, *place, end, progress or _silent) for place, end in ends.items()]
+    total = sum(ends.values())
+    findings: list[Finding] = []
+    done = 0
+    for (log_name, number), end in ends.items():
+        finding = Finding(log_name, number)
+        findings.append(finding)
+        async with LogReader(settings, log_name, number) as reader, aclosing(_walked(reader, finding, end)) as steps:
+            async for records in steps:
+                done += records
+                if progress is not None:
+                    progress(done, total)
     compare(findings)
     return findings
-
-
-def _silent(_: int) -> None:
-    return
 
 
 async def _end(settings: Settings, log: str, partition: int) -> int:
@@ -62,27 +70,27 @@ async def _end(settings: Settings, log: str, partition: int) -> int:
         return (await reader.bounds()).end
 
 
-async def _walk_partition(settings: Settings, log: LogName, partition: int, end: int, progress: Progress) -> Finding:
-    finding = Finding(log, partition)
-    async with LogReader(settings, log, partition) as reader:
-        try:
-            await _walk(reader, finding, end, progress)
-        except ChainBroken as error:
-            finding.stop(error.offset, error.detail)
-        except Conflict as error:
-            finding.stop(0, str(error))
+async def _walked(reader: LogReader, finding: Finding, end: int) -> AsyncGenerator[int, None]:
+    """Walk a partition into `finding`; yields how many records each step took."""
+    try:
+        async with aclosing(_walk(reader, finding, end)) as steps:
+            async for records in steps:
+                yield records
+    except ChainBroken as error:
+        finding.stop(error.offset, error.detail)
+    except Conflict as error:
+        finding.stop(0, str(error))
     if finding.broken is None and finding.seq == 0:
         finding.stop(0, "it holds no commit, not even its opening: run `jobledger topics apply`, or see whether the topic was made anew")
-    return finding
 
 
-async def _walk(reader: LogReader, finding: Finding, end: int, progress: Progress) -> None:
+async def _walk(reader: LogReader, finding: Finding, end: int) -> AsyncGenerator[int, None]:
     head, last = Head(finding.log, finding.partition), None
     async with aclosing(reader.batches(0, end)) as batches:
         async for batch in batches:
             walked = walk(head, batch.records)
             take(finding, walked)
-            progress(len(batch.records))
+            yield len(batch.records)
             if finding.broken is not None:
                 return
             head, last = walked.head, walked.commits[-1] if walked.commits else last
