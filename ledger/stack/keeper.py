@@ -1,0 +1,230 @@
+"""The keeper: the process whose direct children the servers are. They end when it ends, whatever ends it.
+
+`python -m ledger.stack.keeper REQUEST` prints one JSON object a line (`ledger.stack.messages`). Attached, it takes acts as
+JSON lines on stdin and stops at its end, that is when its parent is gone; detached, it stops at SIGTERM.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+
+import msgspec
+
+from ledger.stack.failure import StackFailed
+from ledger.stack.holding import hold
+from ledger.stack.kafka import Kafka
+from ledger.stack.layout import Layout, check_space
+from ledger.stack.messages import Act, Dead, Failed, Kill, Message, Note, Ready, Refusal, Request, Restart, ServerName, Stopped, Up
+from ledger.stack.offspring import Child, Offspring
+from ledger.stack.ports import Ports
+from ledger.stack.postgres import Postgres
+from ledger.stack.server import Server, explain_end, port_was_busy, until_answer
+from ledger.stack.valkey import Valkey
+
+TELL_EVERY = 4.0
+AGAIN_AFTER = 0.5
+
+
+def say(message: Message) -> None:
+    """A parent that is gone reads nothing; stdin tells of that."""
+    try:
+        os.write(1, msgspec.json.encode(message) + b"\n")
+    except OSError:
+        pass
+
+
+def note(text: str) -> None:
+    say(Note(text))
+
+
+class Keeper:
+    def __init__(self, request: Request, layout: Layout, lock: int) -> None:
+        self._request = request
+        self._layout = layout
+        self._offspring = Offspring(lock)
+        self._children: dict[ServerName, Child] = {}
+        self._left_dead: set[Child] = set()
+        self._up: dict[ServerName, Up] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._end: asyncio.Future[Failed | None] = asyncio.get_running_loop().create_future()
+        ports = Ports(layout.ports, note)
+        known: tuple[Server, ...] = (
+            Kafka(layout, ports, Path(request.cache), note, fast=request.fast),
+            Valkey(layout, ports),
+            Postgres(layout, ports),
+        )
+        self._servers = {server.name: server for server in known if server.name in request.servers}
+
+    async def keep(self) -> int:
+        """Runs until told to end; the exit code."""
+        self._hear_signals()
+        self._run(self._start())
+        if self._request.attached:
+            self._run(self._listen())
+        failed = await self._end
+        if failed:
+            say(failed)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        began = time.monotonic()
+        codes, killed = await self._offspring.stop()
+        self._layout.state.unlink(missing_ok=True)
+        say(Stopped(codes, killed, round(time.monotonic() - began, 2)))
+        return failed.exit_code if failed else 0
+
+    def _hear_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._finish, None)
+        loop.add_signal_handler(signal.SIGCHLD, self._offspring.reap)
+
+    def _finish(self, failed: Failed | None) -> None:
+        if not self._end.done():
+            self._end.set_result(failed)
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except StackFailed as failed:
+                self._finish(Failed(str(failed), failed.exit_code))
+            except Exception as error:  # nobody else would hear of it, and the servers would run on unwatched
+                self._finish(Failed(f"the keeper failed: {type(error).__name__}: {error}", 1))
+
+        task = asyncio.create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start(self) -> None:
+        began = time.monotonic()
+        progress = asyncio.create_task(self._tell(began))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for server in self._servers.values():
+                    group.create_task(self._bring_up(server))
+        except* StackFailed as failures:
+            raise first_of(failures) from None
+        finally:
+            progress.cancel()
+        ready = Ready(os.getpid(), tuple(self._up[name] for name in self._servers), round(time.monotonic() - began, 2))
+        self._layout.write_state(ready)
+        say(ready)
+
+    async def _tell(self, began: float) -> None:
+        while True:
+            await asyncio.sleep(TELL_EVERY)
+            waiting = ", ".join(name for name in self._servers if name not in self._up)
+            note(f"still waiting for {waiting} ({time.monotonic() - began:.0f} s)")
+
+    async def _bring_up(self, server: Server, *, same_port: bool = False) -> None:
+        began = time.monotonic()
+        if not same_port:
+            server.settle_ports()
+        await server.prepare(self._offspring)
+        child = await self._launch(server)
+        if child.exit_code is not None and port_was_busy(child.said()):
+            if same_port:
+                await asyncio.sleep(AGAIN_AFTER)  # what was killed with -9 may hold on for a moment
+            else:
+                note(f"another program took a port of {server.name} meanwhile; trying another one")
+                server.settle_ports(anew=True)
+            child = await self._launch(server)
+        if child.exit_code is not None:
+            raise StackFailed(explain_end(child, self._layout.directory))
+        self._children[server.name] = child
+        self._run(self._watch(server.name, child))
+        up = Up(server.name, server.version(child), child.pid, server.url, round(time.monotonic() - began, 2))
+        self._up[server.name] = up
+        say(up)
+
+    async def _launch(self, server: Server) -> Child:
+        """A server that answers, or one that has ended."""
+        child = self._offspring.spawn(server.name, server.program())
+        try:
+            await until_answer(server, child)
+        except TimeoutError:
+            child.signal(signal.SIGKILL)
+            log = child.program.log
+            raise StackFailed(f"{server.name} runs but did not answer at {server.url} within {server.patience:.0f} s. See {log}.") from None
+        return child
+
+    async def _watch(self, name: ServerName, child: Child) -> None:
+        await child.ended.wait()
+        if child in self._left_dead:
+            return
+        if self._request.supervise:
+            raise StackFailed(explain_end(child, self._layout.directory))
+        say(Dead(name, child.exit_code or 0, asked=False))
+
+    async def _listen(self) -> None:
+        """The end of stdin is the end of the stack, and is heard while an act is being done."""
+        reader = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            try:
+                act = msgspec.json.decode(line, type=Act)
+                self._run(self._perform(act))
+            except msgspec.DecodeError as error:
+                say(Refusal(f"not an act: {error}"))
+        self._finish(None)
+
+    async def _perform(self, act: Act) -> None:
+        try:
+            match act:
+                case Kill(server):
+                    say(Dead(server, await self._end_server(server, signal.SIGKILL), asked=True))
+                case Restart(server, empty):
+                    await self._restart(server, empty=empty)
+        except StackFailed as failed:
+            say(Refusal(str(failed)))
+
+    async def _end_server(self, name: ServerName, how: signal.Signals) -> int:
+        child = self._children.get(name)
+        if child is None:
+            raise StackFailed(f"{name} is not a server of this stack, or is not up yet.")
+        self._left_dead.add(child)
+        if child.exit_code is None:
+            child.signal(how)
+            child.signal(signal.SIGCONT)
+        await child.ended.wait()
+        return child.exit_code or 0
+
+    async def _restart(self, name: ServerName, *, empty: bool) -> None:
+        server = self._servers.get(name)
+        if server is None:
+            raise StackFailed(f"{name} is not a server of this stack.")
+        await self._end_server(name, server.end_with)
+        if empty:
+            server.wipe()
+        await self._bring_up(server, same_port=True)
+
+
+def first_of(failures: BaseExceptionGroup[StackFailed]) -> StackFailed:
+    """Several servers can fail at once, mostly for one cause; one message is enough."""
+    first = failures.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+async def run(request: Request) -> int:
+    layout = Layout(Path(request.directory))
+    with hold(layout) as lock:
+        check_space(layout.directory)
+        return await Keeper(request, layout, lock).keep()
+
+
+def main() -> int:
+    request = msgspec.json.decode(sys.argv[1], type=Request)
+    try:
+        return asyncio.run(run(request))
+    except StackFailed as failed:
+        say(Failed(str(failed), failed.exit_code))
+        return failed.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
