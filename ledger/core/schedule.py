@@ -156,7 +156,7 @@ class Schedule:
             if self._zone.next(cron, rule, after // MICROS, (after + SEARCHED) // MICROS) is None:
                 where = "cron" if len(self._lines) == 1 else f"cron[{index}]"
                 raise Invalid("invalid_schedule", where, cron.text, "never fires: no such second in 40 years", "'0 0 28 2 *'")
-        if self._first(after, after + SEARCHED if self._once is None else _LAST) is None:
+        if (self._first(after, after + SEARCHED) if self._once is None else self._first(_FIRST - 1, _LAST)) is None:
             raise self._never()
 
     def _never(self) -> Invalid:

@@ -42,17 +42,24 @@ def spec_of(
         near = get_close_matches(str(dst), get_args(Dst), 1)
         raise _invalid("dst", dst, f"is not one of {', '.join(get_args(Dst))}", repr(near[0] if near else "vixie"))
     every_ms = None if every is None else _every(every)
+    zone = _zone(timezone)
     return ScheduleSpec(
         cron=None if cron is None else _crons(cron),
         every_ms=every_ms,
         offset_ms=0 if offset is None else _offset(offset, every_ms),
         timezone=timezone,
         dst=dst,
-        at=None if at is None else _instant_text("at", at, zone_of(timezone), day=False),
-        start=None if start is None else _instant_text("start", start, zone_of(timezone)),
-        end=None if end is None else _instant_text("end", end, zone_of(timezone)),
+        at=None if at is None else _instant_text("at", at, zone, day=False),
+        start=None if start is None else _instant_text("start", start, zone),
+        end=None if end is None else _instant_text("end", end, zone),
         exclude=_excluded(exclude),
     )
+
+
+def _zone(name: object) -> Zone:
+    if not isinstance(name, str):
+        raise _invalid("timezone", name, f"is of type {type(name).__name__}, which is not a zone", "'Europe/Berlin'")
+    return zone_of(name)
 
 
 def _crons(cron: str | Sequence[str]) -> tuple[str, ...]:

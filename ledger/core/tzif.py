@@ -110,7 +110,7 @@ def load_offsets(name: str) -> Offsets:
     """Raises `Invalid` for what is no zone of the package."""
     names = zone_names()
     if name not in names:
-        near = get_close_matches(str(name)[:64], sorted(names), 1, 0.6)
+        near = get_close_matches(name[:64], sorted(names), 1, 0.6)
         example = f"'{near[0]}'" if near else "'Europe/Berlin'"
         raise Invalid("invalid_schedule", "timezone", name, f"is not a zone of tzdata {tzdata_version()}", example)
     return parse((importlib.resources.files("tzdata") / "zoneinfo").joinpath(*name.split("/")).read_bytes())
