@@ -9,11 +9,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
 
-from ledger.core.chain import Head
 from projections.folds import PROJECTION, VERSION
-from projections.patches import Changes
-
-Source = tuple[str, int]  # a log and a partition of it
+from projections.tail import Source, Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +22,6 @@ class Position:
     offset: int
     digest: str
     voids: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Commits of one partition, folded: from the one after `before` to `after`."""
-
-    source: Source
-    log_id: str
-    before: Head
-    after: Head
-    changes: Changes
-    voids: int  # skipped in this partition up to here
-
-    @property
-    def last_offset(self) -> int:
-        return self.after.next_offset - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +52,7 @@ def judge(stretch: Stretch, stored: Position | None) -> Outcome:
         return Gap(None)
     if (stored.seq, stored.digest) == (stretch.before.seq, stretch.before.digest):
         return Applied()
-    return Duplicate(stored) if stored.seq >= stretch.after.seq else Gap(stored)
+    return Duplicate(stored) if stored.seq >= stretch.after.head.seq else Gap(stored)
 
 
 class PositionRows:
@@ -95,17 +76,23 @@ class PositionRows:
     def open(self, connection: Connection[TupleRow], source: Source) -> Position:
         """The position of a source, made if there was none."""
         with connection.transaction():
-            connection.execute(self._create, _key(source))
-            found = self._one(connection, self._read, source)
+            self.create(connection, source)
+            found = self.read(connection, source)
         assert found is not None
         return found
+
+    def create(self, connection: Connection[TupleRow], source: Source) -> None:
+        connection.execute(self._create, _key(source))
+
+    def read(self, connection: Connection[TupleRow], source: Source) -> Position | None:
+        return self._one(connection, self._read, source)
 
     def lock(self, connection: Connection[TupleRow], source: Source) -> Position | None:
         return self._one(connection, self._lock, source)
 
     def write(self, connection: Connection[TupleRow], stretch: Stretch) -> None:
         after = stretch.after
-        values = (stretch.log_id, after.seq, stretch.last_offset, after.digest, stretch.voids)
+        values = (stretch.log_id, after.head.seq, after.offset, after.head.digest, after.voids)
         connection.execute(self._write, (*values, *_key(stretch.source)))
 
     def stop(self, connection: Connection[TupleRow], source: Source, note: str) -> None:

@@ -18,8 +18,9 @@ from psycopg.sql import Composed
 from ledger.crashpoints import crash_point
 from projections.forms import FORMS
 from projections.patches import Contradiction, Key, Patch, Rows, Value, is_whole
-from projections.positions import Applied, Outcome, PositionRows, Source, Stretch, judge
+from projections.positions import Applied, Outcome, PositionRows, judge
 from projections.statements import JSONB_VERSION, POSTGRES_EPOCH, Encoding, Statements, statements_for
+from projections.tail import Source, Stretch
 
 SESSION = (
     "SET synchronous_commit = off",
