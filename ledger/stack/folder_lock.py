@@ -34,7 +34,11 @@ def holder(layout: Layout) -> int | None:
 
 def take(layout: Layout) -> int:
     """The lock's file, locked. A living keeper is refused at once; leftovers of a killed one are waited for, then ended."""
-    lock = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        layout.directory.mkdir(parents=True, exist_ok=True)
+        lock = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StackFailed(unusable(layout.directory, error)) from error
     if not _within(lock, 0) and is_keeper(pid := int(os.pread(lock, 20, 0) or b"0")):
         raise FolderBusy(
             f"The stack in {layout.directory} is running already (keeper: pid {pid}). "
@@ -49,7 +53,11 @@ def take(layout: Layout) -> int:
     return lock
 
 
-def note_pids(layout: Layout, programs: dict[int, str]) -> None:
+def unusable(directory: Path, error: OSError) -> str:
+    return f"The stack cannot keep its data in {directory}: {error.strerror or error}. Name another folder with --dir."
+
+
+def note_pids(layout: Layout, programs: dict[str, str]) -> None:
     """pid -> program, for `end_leftovers` of a later start."""
     write_private(layout.pids, msgspec.json.encode(programs))
 
@@ -60,7 +68,7 @@ def end_leftovers(layout: Layout) -> None:
         noted = msgspec.json.decode(layout.pids.read_bytes(), type=dict[int, str])
     except (FileNotFoundError, msgspec.DecodeError):
         return
-    for pid, program in noted.items():
+    for pid, program in ((int(text), program) for text, program in noted.items()):
         if program in command_of(pid):
             try:
                 os.kill(pid, signal.SIGKILL)

@@ -16,7 +16,7 @@ from ledger.stack.failure import StackFailed
 from ledger.stack.jars import KAFKA_VERSION, Jars
 from ledger.stack.layout import Layout
 from ledger.stack.messages import ServerName
-from ledger.stack.offspring import Offspring, Program
+from ledger.stack.offspring import Child, Offspring, Program
 from ledger.stack.ports import Ports
 from ledger.stack.probes import kafka_answers
 from ledger.stack.server import telling_line
@@ -106,7 +106,7 @@ class Kafka:
     async def answers(self) -> bool:
         return await kafka_answers("127.0.0.1", self._ports["kafka"])
 
-    async def version(self) -> str:
+    def version(self, child: Child) -> str:
         return KAFKA_VERSION
 
     def wipe(self) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 from ledger.stack.failure import StackFailed
-from ledger.stack.holding import hold
+from ledger.stack.folder_lock import note_pids, take
+from ledger.stack.jars import Jars
 from ledger.stack.kafka import Kafka
 from ledger.stack.layout import Layout, check_space
 from ledger.stack.messages import Act, Dead, Failed, Kill, Message, Note, Ready, Refusal, Request, Restart, ServerName, Stopped, Up
@@ -53,7 +54,7 @@ class Keeper:
         self._end: asyncio.Future[Failed | None] = asyncio.get_running_loop().create_future()
         ports = Ports(layout.ports, note)
         known: tuple[Server, ...] = (
-            Kafka(layout, ports, Path(request.cache), note, fast=request.fast),
+            Kafka(layout, ports, Jars(Path(request.cache), note), fast=request.fast),
             Valkey(layout, ports),
             Postgres(layout, ports),
         )
@@ -145,6 +146,7 @@ class Keeper:
     async def _launch(self, server: Server) -> Child:
         """A server that answers, or one that has ended."""
         child = self._offspring.spawn(server.name, server.program())
+        note_pids(self._layout, {str(one.pid): Path(one.program.argv[0]).name for one in self._offspring.living()})
         try:
             await until_answer(server, child)
         except TimeoutError:
@@ -212,9 +214,9 @@ def first_of(failures: BaseExceptionGroup[StackFailed]) -> StackFailed:
 
 async def run(request: Request) -> int:
     layout = Layout(Path(request.directory))
-    with hold(layout) as lock:
-        check_space(layout.directory)
-        return await Keeper(request, layout, lock).keep()
+    lock = take(layout)
+    check_space(layout.directory)
+    return await Keeper(request, layout, lock).keep()
 
 
 def main() -> int:

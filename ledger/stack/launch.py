@@ -13,9 +13,10 @@ from typing import IO, Self
 import msgspec
 
 import ledger
-from ledger.stack.cache import default_cache
 from ledger.stack.failure import StackFailed, failure
+from ledger.stack.folder_lock import unusable
 from ledger.stack.given import Given, check_given
+from ledger.stack.jars import cache_folder
 from ledger.stack.layout import Layout, open_log
 from ledger.stack.messages import Act, Dead, Failed, Kill, Message, Note, Ready, Refusal, Request, Restart, ServerName, Stopped, Up
 from ledger.stack.postgres import with_password
@@ -59,7 +60,7 @@ class Stack:
         servers = given.missing()
         if not servers:
             return cls(directory, given, None, on_progress)
-        where = cache or default_cache(directory)
+        where = cache or cache_folder(os.environ, directory)
         request = Request(str(directory), str(where.absolute()), servers, attached=True, supervise=supervise, fast=fast)
         stack = cls(directory, given, spawn_keeper(request, subprocess.PIPE, subprocess.PIPE), on_progress)
         stack._await_ready()
@@ -198,6 +199,4 @@ def spawn_keeper(request: Request, stdin: int, stdout: "int | IO[bytes]") -> "su
                 start_new_session=True,
             )
     except OSError as error:
-        raise StackFailed(
-            f"The stack cannot keep its data in {layout.directory}: {error.strerror}. Name another folder with --dir."
-        ) from error
+        raise StackFailed(unusable(layout.directory, error)) from error

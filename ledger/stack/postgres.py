@@ -4,7 +4,6 @@ The package's own `get_server()` is not used: as root it makes a user and opens 
 server outlives a killed parent. Importing the package already touches its run-time folder, so it is only looked up.
 """
 
-import importlib.metadata
 import importlib.util
 import os
 import secrets
@@ -23,12 +22,10 @@ from ledger.stack.server import explain_end, version_said
 USER = "jobledger"
 DATABASE = "postgres"
 SETTINGS = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "timezone": "UTC"}
-NOT_ROOT_ENOUGH = "Postgres refuses to run as root, and this root may not become another account: start as an ordinary user."
 INITDB = (
     *("-U", USER, "-A", "scram-sha-256", "-E", "UTF8", "--locale-provider=builtin"),
     *("--builtin-locale=C.UTF-8", "--locale=C", "--no-sync", "--no-instructions"),
 )
-
 NOT_ROOT_ENOUGH = (
     "Postgres refuses to run as root, and this root may not change to the account `nobody` (it lacks capabilities, as in a "
     "locked-down container). Start the stack as an ordinary user."
@@ -109,9 +106,3 @@ class Postgres:
                 os.chown(path, self._account.uid, self._account.gid)
         except PermissionError as error:
             raise StackFailed(NOT_ROOT_ENOUGH) from error
-
-
-def _why_not(initdb: Child, folder: Path) -> str:
-    if initdb.exit_code == NOT_PERMITTED:
-        return NOT_ROOT_ENOUGH
-    return f"Postgres' data could not be made in {folder} (initdb ended with {initdb.exit_code}): {telling_line(initdb.said())}"
