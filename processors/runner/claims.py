@@ -4,9 +4,12 @@ A claim lives longer than the offer it answers is believed, so an offer that is 
 Measured at 500 claims a batch: by this script 1.5 us of CPU and 3 ms in all, by a pipeline of SETs 18 us and 11 ms.
 """
 
-from collections.abc import Sequence
+import asyncio
+import random
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, Protocol
 
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -14,7 +17,10 @@ from ledger.config import Settings
 from ledger.core.ids import WorkerId
 from ledger.core.refusal import Unavailable
 
+log = structlog.get_logger(__name__)
 LIFE_IN_LEASES: Final = 3
+FIRST_PAUSE: Final = 0.05  # seconds between two tries
+LONGEST_PAUSE: Final = 2.0
 CLAIM: Final = """
 local answer = {}
 for i, key in ipairs(KEYS) do
@@ -42,6 +48,25 @@ _VERDICTS: Final[dict[int, Verdict]] = {ord("w"): "won", ord("m"): "mine", ord("
 class Claims(Protocol):
     async def claim(self, keys: Sequence[str]) -> list[Verdict]:
         """ "mine": this worker held it already. Raises `Unavailable` if what became of the claims is not known."""
+
+
+async def until_known(claims: Claims, keys: Sequence[str], away: Callable[[bool], None]) -> tuple[list[Verdict], bool]:
+    """The verdicts, however long Redis is away (`away` is told so), and whether they answer a repeated question: then "mine" may have been
+    won by an earlier one whose answer got lost."""
+    pause, repeated = FIRST_PAUSE, False
+    while True:
+        try:
+            verdicts = await claims.claim(keys)
+        except Unavailable as error:
+            if not repeated:
+                log.warning("nothing new is started until Redis is back", action="claims.away", error=str(error))
+            repeated = True
+            away(True)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries, nothing secret
+            pause = min(LONGEST_PAUSE, pause * 2)
+        else:
+            away(False)
+            return verdicts, repeated
 
 
 class RedisClaims:

@@ -1,7 +1,6 @@
 """A runner of one queue: the pipeline put together. See the package for its steps."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ import structlog
 from ledger.config import Settings
 from ledger.core import wire
 from ledger.core.ids import WorkerId
-from ledger.core.refusal import Misconfigured, Unavailable
+from ledger.core.refusal import Misconfigured
 from ledger.core.request import Return
 from ledger.handlers import Jobs, RunIn
 from processors.broker_clock import BrokerClock
 from processors.runner.attempt import Attempt
-from processors.runner.claims import LIFE_IN_LEASES, Claims, Verdict
+from processors.runner.claims import LIFE_IN_LEASES, Claims, until_known
 from processors.runner.gate import Gate
 from processors.runner.known import Ended
 from processors.runner.outbox import Bug, Outbox
@@ -33,7 +32,6 @@ MOST_UNTOLD: Final = 10_000  # reports without an ack; beyond, nothing new is st
 SWEEP: Final = 0.05  # seconds between two looks at who waits too long
 LAST_WORDS: Final = 2.0  # seconds for code that was asked to stop, at the end of the grace
 FLUSH: Final = 3.0  # seconds to tell what is untold, at the end
-LONGEST_PAUSE: Final = 2.0
 
 
 class Liveness(Protocol):
@@ -81,6 +79,7 @@ class Runner:
         self._dropped = 0  # offers, since it was said last
         self._said_dropped = -1.0
         self._draining = False
+        self._refused: dict[str, Attempt | None] = {}  # by claim, while draining; with what came again
         self._loop = asyncio.get_running_loop()
 
     # In: take, resolve, gate
@@ -100,12 +99,22 @@ class Runner:
             known.offered_ms = max(known.offered_ms, attempt.offered_ms)  # the same grant, believed longer
         elif claim in self._running.attempts or claim in self._ended:
             return
-        elif (reason := "draining" if self._draining else resolve(attempt, self._jobs)) is not None:
+        elif self._draining:
+            self._refuse_while_draining(attempt)
+        elif (reason := resolve(attempt, self._jobs)) is not None:
             self._give_back(attempt, reason)
         elif not self._gate.wait(attempt):
             self._give_back(attempt, "no_slot")
         else:
             self._waiting[claim] = attempt
+
+    def _refuse_while_draining(self, attempt: Attempt) -> None:
+        """Given back once, for another worker; if it comes again there is none, and it is kept until this one is gone: no ping-pong."""
+        if attempt.claim in self._refused:
+            self._refused[attempt.claim] = attempt
+        else:
+            self._refused[attempt.claim] = None
+            self._give_back(attempt, "draining")
 
     def _give_back(self, attempt: Attempt, reason: ReturnReason) -> None:
         self._waiting.pop(attempt.claim, None)
@@ -182,7 +191,7 @@ class Runner:
 
     async def _claim(self, batch: list[Attempt]) -> list[Attempt]:
         """Those of the batch that are this worker's to perform; the others leave their slots."""
-        verdicts, repeated = await self._verdicts([attempt.claim for attempt in batch])
+        verdicts, repeated = await until_known(self._edges.claims, [attempt.claim for attempt in batch], self._redis_is_away)
         oldest_ms = self._oldest_ms()
         won: list[Attempt] = []
         for attempt, verdict in zip(batch, verdicts, strict=True):
@@ -195,21 +204,8 @@ class Runner:
         self._say_what_was_dropped()
         return won
 
-    async def _verdicts(self, keys: list[str]) -> tuple[list[Verdict], bool]:
-        """Also: whether an earlier try may have won them without our knowing. While Redis is away this waits; what runs goes on."""
-        pause, repeated = 0.05, False
-        while True:
-            try:
-                verdicts = await self._edges.claims.claim(keys)
-            except Unavailable as error:
-                if not repeated:
-                    log.warning("nothing new is started until Redis is back", action="claims.away", error=str(error))
-                self._claims_away = repeated = True
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries, nothing secret
-                pause = min(LONGEST_PAUSE, pause * 2)
-            else:
-                self._claims_away = False
-                return verdicts, repeated
+    def _redis_is_away(self, away: bool) -> None:
+        self._claims_away = away
 
     def _has_ended(self, attempt: Attempt) -> None:
         self._ended.add(attempt.claim)
@@ -225,13 +221,16 @@ class Runner:
         False: there is code that does not end, and only the end of the process ends it. Bounded in time."""
         self._draining = True
         for attempt in self._gate.clear():
-            self._give_back(attempt, "draining")
+            self._waiting.pop(attempt.claim, None)
+            self._refuse_while_draining(attempt)
         await self._running.wait(self._grace)
         for attempt in list(self._waiting.values()):  # claimed for so long because Redis is away
             self._give_back(attempt, "draining")
         self._running.hand_back()
         await self._running.wait(min(LAST_WORDS, self._grace))
         ended = not self._running.give_up()
+        for refused in filter(None, self._refused.values()):
+            self._give_back(refused, "draining")
         try:
             async with asyncio.timeout(FLUSH):
                 await self._outbox.flush()

@@ -216,6 +216,25 @@ async def test_a_draining_runner_gives_back_what_waits_and_what_comes(world: Wor
     assert [report.outcome for report in world.sender.ends] == ["completed"]
 
 
+async def test_an_offer_that_comes_back_to_a_draining_runner_is_kept_until_it_is_gone(world: World) -> None:
+    go, world.limits = asyncio.Event(), Limits(slots=1, shutdown_grace=5)
+
+    @world.jobs.job("slow")
+    async def slow() -> None:
+        await go.wait()
+
+    runner = world.begin()
+    runner.take(record_of(offer(0, "slow")))
+    await world.sender.until(lambda: bool(world.sender.reports))
+    draining = asyncio.create_task(runner.drain())
+    await asyncio.sleep(0)
+    for _ in range(100):
+        runner.take(record_of(offer(2, "slow")))
+    go.set()
+    assert await draining
+    assert world.sender.returned["draining"] == [offer(2).execution_id] * 2
+
+
 async def test_what_does_not_end_within_the_grace_is_cancelled_and_handed_back(world: World) -> None:
     cleaned_up: list[str] = []
 
