@@ -1,0 +1,214 @@
+"""The read services: definitions, versions, executions, what became of commands, and the history of an execution from the log itself."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+
+from psycopg.rows import DictRow
+from sqlalchemy import Select, select, tuple_
+
+from ledger.config import Settings
+from projections import tables
+from projections.cursors import check_limit, cursor_of, read_cursor
+from projections.filters import conditions
+from projections.folds import PROJECTION, VERSION
+from projections.history import read_history
+from projections.querying import Queries, open_queries
+from projections.rows import (
+    Address,
+    Attempt,
+    CommandOutcome,
+    Execution,
+    ExecutionFilter,
+    JobDefinition,
+    JobVersion,
+    Page,
+    PastEvent,
+    PositionRow,
+)
+
+T = TypeVar("T")
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_LOOK: Final = 0.005
+LONGEST_LOOK: Final = 0.1
+EVERYTHING: Final = ExecutionFilter()
+
+
+@asynccontextmanager
+async def open_reads(settings: Settings) -> AsyncIterator["Reads"]:
+    """For the time of the block."""
+    async with open_queries(settings) as queries:
+        yield Reads(settings, queries)
+
+
+class Reads:
+    """Every method raises `Unavailable` if Postgres is away, `Misconfigured` if it has no tables. Lists raise `Refused` for a limit or a
+    cursor that cannot be."""
+
+    def __init__(self, settings: Settings, queries: Queries) -> None:
+        self._settings = settings
+        self._queries = queries
+
+    async def definitions(
+        self,
+        *,
+        kind: str | None = None,
+        state: str | None = None,
+        job_name: str | None = None,
+        tenant: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[JobDefinition]:
+        """By job id."""
+        columns = tables.job_definitions.c
+        wanted = ((columns.kind, kind), (columns.state, state), (columns.job_name, job_name), (columns.tenant, tenant))
+        query = select(tables.job_definitions).where(*(column == value for column, value in wanted if value is not None))
+        if cursor is not None:
+            query = query.where(columns.job_id > read_cursor(cursor, "definitions", str)[0])
+        query = query.order_by(columns.job_id)
+        return await self._page(query, limit, _definition, lambda one: cursor_of("definitions", one.job_id))
+
+    async def definition(self, job_id: str) -> JobDefinition | None:
+        return await self._queries.one(select(tables.job_definitions).where(tables.job_definitions.c.job_id == job_id), _definition)
+
+    async def versions(self, job_id: str, *, cursor: str | None = None, limit: int = 50) -> Page[JobVersion]:
+        """The newest first."""
+        columns = tables.job_versions.c
+        query = select(tables.job_versions).where(columns.job_id == job_id)
+        if cursor is not None:
+            query = query.where(columns.job_version < read_cursor(cursor, "versions", int)[0])
+        query = query.order_by(columns.job_version.desc())
+        return await self._page(query, limit, _version, lambda one: cursor_of("versions", one.job_version))
+
+    async def version(self, job_id: str, job_version: int) -> JobVersion | None:
+        columns = tables.job_versions.c
+        return await self._queries.one(
+            select(tables.job_versions).where(columns.job_id == job_id, columns.job_version == job_version), _version
+        )
+
+    async def executions(self, where: ExecutionFilter = EVERYTHING, *, cursor: str | None = None, limit: int = 50) -> Page[Execution]:
+        """The newest request first."""
+        columns = tables.job_executions.c
+        query = select(tables.job_executions).where(*conditions(where))
+        if cursor is not None:
+            requested, execution_id = read_cursor(cursor, "executions", int, str)
+            query = query.where(tuple_(columns.requested_at, columns.execution_id) < tuple_(_instant(requested), execution_id))
+        query = query.order_by(columns.requested_at.desc(), columns.execution_id.desc())
+        return await self._page(query, limit, _execution, lambda one: cursor_of("executions", _micros(one.requested_at), one.execution_id))
+
+    async def execution(self, execution_id: str) -> Execution | None:
+        columns = tables.job_executions.c
+        return await self._queries.one(select(tables.job_executions).where(columns.execution_id == execution_id), _execution)
+
+    async def execution_of_command(self, command_id: str, tenant: str | None = None) -> Execution | None:
+        """The execution that a command asked for. Several tenants may use one id: without a tenant the newest is meant."""
+        columns = tables.job_executions.c
+        query = select(tables.job_executions).where(columns.command_id == command_id)
+        if tenant is not None:
+            query = query.where(columns.tenant == tenant)
+        return await self._queries.one(query.order_by(columns.requested_at.desc()), _execution)
+
+    async def attempts(self, execution_id: str) -> list[Attempt]:
+        """The first one first."""
+        columns = tables.execution_attempts.c
+        query = select(tables.execution_attempts).where(columns.execution_id == execution_id).order_by(columns.attempt)
+        return await self._queries.rows(query, _attempt)
+
+    async def history(self, execution_id: str) -> list[PastEvent]:
+        """Its events from the log, the oldest first; none if there is no such execution. Raises also what reading the log raises."""
+        row = await self.execution(execution_id)
+        return [] if row is None else await read_history(self._settings, row)
+
+    async def command(self, command_id: str) -> CommandOutcome | None:
+        """What became of a command, as far as the tables know; the latest word if there are several."""
+        columns = tables.command_outcomes.c
+        query = select(tables.command_outcomes).where(columns.command_id == command_id)
+        found = await self._queries.one(query.order_by(columns.decided_at.desc(), columns.log_seq.desc()), _outcome)
+        if (execution := await self.execution_of_command(command_id)) is None:
+            return found
+        return _accepted(command_id, execution)
+
+    async def positions(self) -> list[PositionRow]:
+        columns = tables.projection_positions.c
+        query = select(tables.projection_positions).where(columns.projection == PROJECTION, columns.version == VERSION)
+        return await self._queries.rows(query.order_by(columns.log, columns.log_partition), lambda row: PositionRow(**row))
+
+    async def wait_for(self, log: str, partition: int, seq: int, timeout: float) -> bool:
+        """True once the tables hold that commit; False if they do not within `timeout` seconds."""
+        columns = tables.projection_positions.c
+        query = select(columns.log_seq).where(
+            columns.projection == PROJECTION, columns.version == VERSION, columns.log == log, columns.log_partition == partition
+        )
+        pause, loop = FIRST_LOOK, asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while (await self._queries.one(query, _first_number) or 0) < seq:
+            if loop.time() + pause > deadline:
+                return False
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_LOOK)
+        return True
+
+    async def _page(
+        self, query: "Select[tuple[object, ...]]", limit: int, read: Callable[[DictRow], T], cursor: Callable[[T], str]
+    ) -> Page[T]:
+        items = await self._queries.rows(query.limit(check_limit(limit) + 1), read)
+        return Page(tuple(items[:limit]), cursor(items[limit - 1]) if len(items) > limit else None)
+
+
+def _instant(micros: object) -> datetime:
+    assert isinstance(micros, int)
+    return EPOCH + timedelta(microseconds=micros)
+
+
+def _micros(instant: datetime) -> int:
+    return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def _first_number(row: DictRow) -> int:
+    return int(next(iter(row.values())))
+
+
+def _with_address(row: DictRow) -> DictRow:
+    partition, seq, index, offset = (row.pop(name) for name in ("log_partition", "log_seq", "log_index", "log_offset"))
+    return {**row, "address": Address(partition, seq, index, offset)}
+
+
+def _definition(row: DictRow) -> JobDefinition:
+    return JobDefinition(**_with_address(row))
+
+
+def _version(row: DictRow) -> JobVersion:
+    return JobVersion(**_with_address(row))
+
+
+def _execution(row: DictRow) -> Execution:
+    return Execution(**_with_address(row))
+
+
+def _attempt(row: DictRow) -> Attempt:
+    return Attempt(**_with_address(row))
+
+
+def _outcome(row: DictRow) -> CommandOutcome:
+    return CommandOutcome(**_with_address(row))
+
+
+def _accepted(command_id: str, execution: Execution) -> CommandOutcome:
+    """An accepted submit has no row of its own: its execution is the answer."""
+    kind = "execution.submit.v1" if execution.trigger == "submit" else "job.run_now.v1" if execution.trigger == "run_now" else None
+    return CommandOutcome(
+        command_id,
+        kind,
+        "accepted",
+        None,
+        None,
+        "events",
+        execution.job_id,
+        execution.tenant,
+        execution.actor,
+        execution.requested_at,
+        execution.address,
+        execution.execution_id,
+    )

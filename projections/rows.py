@@ -1,0 +1,184 @@
+"""What the read services give: rows of the tables as frozen objects. Instants are aware and in UTC, documents are parsed JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Generic, TypeVar
+
+from ledger.core.wire import Event
+
+T = TypeVar("T")
+TERMINAL: Final = frozenset({"completed", "failed", "timed_out", "lost", "missed", "skipped", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The event that wrote a row last."""
+
+    partition: int
+    seq: int
+    index: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobDefinition:
+    job_id: str
+    job_name: str
+    kind: str
+    queue: str
+    tenant: str | None
+    exclusive_scope: str
+    exclusive_key: str | None
+    home_partition: int
+    state: str
+    current_version: int | None
+    created_at: datetime
+    updated_at: datetime
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class JobVersion:
+    job_id: str
+    job_version: int
+    content_hash: str
+    data: object
+    options: Mapping[str, object] | None
+    schedule: Mapping[str, object] | None
+    actor: str | None
+    reason: str | None
+    created_at: datetime
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """`data` is None where the version's own applies."""
+
+    execution_id: str
+    job_id: str
+    job_name: str
+    job_version: int
+    kind: str
+    queue: str
+    tenant: str | None
+    labels: Mapping[str, str] | None
+    exclusive_key: str | None
+    trigger: str
+    state: str
+    reason: str | None
+    priority: int
+    attempt: int
+    progress: int | None
+    progress_note: str | None
+    worker: str | None
+    data: object
+    result: object
+    error_type: str | None
+    error_message: str | None
+    requested_at: datetime
+    run_at: datetime | None
+    eligible_at: datetime | None
+    first_started_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    deadline_at: datetime | None
+    last_report_at: datetime | None
+    wait_ms: int | None
+    run_ms: int | None
+    tick_at: datetime | None
+    retry_of: str | None
+    command_id: str | None
+    idempotency_key: str | None
+    actor: str | None
+    correlation_id: str | None
+    trace_id: str | None
+    requested_offset: int
+    address: Address
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    execution_id: str
+    attempt: int
+    token: int
+    worker: str
+    state: str
+    started_at: datetime
+    finished_at: datetime | None
+    run_ms: int | None
+    error_type: str | None
+    error_message: str | None
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOutcome:
+    """`execution_id` is known of a submit that was accepted: its outcome is `accepted`."""
+
+    command_id: str
+    command_type: str | None
+    outcome: str
+    reason: str | None
+    detail: str | None
+    log: str
+    job_id: str | None
+    tenant: str | None
+    actor: str | None
+    decided_at: datetime
+    address: Address
+    execution_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PositionRow:
+    projection: str
+    version: int
+    log: str
+    log_partition: int
+    log_id: str
+    log_seq: int
+    log_offset: int
+    digest: str
+    voids: int
+    stopped_note: str | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PastEvent:
+    """An event of an execution, as it stands in the log. `at`: the time of its commit in microseconds."""
+
+    address: Address
+    at: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """`next` is a cursor to go on with; None at the end."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFilter:
+    """Which executions. `data`: a path (`order.items.0.id`) and what stands there, as JSON if it can be read as such, else as text.
+    `from_` and `to` bound `requested_at`, the latter exclusively."""
+
+    job: str | None = None
+    job_name: str | None = None
+    state: str | tuple[str, ...] | None = None
+    tenant: str | None = None
+    version: int | None = None
+    worker: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+    from_: datetime | None = None
+    to: datetime | None = None
