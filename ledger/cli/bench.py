@@ -1,0 +1,91 @@
+"""`jobledger bench`: the project's own measurements, on the servers of the settings, with a prefix and a schema of their own."""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from msgspec import json
+from rich.console import Console
+
+from ledger.cli.measuring.result import Result
+from ledger.config import Settings
+from ledger.config.loading import load_settings
+
+app = typer.Typer(help="Measures on the running stack; prints medians and the machine.", no_args_is_help=True)
+talk = Console(stderr=True, highlight=False)
+
+Runs = Annotated[int, typer.Option("--runs", min=1, max=100, help="How often; the median counts.")]
+Form = Annotated[str, typer.Option("-o", "--output", help="table or json")]
+Yes = Annotated[bool, typer.Option("--yes", help="Measure on a broker of another machine too.")]
+
+
+def _settings(yes: bool) -> Settings:
+    from ledger.cli.measuring.bed import refuse_remote
+
+    settings = load_settings(None, os.environ)
+    if not yes:
+        refuse_remote(settings)
+    return settings
+
+
+def _say(line: str) -> None:
+    talk.print(line)
+
+
+def _measure(work: Coroutine[Any, Any, Result | list[Result]], output: str) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        measured = runner.run(work)
+    results = measured if isinstance(measured, list) else [measured]
+    if output == "json":
+        typer.echo(json.format(json.encode(results if len(results) > 1 else results[0]), indent=2).decode())
+        return
+    for one in results:
+        more = "".join(f", {name} {value:g}" for name, value in one.more.items())
+        typer.echo(f"{one.metric}: median {one.median:g} {one.unit}{more}; runs {', '.join(f'{run:g}' for run in one.runs)}")
+        typer.echo(f"  {one.counted}")
+        typer.echo(f"  Python {one.machine.python}, {one.machine.system}, {one.machine.cpus} cpus")
+
+
+@app.command()
+def e2e(
+    runs: Runs = 3,
+    count: Annotated[int, typer.Option("--count", min=100, help="Executions a run.")] = 50_000,
+    single: Annotated[bool, typer.Option("--single", help="One command a record, all in flight together.")] = False,
+    output: Form = "table",
+    yes: Yes = False,
+) -> None:
+    """From the first submit until every row in Postgres is terminal."""
+    from ledger.cli.measuring import e2e as measuring
+
+    _measure(measuring.measure(_settings(yes), _say, runs=runs, count=count, single=single), output)
+
+
+@app.command()
+def latency(runs: Runs = 3, count: Annotated[int, typer.Option("--count", min=20)] = 500, output: Form = "table", yes: Yes = False) -> None:
+    """From a submit to the first line of the handler, on an idle system."""
+    from ledger.cli.measuring import latency as measuring
+
+    _measure(measuring.measure(_settings(yes), _say, runs=runs, count=count), output)
+
+
+@app.command()
+def rebuild(
+    runs: Runs = 3, events: Annotated[int, typer.Option("--events", min=1000)] = 600_000, output: Form = "table", yes: Yes = False
+) -> None:
+    """The tables from the log's first commit."""
+    from ledger.cli.measuring import rebuild as measuring
+
+    _measure(measuring.measure(_settings(yes), _say, runs=runs, events=events), output)
+
+
+@app.command()
+def recovery(
+    runs: Runs = 3, events: Annotated[int, typer.Option("--events", min=1000)] = 1_000_000, output: Form = "table", yes: Yes = False
+) -> None:
+    """How long a partition's actor needs to know its state."""
+    from ledger.cli.measuring import recovery as measuring
+
+    _measure(measuring.measure(_settings(yes), _say, runs=runs, events=events), output)

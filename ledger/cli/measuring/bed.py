@@ -1,0 +1,141 @@
+"""A bed to measure on: a prefix and a schema of its own on the servers of the settings, its topics, and the processes that work on them."""
+
+import asyncio
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import psycopg
+import yaml
+from psycopg.sql import SQL, Identifier
+
+from ledger.cli.measuring.jobs import jobs
+from ledger.client.applying import apply_configuration
+from ledger.config import Settings
+from ledger.config.loading import load_settings
+from ledger.core.refusal import Misconfigured, Unavailable
+from ledger.kafka import opening, topics
+from ledger.kafka.connect import admin_client
+from projections import schema
+from projections.connecting import conninfo_of
+
+APP: Final = "ledger.cli.measuring.jobs:jobs"
+LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
+PATIENCE: Final = 120.0
+
+Say = Callable[[str], None]
+
+
+def refuse_remote(settings: Settings) -> None:
+    """A benchmark fills the servers it runs on. Raises `Misconfigured` for a broker on another machine."""
+    hosts = [address.rsplit(":", 1)[0] for address in settings.kafka.bootstrap.split(",")]
+    if any(host not in LOOPBACK for host in hosts):
+        raise Misconfigured(f"{settings.kafka.bootstrap} is not on this machine: --yes measures there all the same")
+
+
+@dataclass(slots=True)
+class Bed:
+    settings: Settings
+    folder: Path
+    say: Say
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def spawn(self, *command: str) -> None:
+        """Start one of our processes; its words go to a file in the bed's folder."""
+        environment = {**os.environ, "JOBLEDGER_CONFIG": str(self.folder / "jobledger.yaml"), "JOBLEDGER_APP": APP}
+        with (self.folder / f"{len(self.processes)}.log").open("wb") as words:
+            self.processes.append(
+                subprocess.Popen([sys.executable, "-m", *command], env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
+            )
+
+    def spawn_all(self) -> None:
+        """A worker (control and one runner) and a projection."""
+        self.spawn("processors.control")
+        self.spawn("processors.runner", "--queue", "default")
+        self.spawn("ledger.cli.main", "projections", "run")
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def complain(self) -> str:
+        """The last words of the processes, for an error."""
+        return "\n".join(line for path in sorted(self.folder.glob("*.log")) for line in path.read_text(errors="replace").splitlines()[-3:])
+
+    async def until_terminal(self, count: int, patience: float = PATIENCE) -> None:
+        """Wait until so many rows of `job_executions` are terminal."""
+        query = SQL("select count(*) from {}.job_executions where finished_at is not null").format(
+            Identifier(self.settings.database.table_schema)
+        )
+        deadline = asyncio.get_running_loop().time() + patience
+        async with await psycopg.AsyncConnection.connect(conninfo_of(self.settings), autocommit=True) as connection:
+            while True:
+                row = await (await connection.execute(query)).fetchone()
+                done = row[0] if row is not None else 0
+                if done >= count:
+                    return
+                if asyncio.get_running_loop().time() > deadline:
+                    raise Unavailable(f"{done} of {count} executions ended within {patience:g} s; the processes said:\n{self.complain()}")
+                await asyncio.sleep(0.02 if count - done < 10_000 else 0.1)
+
+
+@asynccontextmanager
+async def bed(settings: Settings, say: Say, *, work: bool = True) -> AsyncIterator[Bed]:
+    """Made ready, with the processes running if `work`; everything is removed at the end."""
+    name = f"bench{secrets.token_hex(4)}"
+    with tempfile.TemporaryDirectory(prefix="jobledger-bench-") as folder:
+        ours = _settings(settings, name, Path(folder))
+        made = Bed(ours, Path(folder), say)
+        try:
+            await topics.apply(ours)
+            await opening.open_log(ours)
+            await asyncio.to_thread(schema.upgrade, ours)
+            if work:
+                made.spawn_all()
+                await apply_configuration(ours, jobs, timeout=PATIENCE)
+            yield made
+        finally:
+            made.stop()
+            await _remove(ours)
+
+
+def _settings(settings: Settings, name: str, folder: Path) -> Settings:
+    document = {
+        "prefix": name,
+        "partitions": 4,
+        "kafka": {"bootstrap": settings.kafka.bootstrap},
+        "redis": {"url": settings.redis.url.get_secret_value()},
+        "database": {"url": settings.database.url.get_secret_value(), "schema": name},
+        "jobs": [{"name": handler.name} for handler in jobs],
+    }
+    path = folder / "jobledger.yaml"
+    path.touch(0o600)
+    path.write_text(yaml.safe_dump(document))
+    return load_settings(path, {})
+
+
+async def _remove(settings: Settings) -> None:
+    async with admin_client(settings.kafka.bootstrap) as admin:
+        await admin.delete_topics([spec.name for spec in topics.specs(settings)])
+    async with await psycopg.AsyncConnection.connect(conninfo_of(settings), autocommit=True) as connection:
+        await connection.execute(SQL("drop schema if exists {} cascade").format(Identifier(settings.database.table_schema)))
+
+
+def where(settings: Settings) -> str:
+    """The servers measured on, without secrets."""
+    return f"{settings.kafka.bootstrap}, {urlsplit(settings.redis.url.get_secret_value()).netloc.rpartition('@')[2]}"
