@@ -113,7 +113,7 @@ def _change(one: Declared, registry: Registry) -> Change:
 
 
 async def read_registry(settings: Settings) -> Registry:
-    """The registry as its log says it now. Raises `Unavailable`, `Misconfigured` without topics, `Conflict` if it is another log or broken."""
+    """The registry as its log says it now. Raises `Unavailable`, `Misconfigured` without topics, `Conflict` of another or a broken log."""
     await check_identity(settings)
     fold = RegistryFold()
     async with LogReader(settings, LOG, 0) as reader:

@@ -14,7 +14,7 @@ from ledger.client.errors import Undecided
 from ledger.client.news import News, Newsroom
 from ledger.client.sending import Ack, Sender
 from ledger.core.outcome import Answer
-from ledger.core.refusal import LedgerError, Unavailable
+from ledger.core.refusal import LedgerError, Misconfigured, Unavailable
 
 log = structlog.get_logger(__name__)
 QUIET: Final = 1.0  # seconds without any answer at all, until the same command is sent again
@@ -160,7 +160,7 @@ class Decisions:
         for question in questions:
             try:
                 answer = await self.find(question.command_id, question.tenant)
-            except Unavailable:
+            except (Unavailable, Misconfigured):
                 return
             if answer is not None:
                 self._settle(question.command_id, answer)

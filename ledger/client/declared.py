@@ -3,7 +3,7 @@
 Source: scheduling.md, sections 2 (registry check) and 4.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec import Raw
 
@@ -29,7 +29,7 @@ class Declared:
     queue: str
     job_version: int
     exclusive_scope: Scope = "none"
-    data: Raw = NOTHING
+    data: Raw = field(default_factory=lambda: NOTHING)
     options: Options | None = None
     schedule: ScheduleSpec | None = None
 

@@ -6,13 +6,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from projections.rows import TERMINAL, Execution
-
 from ledger.client.errors import ExecutionCancelled, ExecutionEnded, ExecutionFailed, ExecutionSkipped
 from ledger.client.news import News
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
 from ledger.core.refusal import Unavailable
+from projections.rows import TERMINAL, Execution
 
 FIRST_LOOK: Final = 0.02  # seconds until the tables are looked at again, without news
 LONGEST_LOOK: Final = 0.5
@@ -79,7 +78,7 @@ class ExecutionHandle:
             async with aclosing(self.progress()) as updates:
                 async for _ in updates:
                     pass
-            return outcome_of(await self._ended())
+            return outcome_of(await self.ended())
 
     async def _next(self, pause: float) -> Update | None:
         if self._news is not None:
@@ -91,7 +90,7 @@ class ExecutionHandle:
         row = await self._row_patiently()
         return None if row is None else Update(row.state, row.attempt, row.progress, row.progress_note)
 
-    async def _ended(self) -> Execution:
+    async def ended(self) -> Execution:
         """The row with the end in it: the news may be ahead of the tables."""
         pause = FIRST_LOOK
         while True:

@@ -121,11 +121,15 @@ class Ledger:
             trace_id,
             reason,
         )
+        return await self.submit_one(wish, follow=follow, timeout=timeout)
+
+    async def submit_one(self, wish: Submission, *, follow: bool = False, timeout: float = DECISION) -> ExecutionHandle:
+        """`submit` for a wish that is made already."""
         command = command_of(wish, actor=self.actor, answer=self._answers, follow=follow)
         record = _checked(command)
-        route = self._routes.guess(job) or await self._routes.find(job)
+        route = self._routes.guess(wish.job) or await self._routes.find(wish.job)
         partition, _ = self._routes.of_submit(command, route)
-        return await self._ask(command, record, partition, tenant, follow, timeout)
+        return await self._ask(command, record, partition, wish.tenant, follow, timeout)
 
     async def submit_many(self, wishes: Iterable[Wish], *, first: int = 0) -> list[ExecutionId | None]:
         """Many at once, each a `Submission`, a mapping with its fields or a (job, data). Returns when Kafka has them all: nobody waits

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from projections.reads import ExecutionFilter, Page
-from projections.rows import Attempt, CommandOutcome, Execution, JobDefinition, JobVersion, PastEvent
-
 from ledger.client.tables import Tables
+from projections.rows import Attempt, CommandOutcome, Execution, ExecutionFilter, JobDefinition, JobVersion, Page, PastEvent
 
 
 @dataclass(frozen=True, slots=True)

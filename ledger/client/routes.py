@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ledger.config import Settings
 from ledger.core.ids import ExecutionId, execution_of_command, partition_for, routing_key
-from ledger.core.refusal import Unavailable
+from ledger.core.refusal import Misconfigured, Unavailable
 from ledger.core.request import RunNow, Submit
 from ledger.handlers import Jobs
 
@@ -54,7 +54,7 @@ class Routes:
             return known
         try:
             found = await self._lookup(job_id)
-        except Unavailable:
+        except (Unavailable, Misconfigured):  # away, or there are no tables yet
             found = None
         if found is None:
             return self._guessed.get(job_id) or Route(job_id, job_id)

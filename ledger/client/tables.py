@@ -5,13 +5,12 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Final, TypeVar
 
-from projections.reads import Reads, open_reads
-
 from ledger.client.routes import Route
 from ledger.config import Settings
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
 from ledger.core.refusal import Unavailable
+from projections.reads import Reads, open_reads
 
 LOOKUP: Final = 2.0  # seconds for a question that is only a help
 

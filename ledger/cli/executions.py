@@ -1,0 +1,104 @@
+"""`jobledger executions list|show`: what ran, runs and will run."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from msgspec import to_builtins
+
+from ledger.cli.inputs import instant_of, pairs_of
+from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
+from ledger.cli.session import Session, session_of, wait_for
+from ledger.core.bodies import NOTHING
+from ledger.core.refusal import Refused
+from projections.rows import PastEvent
+
+app = typer.Typer(help="What ran, runs and will run.", no_args_is_help=True)
+
+LIST = ("execution_id", "job_id", "job_version", "trigger", "state", "reason", "attempt", "progress", "tenant", "requested_at", "run_ms")
+ATTEMPTS = ("attempt", "state", "worker", "started_at", "finished_at", "run_ms", "error_type", "error_message")
+EVENTS = ("at", "partition", "seq", "index", "type", "event")
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    job: Annotated[str | None, typer.Option(help="The job's id.")] = None,
+    job_name: Annotated[str | None, typer.Option("--name", help="The handler's name.")] = None,
+    state: Annotated[list[str] | None, typer.Option(help="May be given many times.")] = None,
+    tenant: Annotated[str | None, typer.Option()] = None,
+    version: Annotated[int | None, typer.Option(min=1)] = None,
+    worker: Annotated[str | None, typer.Option()] = None,
+    label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")] = None,
+    data: Annotated[list[str] | None, typer.Option(metavar="PATH=VALUE", help="What stands in the data, as account.id=7.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Requested at or after; UTC if it has no offset.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Requested before.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Where a former page said to go on.")] = None,
+    output: OutputOption = Form.table,
+) -> None:
+    """Executions, the newest request first."""
+
+    async def work(session: Session) -> None:
+        async with session.ledger() as ledger:
+            page = await ledger.executions.list(
+                job=job,
+                job_name=job_name,
+                state=tuple(state) if state else None,
+                tenant=tenant,
+                version=version,
+                worker=worker,
+                labels=pairs_of(label or [], "--label"),
+                data=pairs_of(data or [], "--data"),
+                from_=instant_of(from_, "--from"),
+                to=instant_of(to, "--to"),
+                cursor=cursor,
+                limit=limit,
+            )
+        show_rows([row_of(one) for one in page.items], LIST, output)
+        if page.next is not None:
+            talk(f"there are more: --cursor {page.next}")
+
+    wait_for(work(session_of(context)))
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    execution_id: Annotated[str, typer.Argument(show_default=False)],
+    events: Annotated[bool, typer.Option("--events", help="Its history, read from the log itself.")] = False,
+    output: OutputOption = Form.table,
+) -> None:
+    """An execution and its attempts."""
+
+    async def work(session: Session) -> None:
+        async with session.ledger() as ledger:
+            execution = await ledger.executions.get(execution_id)
+            if execution is None:
+                raise Refused("unknown_execution", f"the tables have no execution {execution_id}, or do not have it yet")
+            attempts = [row_of(one) for one in await ledger.executions.attempts(execution_id)]
+            history = _rows(await ledger.executions.history(execution_id)) if events else []
+        row = row_of(execution)
+        if output is not Form.table:
+            show_one({**row, "attempts": attempts, **({"events": history} if events else {})}, output)
+            return
+        show_one({**row, "address": None}, output)
+        for rows, columns in ((attempts, ATTEMPTS), (history, EVENTS)):
+            if rows:
+                typer.echo()
+                show_rows(rows, columns, output)
+
+    wait_for(work(session_of(context)))
+
+
+def _rows(history: Sequence[PastEvent]) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for past in history:
+        event = to_builtins(past.event, enc_hook=_body)
+        address = row_of(past.address)
+        rows.append({"at": past.at, **address, "type": event.pop("type"), "event": event})
+    return rows
+
+
+def _body(value: object) -> object:
+    return None if value is NOTHING else value

@@ -1,0 +1,77 @@
+"""What people write on the command line, read: JSON, labels, durations, instants. What cannot be read is a usage error."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import typer
+from msgspec import Raw
+
+from ledger.core import wire
+from ledger.core.durations import parse_duration_ms
+from ledger.core.refusal import Refused
+
+LARGEST_INPUT: Final = 4 * wire.LARGEST_COMMAND
+
+
+def json_of(text: str, option: str = "--data") -> Raw:
+    """JSON as given, of a file (`@FILE`) or of stdin (`-`)."""
+    body = _bytes_of(text, option)
+    try:
+        wire.check_json(body)
+    except Refused as refused:
+        raise typer.BadParameter(f"it is no JSON: {refused.detail}; a text needs its quotes: '\"abc\"'", param_hint=option) from None
+    return Raw(body.strip())
+
+
+def _bytes_of(text: str, option: str) -> bytes:
+    if text == "-":
+        return sys.stdin.buffer.read(LARGEST_INPUT)
+    if not text.startswith("@"):
+        return text.encode(errors="surrogateescape")
+    try:
+        with Path(text[1:]).open("rb") as file:
+            return file.read(LARGEST_INPUT)
+    except OSError as error:
+        raise typer.BadParameter(f"{text[1:]} cannot be read: {error.strerror}", param_hint=option) from None
+
+
+def pairs_of(texts: list[str], option: str) -> dict[str, str]:
+    """`k=v`, again and again."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise typer.BadParameter(f"{text!r} is not of the form name=value", param_hint=option)
+        pairs[name] = value
+    return pairs
+
+
+def duration_of(text: str | None, option: str) -> str | None:
+    """The duration as written, once it is known to be one."""
+    if text is not None:
+        _milliseconds(text, option)
+    return text
+
+
+def seconds_of(text: str | None, option: str) -> float | None:
+    return None if text is None else _milliseconds(text, option) / 1000
+
+
+def _milliseconds(text: str, option: str) -> int:
+    try:
+        return parse_duration_ms(text, field=option)
+    except Refused as refused:
+        raise typer.BadParameter(refused.detail, param_hint=option) from None
+
+
+def instant_of(text: str | None, option: str) -> datetime | None:
+    """ISO 8601; without an offset it is UTC."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no instant; write it as 2026-10-25T09:00:00Z", param_hint=option) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

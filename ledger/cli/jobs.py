@@ -1,0 +1,62 @@
+"""`jobledger jobs list|show`: jobs and their versions."""
+
+from typing import Annotated
+
+import typer
+
+from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
+from ledger.cli.session import Session, session_of, wait_for
+from ledger.core.refusal import Refused
+
+app = typer.Typer(help="Jobs and their versions.", no_args_is_help=True)
+
+LIST = ("job_id", "kind", "state", "job_name", "queue", "exclusive_scope", "current_version", "updated_at")
+VERSIONS = ("job_version", "content_hash", "schedule", "options", "data", "actor", "created_at")
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    kind: Annotated[str | None, typer.Option(help="system, scheduled or on_demand.")] = None,
+    state: Annotated[str | None, typer.Option(help="declared, active or retired.")] = None,
+    job_name: Annotated[str | None, typer.Option("--name", help="The handler's name.")] = None,
+    tenant: Annotated[str | None, typer.Option()] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Where a former page said to go on.")] = None,
+    output: OutputOption = Form.table,
+) -> None:
+    """Jobs, by their id."""
+
+    async def work(session: Session) -> None:
+        async with session.ledger() as ledger:
+            page = await ledger.definitions.list(kind=kind, state=state, job_name=job_name, tenant=tenant, cursor=cursor, limit=limit)
+        show_rows([row_of(one) for one in page.items], LIST, output)
+        if page.next is not None:
+            talk(f"there are more: --cursor {page.next}")
+
+    wait_for(work(session_of(context)))
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    job_id: Annotated[str, typer.Argument(show_default=False)],
+    output: OutputOption = Form.table,
+) -> None:
+    """A job and its versions, the newest first."""
+
+    async def work(session: Session) -> None:
+        async with session.ledger() as ledger:
+            job = await ledger.definitions.get(job_id)
+            versions = await ledger.versions.list(job_id, limit=50)
+        if job is None:
+            raise Refused("unknown_job", f"there is no job {job_id}: `jobledger jobs list` shows what there is")
+        rows = [row_of(one) for one in versions.items]
+        if output is not Form.table:
+            show_one({**row_of(job), "versions": rows}, output)
+            return
+        show_one({**row_of(job), "address": None}, output)
+        typer.echo()
+        show_rows(rows, VERSIONS, output)
+
+    wait_for(work(session_of(context)))

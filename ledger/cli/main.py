@@ -1,0 +1,121 @@
+"""`jobledger`: finds the command, loads what it needs and nothing else, and turns errors into words and exit codes."""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+
+import typer
+from typer.main import get_command
+
+from ledger.version import __version__
+
+
+class Entry(NamedTuple):
+    """A verb, which its module has as `command`, or a noun with commands of its own, which its module has as `app`."""
+
+    name: str
+    module: str
+    help: str
+    is_verb: bool = False
+
+
+ENTRIES: Final = (
+    Entry("dev", "ledger.cli.dev", "Everything at once for development: servers, worker, projections. Ctrl-C stops all.", is_verb=True),
+    Entry("submit", "ledger.cli.submit", "Run a job once.", is_verb=True),
+    Entry("run", "ledger.cli.run", "Run a job of a schedule now.", is_verb=True),
+    Entry("apply", "ledger.cli.apply", "Make the registry say what the configuration declares.", is_verb=True),
+    Entry("worker", "ledger.cli.worker", "Run control and runners, and restart what crashes.", is_verb=True),
+    Entry("jobs", "ledger.cli.jobs", "Jobs and their versions."),
+    Entry("executions", "ledger.cli.executions", "What ran, runs and will run."),
+    Entry("commands", "ledger.cli.commands", "What became of a command."),
+    Entry("config", "ledger.cli.config", "The settings as they are understood."),
+    Entry("stack", "ledger.cli.stack", "Only the servers, in the background."),
+    Entry("topics", "ledger.cli.topics", "The topics in Kafka."),
+    Entry("db", "ledger.cli.db", "The tables in Postgres."),
+    Entry("projections", "ledger.cli.projections", "The tables as a fold of the log: run, status, rebuild, verify."),
+    Entry("ledger", "ledger.cli.log", "The log itself: verify, tail, show."),
+    Entry("bench", "ledger.cli.bench", "Measure the running stack."),
+)
+_TAKES_A_VALUE: Final = frozenset({"--config", "-c"})
+
+
+def build(name: str | None = None) -> typer.Typer:
+    """The program with the command `name` in it; the others are there by name and help alone."""
+    app = typer.Typer(name="jobledger", no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+    app.callback()(root)
+    for entry in ENTRIES:
+        if find_spec(entry.module) is None:
+            continue
+        if entry.name != name:
+            app.command(entry.name, help=entry.help)(_only_listed)
+            continue
+        module = importlib.import_module(entry.module)
+        if entry.is_verb:
+            app.command(entry.name, short_help=entry.help)(module.command)
+        else:
+            module.app.rich_markup_mode = None
+            app.add_typer(module.app, name=entry.name, help=entry.help, no_args_is_help=True)
+    return app
+
+
+def _only_listed() -> None:
+    raise AssertionError("a command that was not loaded was called")
+
+
+def root(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The settings file; else JOBLEDGER_CONFIG, else jobledger.yaml here.")
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Jobs on Kafka, with an event log as the database of record."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    if config is not None:
+        os.environ["JOBLEDGER_CONFIG"] = str(config)  # where every part, and every process it starts, looks
+
+
+def command_in(arguments: Sequence[str]) -> str | None:
+    """The first word that is no option of the program itself."""
+    words = iter(arguments)
+    for word in words:
+        if word in _TAKES_A_VALUE:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code. Nothing is raised, whatever happens."""
+    try:
+        get_command(build(command_in(arguments))).main(args=list(arguments), prog_name="jobledger")
+        return 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its own end
+        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        return _explain(error)
+
+
+def _explain(error: BaseException) -> int:
+    from ledger.cli.errors import exit_code_of, message_of, shows_traceback
+
+    if shows_traceback(error):
+        traceback.print_exception(error)
+    typer.echo(message_of(error), err=True)
+    return exit_code_of(error)
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""What a command works with: the settings, and a ledger for the time of a block. Tests hand in another way to open one."""
+
+import asyncio
+import getpass
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import typer
+
+from ledger.bootstrap import open_ledger, settings_from_environment
+from ledger.client.ledger import Ledger
+from ledger.config import Settings
+
+T = TypeVar("T")
+OpenLedger = Callable[[Settings, str | None], AbstractAsyncContextManager[Ledger]]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Given as the object of the context; made anew where there is none."""
+
+    load: Callable[[], Settings] = settings_from_environment
+    open: OpenLedger = open_ledger
+
+    def ledger(self) -> AbstractAsyncContextManager[Ledger]:
+        return self.open(self.load(), actor())
+
+
+def session_of(context: typer.Context) -> Session:
+    return context.obj if isinstance(context.obj, Session) else Session()
+
+
+def actor() -> str:
+    """Who it is, for the log."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def wait_for(work: Coroutine[object, object, T]) -> T:
+    """Run it to its end."""
+    return asyncio.run(work)

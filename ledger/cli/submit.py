@@ -1,0 +1,136 @@
+"""`jobledger submit`: run a job once, or many of a file."""
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, BinaryIO, Final
+
+import orjson
+import typer
+from msgspec import Raw
+
+from ledger.cli.inputs import duration_of, json_of, pairs_of, seconds_of
+from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
+from ledger.cli.session import Session, session_of, wait_for
+from ledger.cli.waiting import wait_for_end
+from ledger.client.submission import Submission, Wish
+from ledger.core.refusal import Refused
+
+CHUNK: Final = 5000  # lines of a file that are under way together
+LONGEST_LINE: Final = 300 * 1024
+DECISION: Final = 10.0  # seconds until somebody at a terminal is told that nobody decides
+
+
+def command(
+    context: typer.Context,
+    job: Annotated[str | None, typer.Argument(help="The job; with --many the file says it.", show_default=False)] = None,
+    data: Annotated[str | None, typer.Option(metavar="JSON|@FILE|-", help="Its data.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="For whom it runs.")] = None,
+    exclusive_key: Annotated[str | None, typer.Option(help="What it excludes, for a job exclusive by key.")] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="A repeat with this key is answered with the first one's execution.")] = None,
+    delay: Annotated[str | None, typer.Option(metavar="DURATION", help="Not before this time has passed.")] = None,
+    run_at: Annotated[str | None, typer.Option(metavar="TIME", help="Not before this instant, as 2026-10-25T09:00:00Z.")] = None,
+    start_deadline: Annotated[str | None, typer.Option(metavar="DURATION", help="Missed if it has not started by then.")] = None,
+    priority: Annotated[int | None, typer.Option(min=0, max=9, help="0 first, 5 by default.")] = None,
+    label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="To find it again; may be given many times.")] = None,
+    timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="The time of one attempt.")] = None,
+    attempts: Annotated[int | None, typer.Option(min=1, max=1000, help="Including the first.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; it is kept.")] = None,
+    many: Annotated[str | None, typer.Option(metavar="FILE.jsonl|-", help="One submit a line: `job`, `data` and the names above.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Show its progress and print its result. Exit 6 if it does not complete.")] = False,
+    wait_timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Wait no longer; exit 124. It goes on.")] = None,
+    output: OutputOption = Form.table,
+) -> None:
+    """Run a job once. Prints the id of its execution; with --wait its result."""
+    session = session_of(context)
+    if many is not None:
+        single = (data, tenant, exclusive_key, idempotency_key, delay, run_at, start_deadline, priority, label, timeout, attempts, reason)
+        if any(one is not None for one in single) or job is not None or wait:
+            raise typer.BadParameter("each line of the file says what it wants; give nothing beside it", param_hint="--many")
+        wait_for(_submit_many(session, many, output))
+        return
+    if job is None:
+        raise typer.BadParameter("which one? `jobledger jobs list` shows what there is", param_hint="JOB")
+    wish = Submission(
+        job,
+        Raw(b"null") if data is None else json_of(data),
+        tenant,
+        exclusive_key,
+        idempotency_key,
+        duration_of(delay, "--delay"),
+        run_at,
+        duration_of(start_deadline, "--start-deadline"),
+        priority,
+        pairs_of(label, "--label") if label else None,
+        _options(duration_of(timeout, "--timeout"), attempts),
+        reason=reason,
+    )
+    wait_for(_submit(session, wish, wait, seconds_of(wait_timeout, "--wait-timeout"), output))
+
+
+def _options(timeout: str | None, attempts: int | None) -> dict[str, object] | None:
+    given: dict[str, object] = {"timeout": timeout, "attempts": attempts}
+    return {name: value for name, value in given.items() if value is not None} or None
+
+
+async def _submit(session: Session, wish: Submission, wait: bool, seconds: float | None, form: Form) -> None:
+    async with session.ledger() as ledger:
+        handle = await ledger.submit_one(wish, follow=wait, timeout=DECISION)
+        if handle.was_known:
+            talk("a submit with this idempotency key was accepted before; this is its execution")
+        if wait:
+            await wait_for_end(handle, form, seconds)
+        elif form is Form.table:
+            typer.echo(handle.execution_id)
+        else:
+            show_one({"execution_id": handle.execution_id, "command_id": handle.command_id, "was_known": handle.was_known}, form)
+
+
+async def _submit_many(session: Session, name: str, form: Form) -> None:
+    count = 0
+    with ExitStack() as stack:
+        lines = _wishes(_opened(name, stack))
+        async with session.ledger() as ledger:
+            while chunk := await asyncio.to_thread(lambda: list(islice(lines, CHUNK))):
+                ids = await ledger.submit_many(chunk, first=count + 1)
+                count += len(ids)
+                if form in (Form.table, Form.jsonl):
+                    _show(ids, form)
+                talk(f"{count} submitted")
+    if form in (Form.json, Form.yaml):
+        show_one({"submitted": count}, form)
+
+
+def _show(ids: Sequence[str | None], form: Form) -> None:
+    if form is Form.jsonl:
+        show_rows([{"execution_id": one} for one in ids], ["execution_id"], form)
+    else:
+        typer.echo("\n".join(one or "(named when it is decided)" for one in ids))
+
+
+def _opened(name: str, stack: ExitStack) -> BinaryIO:
+    if name == "-":
+        return sys.stdin.buffer
+    try:
+        return stack.enter_context(Path(name).open("rb"))
+    except OSError as error:
+        raise typer.BadParameter(f"{name} cannot be read: {error.strerror}", param_hint="--many") from None
+
+
+def _wishes(file: BinaryIO) -> Iterator[Wish]:
+    """A line is a submit; empty ones are passed over."""
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if not line.strip():
+            continue
+        try:
+            wish = orjson.loads(line)
+        except ValueError as error:
+            raise Refused("invalid_json", f"line {number} is no JSON object: {error}; the lines before it may be submitted") from None
+        if not isinstance(wish, dict):
+            raise Refused("invalid_json", f"line {number} is no JSON object; the lines before it may be submitted")
+        yield wish

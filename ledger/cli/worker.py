@@ -1,0 +1,25 @@
+"""`jobledger worker`: control and runners, restarted when they crash."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ledger.bootstrap import Only, Worker, run_worker
+from ledger.cli.session import session_of, wait_for
+from processors import logs
+
+
+def command(
+    context: typer.Context,
+    app: Annotated[str | None, typer.Option(help="Where the handlers are, `module:attribute`; else the setting `app`.")] = None,
+    queues: Annotated[str | None, typer.Option(metavar="A,B", help="Only these; else all of the settings.")] = None,
+    only: Annotated[Only | None, typer.Option(help="One kind of processes alone.")] = None,
+    no_apply: Annotated[bool, typer.Option("--no-apply", help="Do not apply the configuration.")] = False,
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+) -> None:
+    """Decide and run. The configuration is applied first; SIGTERM ends it within a bounded time."""
+    logs.configure("console" if sys.stderr.isatty() else "json", log_level.upper())
+    wanted = Worker(None, app, tuple(filter(None, (queues or "").split(","))), only, not no_apply)
+    code = wait_for(run_worker(session_of(context).load(), wanted))
+    raise typer.Exit(code)
