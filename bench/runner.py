@@ -72,7 +72,13 @@ def work(count: int, partitions: int = 4) -> list[Record]:
         partition = start // PER_RECORD % partitions
         offers = tuple(
             Offer(
-                ExecutionId(f"{time.time_ns():032x}-{partition}"[-34:]), Token(512 * nth + 1), 1, "noop", "noop", 1, msgspec.Raw(b'{"i":1,"pad":"xxxxxxxxxx"}')
+                ExecutionId(f"{time.time_ns():032x}-{partition}"[-34:]),
+                Token(512 * nth + 1),
+                1,
+                "noop",
+                "noop",
+                1,
+                msgspec.Raw(b'{"i":1,"pad":"xxxxxxxxxx"}'),
             )
             for nth in range(start, min(count, start + PER_RECORD))
         )
@@ -99,7 +105,9 @@ async def measure(options: Options) -> None:
     sender = Counting(options.count)
     clock = BrokerClock()
     clock.observe(time.time_ns() // 1_000_000)
-    edges = Edges(claims, Alive(), sender, clock, {"async": in_task, "thread": InThread(ThreadPoolExecutor(200))}, raise_again, lambda: None)
+    edges = Edges(
+        claims, Alive(), sender, clock, {"async": in_task, "thread": InThread(ThreadPoolExecutor(200))}, raise_again, lambda: None
+    )
     runner = Runner(settings, "default", jobs, worker, edges)
     records = work(options.count)
     spare_the_collector()

@@ -1,8 +1,7 @@
-"""Settings of a test: a prefix of its own on the servers that the environment names, its topics created, a Redis database to flush."""
+"""Settings of a test: a prefix of its own, its topics created, a Redis database to flush."""
 
-import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from pydantic import SecretStr
@@ -12,20 +11,24 @@ from ledger.config import Settings
 from ledger.config.settings import Kafka, Limits
 from ledger.config.settings import Redis as RedisSettings
 from ledger.kafka import topics
+from ledger.stack import Stack
 
 DATABASE = 7  # flushed by these tests
 
 
+@pytest.fixture(scope="session")
+def runner_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack.start(tmp_path_factory.mktemp("runner-stack"), fast=True, supervise=False) as stack:
+        yield stack
+
+
 @pytest.fixture
-async def runner_settings() -> Settings:
-    bootstrap, url = os.environ.get("JOBLEDGER_KAFKA__BOOTSTRAP"), os.environ.get("JOBLEDGER_REDIS__URL")
-    if bootstrap is None or url is None:
-        pytest.skip("no servers: set JOBLEDGER_KAFKA__BOOTSTRAP and JOBLEDGER_REDIS__URL")
+async def runner_settings(runner_stack: Stack) -> Settings:
     settings = Settings(
         prefix=f"t{secrets.token_hex(4)}",
         partitions=2,
-        kafka=Kafka(bootstrap=bootstrap),
-        redis=RedisSettings(url=SecretStr(f"{url.rsplit('/', 1)[0]}/{DATABASE}")),
+        kafka=Kafka(bootstrap=runner_stack.kafka),
+        redis=RedisSettings(url=SecretStr(f"{runner_stack.redis.rsplit('/', 1)[0]}/{DATABASE}")),
         limits=Limits(lease=0.6, slots=50, shutdown_grace=0.5),
     )
     await topics.apply(settings)

@@ -39,3 +39,13 @@ def stubborn(ctx: Context) -> None:
     journal("begin", ctx)
     while True:
         time.sleep(0.1)
+
+
+@jobs.job("until-told")
+async def until_told(ctx: Context) -> None:
+    """Ends when the file appears that is named after the execution."""
+    journal("begin", ctx)
+    word = Path(os.environ["PROBE_JOURNAL"]).with_name(ctx.execution_id)
+    while not word.exists():  # noqa: ASYNC110  # the word comes from another process
+        await asyncio.sleep(0.01)
+    journal("end", ctx)

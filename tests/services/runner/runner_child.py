@@ -2,11 +2,10 @@
 
 import os
 
-from probe_jobs import jobs
-
 from ledger.config import Settings
 from processors import logs, seam
 from processors.runner.process import RunnerProcess
+from tests.services.runner.probe_jobs import jobs
 
 if __name__ == "__main__":
     logs.configure("json", "INFO")

@@ -23,9 +23,9 @@ from ledger.core.ids import ExecutionId, Token, partition_of
 from ledger.core.offers import Offer, Offers
 from ledger.core.request import Return
 from ledger.kafka.connect import new_consumer, new_producer
+from ledger.stack import Stack
 
 pytestmark = pytest.mark.services
-HERE = Path(__file__).parent
 START, REPORT = 30.0, 20.0  # seconds, on a busy machine
 
 
@@ -66,7 +66,8 @@ class Queue:
         del document["database"]
         child = await asyncio.create_subprocess_exec(
             sys.executable,
-            str(HERE / "runner_child.py"),
+            "-m",
+            "tests.services.runner.runner_child",
             env={
                 **os.environ,
                 "RUNNER_SETTINGS": json.dumps(document),
@@ -118,6 +119,10 @@ class Queue:
     @property
     def returned(self) -> set[str]:
         return {x for _, items in self.records for item in items if isinstance(item, Return) for x in item.execution_ids}
+
+    def tell(self, offer: Offer) -> None:
+        """Let an `until-told` end."""
+        self.journal.with_name(offer.execution_id).touch()
 
     def ran(self) -> Counter[str]:
         return Counter(line.split()[1] for line in self.journal.read_text().splitlines())
@@ -235,3 +240,38 @@ async def test_a_flush_of_redis_loses_nothing_and_doubles_nothing_here(queue: Qu
         await queue.offer([*offers, endless])
     await queue.until(lambda: set(queue.ended()) == wanted)
     assert queue.ran() == Counter(wanted | {endless.execution_id})
+
+
+async def test_while_redis_is_away_what_runs_goes_on_and_what_is_offered_waits(queue: Queue, runner_stack: Stack) -> None:
+    await queue.runner()
+    (running,), waiting = queue.make("until-told", 1), queue.make("quick", 30)
+    await queue.offer([running])
+    await queue.until(lambda: queue.ran()[running.execution_id] == 1, START)
+    await asyncio.to_thread(runner_stack.kill, "valkey")
+    await queue.offer(waiting)
+    queue.tell(running)
+    await queue.until(lambda: running.execution_id in queue.ended())
+    await asyncio.to_thread(runner_stack.restart, "valkey", empty=True)
+    deadline = time.monotonic() + REPORT
+    while not {offer.execution_id for offer in waiting} <= set(queue.ended()):
+        assert time.monotonic() < deadline
+        await queue.offer(waiting)  # a claim of these tests lives for two seconds, and so does the belief in an offer
+        await queue.read()
+    assert all(queue.ran()[offer.execution_id] == 1 for offer in waiting)
+    assert queue.returned == set()
+
+
+async def test_what_ended_while_kafka_was_away_is_reported_when_it_is_back(queue: Queue, runner_stack: Stack) -> None:
+    await queue.runner()
+    offers = queue.make("until-told", 20)
+    await queue.offer(offers)
+    await queue.until(lambda: len(queue.ran()) == 20, START)
+    await asyncio.to_thread(runner_stack.kill, "kafka")
+    for offer in offers:
+        queue.tell(offer)
+    deadline = time.monotonic() + REPORT
+    while sum(queue.ran().values()) < 40:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    await asyncio.to_thread(runner_stack.restart, "kafka")
+    await queue.until(lambda: set(queue.ended()) == {offer.execution_id for offer in offers}, 60)

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from runner_fakes import World
+
+from tests.unit.runner.runner_fakes import World
 
 
 @pytest.fixture

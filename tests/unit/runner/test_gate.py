@@ -1,10 +1,9 @@
 """Slots: who runs, who waits, and who is given back."""
 
-from runner_fakes import attempt_of, offer
-
 from ledger.handlers import Handler, Jobs
 from processors.runner.attempt import Attempt
 from processors.runner.gate import PATIENCE, Gate
+from tests.unit.runner.runner_fakes import attempt_of, offer
 
 
 def handler(name: str, concurrency: int | None = None) -> Handler:

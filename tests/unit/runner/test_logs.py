@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from runner_fakes import World, offer, record_of
 
 from ledger.context import Context
 from processors import logs
+from tests.unit.runner.runner_fakes import World, offer, record_of
 
 
 @pytest.fixture

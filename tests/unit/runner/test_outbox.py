@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from runner_fakes import WORKER, FakeSender, attempt_of, offer
 
 from ledger.core.execution import Report
 from ledger.core.request import Return
 from processors.runner.attempt import Attempt
 from processors.runner.outbox import MOST_BYTES, MOST_ITEMS, Outbox
+from tests.unit.runner.runner_fakes import WORKER, FakeSender, attempt_of, offer
 
 
 class Clock:

@@ -4,12 +4,12 @@ import asyncio
 import time
 
 import pytest
-from runner_fakes import World, attempt_of, offer, record_of
 
 from ledger.config.settings import Limits
 from ledger.core.refusal import Misconfigured
 from processors.runner.take import take
 from processors.seam import Record
+from tests.unit.runner.runner_fakes import World, attempt_of, offer, record_of
 
 
 async def ran(world: World, *numbers: int) -> None:

@@ -5,11 +5,11 @@ import logging
 import threading
 
 import pytest
-from runner_fakes import World, offer, record_of
 
 from ledger.context import Context
 from ledger.core.execution import Options
 from ledger.handlers import Exclusive, Retry
+from tests.unit.runner.runner_fakes import World, offer, record_of
 
 
 async def ended(world: World, count: int = 1) -> None:

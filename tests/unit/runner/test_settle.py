@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from runner_fakes import attempt_of, offer
 
 from ledger.context import AttemptCancelled, Cancel, Snooze, UnrecoverableError
 from ledger.core import wire
@@ -14,6 +13,7 @@ from ledger.handlers import Jobs, Retry
 from ledger.signature import InvalidData
 from processors.runner import settle
 from processors.runner.attempt import Attempt
+from tests.unit.runner.runner_fakes import attempt_of, offer
 
 
 def of(retries: Retry | None = None, *, attempt: int = 1, options: Options | None = None) -> Attempt:
