@@ -167,7 +167,7 @@ def test_next_is_strictly_after_and_between_excludes_its_start_and_includes_its_
 def test_what_is_found_is_utc() -> None:
     found = Schedule(cron="@hourly", timezone=BERLIN).next(datetime(2024, 1, 1, 12, tzinfo=timezone(timedelta(hours=3))))
     assert found == utc("2024-01-01T10:00")
-    assert found is not None and found.tzinfo is UTC
+    assert found.tzinfo is UTC
 
 
 def test_counting_and_the_latest_need_no_visit_to_each_firing() -> None:
