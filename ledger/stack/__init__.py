@@ -6,5 +6,6 @@
 from ledger.stack.failure import FolderBusy, ServerSilent, StackFailed
 from ledger.stack.launch import Stack
 from ledger.stack.messages import ServerName, Up
+from ledger.stack.running import Running, state, stop
 
-__all__ = ["FolderBusy", "ServerName", "ServerSilent", "Stack", "StackFailed", "Up"]
+__all__ = ["FolderBusy", "Running", "ServerName", "ServerSilent", "Stack", "StackFailed", "Up", "state", "stop"]

@@ -42,7 +42,7 @@ def take(layout: Layout) -> int:
     if not _within(lock, 0) and is_keeper(pid := int(os.pread(lock, 20, 0) or b"0")):
         raise FolderBusy(
             f"The stack in {layout.directory} is running already (keeper: pid {pid}). "
-            f"Use it (`jobledger stack env`), or stop it first (`jobledger stack stop`)."
+            f"Use it (`jobledger stack env`), stop it (`jobledger stack stop`), or name another folder; each takes --dir."
         )
     if not _within(lock, DYING):
         end_leftovers(layout)

@@ -6,10 +6,12 @@ JSON lines on stdin and stops at its end, that is when its parent is gone; detac
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -28,6 +30,8 @@ from ledger.stack.valkey import Valkey
 
 TELL_EVERY = 4.0
 AGAIN_AFTER = 0.5
+DISK_LOW = 32 * 2**20
+DISK_EVERY = 2.0
 
 
 def say(message: Message) -> None:
@@ -36,10 +40,6 @@ def say(message: Message) -> None:
         os.write(1, msgspec.json.encode(message) + b"\n")
     except OSError:
         pass
-
-
-def note(text: str) -> None:
-    say(Note(text))
 
 
 class Keeper:
@@ -52,9 +52,10 @@ class Keeper:
         self._up: dict[ServerName, Up] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._end: asyncio.Future[Failed | None] = asyncio.get_running_loop().create_future()
-        ports = Ports(layout.ports, note)
+        self._said_at = time.monotonic()
+        ports = Ports(layout.ports, self._note)
         known: tuple[Server, ...] = (
-            Kafka(layout, ports, Jars(Path(request.cache), note), fast=request.fast),
+            Kafka(layout, ports, Jars(Path(request.cache), self._note), fast=request.fast),
             Valkey(layout, ports),
             Postgres(layout, ports),
         )
@@ -64,11 +65,12 @@ class Keeper:
         """Runs until told to end; the exit code."""
         self._hear_signals()
         self._run(self._start())
+        self._run(self._watch_disk())
         if self._request.attached:
             self._run(self._listen())
         failed = await self._end
         if failed:
-            say(failed)
+            self._say(failed)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -83,6 +85,16 @@ class Keeper:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._finish, None)
         loop.add_signal_handler(signal.SIGCHLD, self._offspring.reap)
+
+    def _note(self, text: str) -> None:
+        self._said_at = time.monotonic()
+        self._say(Note(text))
+
+    def _say(self, message: Note | Failed) -> None:
+        """Detached, also to the log: there the parent is gone by then."""
+        say(message)
+        if not self._request.attached:
+            sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {message.text if isinstance(message, Note) else message.message}\n")
 
     def _finish(self, failed: Failed | None) -> None:
         if not self._end.done():
@@ -118,9 +130,11 @@ class Keeper:
 
     async def _tell(self, began: float) -> None:
         while True:
-            await asyncio.sleep(TELL_EVERY)
+            await asyncio.sleep(max(0.1, self._said_at + TELL_EVERY - time.monotonic()))
+            if time.monotonic() - self._said_at < TELL_EVERY:
+                continue
             waiting = ", ".join(name for name in self._servers if name not in self._up)
-            note(f"still waiting for {waiting} ({time.monotonic() - began:.0f} s)")
+            self._note(f"still waiting for {waiting} ({time.monotonic() - began:.0f} s)")
 
     async def _bring_up(self, server: Server, *, same_port: bool = False) -> None:
         began = time.monotonic()
@@ -132,7 +146,7 @@ class Keeper:
             if same_port:
                 await asyncio.sleep(AGAIN_AFTER)  # what was killed with -9 may hold on for a moment
             else:
-                note(f"another program took a port of {server.name} meanwhile; trying another one")
+                self._note(f"another program took a port of {server.name} meanwhile; trying another one")
                 server.settle_ports(anew=True)
             child = await self._launch(server)
         if child.exit_code is not None:
@@ -162,6 +176,15 @@ class Keeper:
         if self._request.supervise:
             raise StackFailed(explain_end(child, self._layout.directory))
         say(Dead(name, child.exit_code or 0, asked=False))
+
+    async def _watch_disk(self) -> None:
+        """Says it before the servers fail, each in its own way."""
+        while True:
+            free = shutil.disk_usage(self._layout.directory).free
+            if free < DISK_LOW:
+                self._note(f"The disk of {self._layout.directory} has only {free // 2**20} MB left; when it is full Kafka ends.")
+                return
+            await asyncio.sleep(DISK_EVERY)
 
     async def _listen(self) -> None:
         """The end of stdin is the end of the stack, and is heard while an act is being done."""

@@ -20,9 +20,9 @@ from ledger.stack.jars import cache_folder
 from ledger.stack.layout import Layout, open_log
 from ledger.stack.messages import Act, Dead, Failed, Kill, Message, Note, Ready, Refusal, Request, Restart, ServerName, Stopped, Up
 from ledger.stack.postgres import with_password
+from ledger.stack.running import STOP_PATIENCE, Running
 
 ACT_PATIENCE = 180.0
-STOP_PATIENCE = 30.0
 Progress = Callable[[str], None]
 
 
@@ -66,6 +66,17 @@ class Stack:
         stack._await_ready()
         return stack
 
+    @classmethod
+    def start_background(
+        cls, directory: Path, *, cache: Path | None = None, fast: bool = False, on_progress: Progress | None = None
+    ) -> Running:
+        """As `start`, but the servers go on without this process, until somebody stops them (`Running.stop`)."""
+        directory = Path(directory).absolute()
+        where = cache or cache_folder(os.environ, directory)
+        request = Request(str(directory), str(where.absolute()), attached=False, fast=fast)
+        keeper = spawn_keeper(request, subprocess.DEVNULL, subprocess.PIPE)
+        return Running(directory, cls(directory, Given(), keeper, on_progress)._await_ready(), keeper)
+
     @property
     def kafka(self) -> str:
         return self._given.kafka or self._up["kafka"].url
@@ -101,8 +112,10 @@ class Stack:
         """Ends all servers; returns when they are gone. May be called again."""
         if self._keeper is None:
             return
-        assert self._keeper.stdin
-        self._keeper.stdin.close()
+        if self._keeper.stdin:
+            self._keeper.stdin.close()
+        else:
+            self._keeper.terminate()
         try:
             self._keeper.wait(STOP_PATIENCE)
         except subprocess.TimeoutExpired:
@@ -119,7 +132,7 @@ class Stack:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
-    def _await_ready(self) -> None:
+    def _await_ready(self) -> Ready:
         assert self._keeper and self._keeper.stdout
         self._reader = threading.Thread(target=self._read, args=(self._keeper.stdout,), name="stack", daemon=True)
         self._reader.start()
@@ -128,6 +141,7 @@ class Stack:
                 if message is None:
                     raise self._ended()
             self._is_up = True
+            return message
         except BaseException:  # Ctrl-C too: nothing may be left
             self.stop()
             raise
