@@ -61,7 +61,7 @@ class Bed:
         """A worker (control and one runner) and a projection."""
         self.spawn("processors.control")
         self.spawn("processors.runner", "--queue", "default")
-        self.spawn("ledger.cli.main", "projections", "run")
+        self.spawn("ledger.cli", "projections", "run")
 
     def stop(self) -> None:
         for process in self.processes:
