@@ -32,7 +32,7 @@ def holder(layout: Layout) -> int | None:
     return None
 
 
-def take(layout: Layout) -> int:
+def take(layout: Layout, *, dying: float = DYING, ending: float = ENDING) -> int:
     """The lock's file, locked. A living keeper is refused at once; leftovers of a killed one are waited for, then ended."""
     try:
         layout.directory.mkdir(parents=True, exist_ok=True)
@@ -44,9 +44,9 @@ def take(layout: Layout) -> int:
             f"The stack in {layout.directory} is running already (keeper: pid {pid}). "
             f"Use it (`jobledger stack env`), stop it (`jobledger stack stop`), or name another folder; each takes --dir."
         )
-    if not _within(lock, DYING):
+    if not _within(lock, dying):
         end_leftovers(layout)
-        if not _within(lock, ENDING):
+        if not _within(lock, ending):
             raise FolderBusy(f"Servers of an earlier stack in {layout.directory} do not end: see {layout.pids} for their pids.")
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)

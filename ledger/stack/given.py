@@ -10,7 +10,7 @@ from ledger.stack.failure import ServerSilent
 from ledger.stack.messages import ServerName
 from ledger.stack.probes import kafka_answers, port_opens, postgres_answers, valkey_answers
 
-PATIENCE = 5.0
+PATIENCE = 3.0
 Probe = Callable[[str, int], Awaitable[bool]]
 Address = tuple[str, int]
 
@@ -27,31 +27,31 @@ class Given:
         return tuple(name for name, url in known if url is None)
 
 
-def check_given(given: Given) -> None:
+def check_given(given: Given, patience: float = PATIENCE) -> None:
     """Raises `Unavailable` for the first that is silent. May be called where an event loop runs already."""
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, _check(given)).result()
+        pool.submit(asyncio.run, _check(given, patience)).result()
 
 
-async def _check(given: Given) -> None:
+async def _check(given: Given, patience: float) -> None:
     if given.kafka:
-        await _expect("Kafka", given.kafka, [_split(part, 9092) for part in given.kafka.split(",")], kafka_answers)
+        await _expect("Kafka", given.kafka, [_split(part, 9092) for part in given.kafka.split(",")], kafka_answers, patience)
     if given.redis:
         probe = port_opens if given.redis.startswith("rediss:") else valkey_answers
-        await _expect("Redis", _shown(given.redis), [_split(given.redis, 6379)], probe)
+        await _expect("Redis", shown(given.redis), [_split(given.redis, 6379)], probe, patience)
     if given.database:
-        await _expect("Postgres", _shown(given.database), [_split(given.database, 5432)], postgres_answers)
+        await _expect("Postgres", shown(given.database), [_split(given.database, 5432)], postgres_answers, patience)
 
 
-async def _expect(name: str, shown: str, addresses: list[Address], probe: Probe) -> None:
+async def _expect(name: str, address: str, addresses: list[Address], probe: Probe, patience: float) -> None:
     """Any of the addresses will do."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             while not any([await probe(host, port) for host, port in addresses]):  # noqa: ASYNC110  # a server elsewhere sends us no event
                 await asyncio.sleep(0.1)
     except TimeoutError:
         raise ServerSilent(
-            f"{name} at {shown} does not answer (waited {PATIENCE:.0f} s). "
+            f"{name} at {address} does not answer (waited {patience:.0f} s). "
             "Start it or correct its address; without an address the stack runs its own."
         ) from None
 
@@ -61,7 +61,7 @@ def _split(address: str, default: int) -> Address:
     return parts.hostname or "127.0.0.1", parts.port or default
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """Without user and password."""
     host, port = _split(url, 0)
     return f"{host}:{port}" if port else host

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from ledger.stack.failure import StackFailed
-from ledger.stack.jars import ENDPOINT, OFFLINE, find, is_whole
+from ledger.stack.jars import ENDPOINT, OFFLINE, find, is_whole, wanted
 from ledger.stack.layout import check_space
 
 SPACE_FOR_JARS = 150 * 1024 * 1024
@@ -32,7 +32,7 @@ def fetch(cache: Path) -> None:
             sys.stderr.write(f"the cache is damaged ({type(damage).__name__}: {damage}); fetching again\n")
             shutil.rmtree(cache / "jgo", ignore_errors=True)
         else:
-            if is_whole(environment):
+            if is_whole(environment, wanted()):
                 return
             sys.stderr.write(f"{environment} is not whole; fetching again\n")
             shutil.rmtree(environment)

@@ -50,10 +50,9 @@ def jars_of(environment: Path) -> Iterator[Path]:
         yield from sorted((environment / folder).glob("*.jar"))
 
 
-def is_whole(environment: Path) -> bool:
+def is_whole(environment: Path, expected: Mapping[str, str]) -> bool:
     if not (environment / FINISHED).is_file():
         return False
-    expected = wanted()
     found = {path.name: path for path in jars_of(environment)}
     return found.keys() == expected.keys() and all(sha256(path) == expected[name] for name, path in found.items())
 
@@ -63,10 +62,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(jar, "sha256").hexdigest()
 
 
-def find(cache: Path) -> tuple[Path, ...]:
+def find(cache: Path, expected: Mapping[str, str] | None = None) -> tuple[Path, ...]:
     """The jars of a whole environment in this cache; empty when there is none."""
+    expected = wanted() if expected is None else expected
     for environment in sorted((cache / ENVIRONMENTS).glob("*")):
-        if is_whole(environment):
+        if is_whole(environment, expected):
             return tuple(jars_of(environment))
     return ()
 
