@@ -12,12 +12,12 @@ _ADDRESS: Final = ("log_partition", "log_seq", "log_index", "log_offset")
 
 
 def _form(table: Table, *mutable: str, set_once: str | None = None) -> Form:
-    columns = tuple(column.name for column in table.columns)
+    columns = tuple(str(column.name) for column in table.columns)
     places = tuple(map(columns.index, (*mutable, *_ADDRESS))) if mutable else ()
     return Form(
-        table.name,
+        str(table.name),
         columns,
-        tuple(column.name for column in table.primary_key),
+        tuple(str(column.name) for column in table.primary_key),
         places,
         None if set_once is None else columns.index(set_once),
     )

@@ -61,7 +61,7 @@ async def verify(settings: Settings, verified: Verified, report: Report = lambda
     with connect(settings) as connection:
         connection.autocommit = False
         connection.isolation_level = IsolationLevel.REPEATABLE_READ  # positions and rows of one moment
-        stored = _Stored(connection, settings.database.table_schema)
+        stored = StoredTables(connection, settings.database.table_schema)
         try:
             for source in sources(identity):
                 position = stored.position(source)
@@ -99,7 +99,7 @@ async def _folded(settings: Settings, identity: LogIdentity, source: Source, pos
     return tail
 
 
-class _Stored:
+class StoredTables:
     """The tables, as a COPY gives them: instants are microseconds, documents are bytes, as in the folds."""
 
     def __init__(self, connection: Connection[TupleRow], schema: str) -> None:

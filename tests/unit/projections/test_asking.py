@@ -1,0 +1,61 @@
+"""Cursors, limits and filters: what is refused before any server is asked. And the page that documents the tables."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from ledger.core.refusal import Refused
+from projections import tables_doc
+from projections.cursors import check_limit, cursor_of, read_cursor
+from projections.filters import conditions
+from projections.rows import ExecutionFilter
+from projections.tables import METADATA
+
+
+def test_a_cursor_holds_the_key_of_the_last_row() -> None:
+    assert read_cursor(cursor_of("executions", 17, "x-ü"), "executions", int, str) == [17, "x-ü"]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "!", "ü", "AAAA", cursor_of("definitions", "a"), cursor_of("executions", "a"), cursor_of("executions", True, "x"), "x" * 5000],
+)
+def test_a_cursor_of_somebody_else_is_refused(cursor: str) -> None:
+    with pytest.raises(Refused, match="invalid_cursor"):
+        read_cursor(cursor, "executions", int, str)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 201])
+def test_a_page_is_bounded(limit: int) -> None:
+    with pytest.raises(Refused, match="invalid_limit"):
+        check_limit(limit)
+
+
+def test_a_state_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(Refused, match="no state 'done'"):
+        conditions(ExecutionFilter(state=("failed", "done")))
+
+
+@pytest.mark.parametrize("path", ["", "a" * 201, ".".join("a" * 21), "a\0"])
+def test_a_path_that_is_none_is_refused(path: str) -> None:
+    with pytest.raises(Refused, match="invalid_path"):
+        conditions(ExecutionFilter(data={path: "1"}))
+
+
+def test_values_of_users_are_parameters_and_never_part_of_the_statement() -> None:
+    evil = "'; drop table x; --"
+    where = ExecutionFilter(job=evil, tenant=evil, worker=evil, labels={evil: evil}, data={evil: evil})
+    dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+    compiled = [str(one.compile(dialect=dialect)) for one in conditions(where)]
+    assert len(compiled) == 5
+    assert all("drop" not in text for text in compiled)
+
+
+def test_every_column_is_explained() -> None:
+    assert all(column.doc for table in METADATA.tables.values() for column in table.columns)
+
+
+def test_the_page_about_the_tables_is_up_to_date() -> None:
+    page = Path(__file__).parents[3] / "docs" / "tables.md"
+    assert page.read_text() == tables_doc.document(), "run: python -m projections.tables_doc > docs/tables.md"
