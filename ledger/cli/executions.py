@@ -1,15 +1,16 @@
 """`jobledger executions list|show`: what ran, runs and will run."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
+import orjson
 import typer
-from msgspec import to_builtins
 
 from ledger.cli.inputs import instant_of, pairs_of
-from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
+from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk, text_of
 from ledger.cli.session import Session, session_of, wait_for
-from ledger.core.bodies import NOTHING
+from ledger.core import wire
 from ledger.core.refusal import Refused
 from projections.rows import PastEvent
 
@@ -17,6 +18,7 @@ app = typer.Typer(help="What ran, runs and will run.", no_args_is_help=True)
 
 LIST = ("execution_id", "job_id", "job_version", "trigger", "state", "reason", "attempt", "progress", "tenant", "requested_at", "run_ms")
 ATTEMPTS = ("attempt", "state", "worker", "started_at", "finished_at", "run_ms", "error_type", "error_message")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EVENTS = ("at", "partition", "seq", "index", "type", "event")
 
 
@@ -94,11 +96,7 @@ def show(
 def _rows(history: Sequence[PastEvent]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for past in history:
-        event = to_builtins(past.event, enc_hook=_body)
-        address = row_of(past.address)
-        rows.append({"at": past.at, **address, "type": event.pop("type"), "event": event})
+        event = orjson.loads(wire.encode(past.event))
+        moment = EPOCH + timedelta(microseconds=past.at)
+        rows.append({"at": text_of(moment), **row_of(past.address), "type": event.pop("type"), "event": event})
     return rows
-
-
-def _body(value: object) -> object:
-    return None if value is NOTHING else value

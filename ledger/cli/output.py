@@ -35,7 +35,7 @@ def row_of(value: object) -> dict[str, object]:
     """A dataclass as a row, its instants as texts in UTC."""
     if not is_dataclass(value):
         raise TypeError(f"{type(value).__name__} is no row")
-    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return {field.name: text_of(one) if isinstance(one := getattr(value, field.name), datetime) else one for field in fields(value)}
 
 
 def show_rows(rows: Sequence[Row], columns: Sequence[str], form: Form) -> None:
@@ -77,13 +77,17 @@ def _write(text: str) -> None:
 
 
 def _json(value: object, *, indented: bool = False) -> str:
-    return orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 if indented else None).decode()
+    return orjson.dumps(value, default=_known, option=orjson.OPT_INDENT_2 if indented else None).decode()
+
+
+def _known(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _yaml(value: object) -> str:
     import yaml
 
-    return yaml.safe_dump(orjson.loads(orjson.dumps(value, default=str)), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(orjson.loads(orjson.dumps(value, default=_known)), sort_keys=False, allow_unicode=True)
 
 
 def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:
@@ -112,10 +116,8 @@ def _text(value: object) -> str:
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return value
+def text_of(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def is_plain(stream_is_tty: bool) -> bool:

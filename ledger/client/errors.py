@@ -1,13 +1,23 @@
 """How an execution can end other than well, and a decision that does not come."""
 
+from typing import Final
+
 from ledger.core.refusal import LedgerError, Unavailable
+
+_SAID: Final = {
+    "timed_out": "timed out",
+    "lost": "lost its worker",
+    "missed": "was missed",
+    "skipped": "was skipped",
+    "cancelled": "was cancelled",
+}
 
 
 class ExecutionEnded(LedgerError):
     """The execution is over and was not completed. `state` is its terminal state."""
 
     def __init__(self, execution_id: str, state: str, why: str) -> None:
-        super().__init__(f"execution {execution_id} is {state.replace('_', ' ')}" + (f": {why}" if why else ""))
+        super().__init__(f"execution {execution_id} {_SAID.get(state, state)}" + (f": {why}" if why else ""))
         self.execution_id = execution_id
         self.state = state
 
