@@ -20,8 +20,8 @@ MIB: Final = 1024 * 1024
 DAY_MS: Final = 86_400_000
 HOUR_MS: Final = 3_600_000
 FOR_EVER: Final = -1
-# Above what our producer lets through (connect.py), which counts neither headers nor the batch's own bytes: a record that the producer
-# takes and the broker refuses would poison the producer's partition.
+# Above what our producer lets through (connect.py), with room for the batch's own bytes and for a body that grows when compressed: a
+# record that the producer takes and the broker refuses would poison the producer's partition.
 LARGEST_BATCH: Final = LARGEST_RECORD + 128 * 1024
 
 
