@@ -26,14 +26,14 @@ test: check  ## every test but the long ones
 	$(BIN)/python -m pytest -m "not slow"
 
 demo: setup  ## the whole story once, on the real stack
-	@$(BIN)/jobledger demo
+	@$(BIN)/python examples/demo/demo.py
 
 faults: setup  ## the long fault and soak runs; SEED=n repeats one
 	@echo "seed $(SEED)" >&2
 	JOBLEDGER_SEED=$(SEED) $(BIN)/python -m pytest -m slow
 
 bench: setup  ## the project's own benchmark, on a stack of its own
-	$(BIN)/python -m bench
+	$(BIN)/jobledger bench all
 
 lock: setup
 	$(BIN)/python -m pip install --quiet pip-tools

@@ -1,7 +1,7 @@
 """The whole story once, on the real servers: `make demo`.
 
-Starts Kafka, Valkey and PostgreSQL, applies a YAML with two system jobs, shows ticks firing, a job with progress, a worker killed in the middle
-of a job, the tables, a rebuild and a verify; then stops everything. At most two minutes; exit code 0 if all of it went as told.
+Starts Kafka, Valkey and PostgreSQL, applies a YAML with two system jobs, shows ticks firing, a job with progress, a worker killed in the
+middle of a job, the tables, a rebuild and a verify; then stops everything. At most two minutes; exit code 0 if all of it went as told.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ def title(text: str) -> None:
 
 
 def say(text: str) -> None:
-    screen.print(f"  {text}")
+    screen.print(f"  {text}", soft_wrap=True)
 
 
 class Processes:
@@ -161,7 +161,7 @@ async def prove(settings: Settings) -> None:
     differences = [difference async for difference in verify(settings, verified)]
     for difference in differences:
         say(str(difference))
-    say(f"{len(differences)} differences in {verified.rows} rows")
+    say(f"{len(differences)} differences in {sum(verified.rows.values())} rows of {len(verified.rows)} tables")
     if differences:
         raise AssertionError("the tables differ from the log")
 
