@@ -33,7 +33,7 @@ faults: setup  ## the long fault and soak runs; SEED=n repeats one
 	JOBLEDGER_SEED=$(SEED) $(BIN)/python -m pytest -m slow
 
 bench: setup  ## the project's own benchmark, on a stack of its own
-	$(BIN)/jobledger bench all
+	$(BIN)/python -m ledger.cli.measuring
 
 lock: setup
 	$(BIN)/python -m pip install --quiet pip-tools
