@@ -6,7 +6,8 @@ Servers that `JOBLEDGER_KAFKA__BOOTSTRAP`, `JOBLEDGER_REDIS__URL` and `JOBLEDGER
 import asyncio
 import os
 import secrets
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,21 +55,38 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield servers
 
 
+Fresh = Callable[[int], AbstractContextManager[Settings]]
+
+
+@pytest.fixture(scope="session")
+def fresh(stack: Stack) -> Fresh:
+    """Makes settings of so many partitions, for fixtures that live longer than a test."""
+    return lambda partitions: _fresh(stack, partitions)
+
+
 @pytest.fixture
 def settings(stack: Stack) -> Iterator[Settings]:
     """Names that nobody else uses, and limits that let a test see a lease end. What was made under them is removed afterwards."""
+    with _fresh(stack, 4) as settings:
+        yield settings
+
+
+@contextmanager
+def _fresh(stack: Stack, partitions: int) -> Iterator[Settings]:
     name = f"t{secrets.token_hex(5)}"
     settings = Settings(
         prefix=name,
-        partitions=4,
+        partitions=partitions,
         kafka=Kafka(bootstrap=stack.kafka, session_timeout=4.0),
         redis=Redis(url=SecretStr(stack.redis)),
         database=Database.model_validate({"url": stack.database, "schema": name}),
         limits=Limits(lease=2.0, shutdown_grace=2.0),
     )
-    yield settings
-    run(_remove_topics(settings))
-    _remove_schema(settings)
+    try:
+        yield settings
+    finally:
+        run(_remove_topics(settings))
+        _remove_schema(settings)
 
 
 @pytest.fixture
@@ -87,7 +105,7 @@ async def _remove_topics(settings: Settings) -> None:
     try:
         async with admin_client(settings.kafka.bootstrap) as admin:
             there = set(await admin.list_topics())
-            await admin.delete_topics([name for name in there if name.startswith(f"{settings.prefix}.")])
+            await admin.delete_topics([name for name in there if name.startswith(settings.prefix)])
     except Unavailable:
         pass  # the test is about a broker that is away
 

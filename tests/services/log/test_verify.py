@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,22 +14,63 @@ from aiokafka.admin import RecordsToDelete
 from ledger.config import Settings
 from ledger.core import chain, wire
 from ledger.kafka.connect import admin_client
-from ledger.kafka.opening import LogIdentity
+from ledger.kafka.opening import LogIdentity, open_log
 from ledger.kafka.topics import apply
 from ledger.kafka.verify import Finding, verify
+from tests.services.conftest import Fresh
 from tests.services.log.test_opening import make_anew
 from tests.services.log.writing import append_all, read_all
 from tests.unit.log.chains import chain_of, commit, rewritten
 
 Damage = Callable[[list[bytes]], list[bytes]]
+Logs = dict[tuple[str, int], list[bytes]]
 LENGTH = 8
-DAMAGED = ("events", 2)
+FIELDS = [b'{"v":', b'"log":"', b'"partition":', b'"seq":', b'"prev":"', b'"at":', b'"position":[', b'"registry":[', b'"events":[{"']
+INSIDE = [b'"type":"execution.', b'"execution_id":"', b'"attempt":', b'"run_ms":', b'"result":{"', b'"n":']
 
 
-@pytest.fixture
-async def original(settings: Settings, opened: LogIdentity) -> dict[tuple[str, int], list[bytes]]:
-    """A log at work: eight commits in every partition of the events, and a registry that they were decided with."""
-    logs: dict[tuple[str, int], list[bytes]] = {}
+def flip(field: bytes) -> Damage:
+    """One bit of the first byte behind `field`, in the fifth commit."""
+
+    def damage(good: list[bytes]) -> list[bytes]:
+        place = good[4].index(field) + len(field)
+        return [*good[:4], good[4][:place] + bytes([good[4][place] ^ 1]) + good[4][place + 1 :], *good[5:]]
+
+    return damage
+
+
+def foreign(length: int, partition: int) -> bytes:
+    return chain_of(length, partition=partition, log_id="f" * 32)[-1]
+
+
+# What is done to a partition, and the offsets of which verify has to name one.
+DAMAGES: dict[str, tuple[Damage, set[int | None]]] = {
+    "nothing": (lambda good: good, {None}),
+    "twice there, and so void": (lambda good: [*good[:5], good[4], *good[5:], good[0]], {None}),
+    **{f"a bit behind {field.decode()}": (flip(field), {4, 5} if field == b'"seq":' else {4}) for field in FIELDS + INSIDE},
+    "dropped": (lambda good: [*good[:4], *good[5:]], {4}),
+    "the first one dropped": (lambda good: good[1:], {0}),
+    "swapped": (lambda good: [*good[:4], good[5], good[4], *good[6:]], {4}),
+    "cut short": (lambda good: [*good[:4], good[4][:-30], *good[5:]], {4}),
+    "the last one cut short": (lambda good: [*good[:-1], good[-1][:-30]], {LENGTH - 1}),
+    "emptied": (lambda good: [*good[:4], b"", *good[5:]], {4}),
+    "its events taken out": (lambda good: [*good[:4], rewritten(good[4], events=()), *good[5:]], {4}),
+    "a foreign commit put between": (lambda good: [*good[:4], foreign(5, _partition(good)), *good[4:]], {4}),
+    "a foreign commit in its place": (lambda good: [*good[:4], foreign(5, _partition(good)), *good[5:]], {4}),
+    "another partition's commit": (lambda good: [*good[:4], foreign(5, 99), *good[4:]], {4}),
+    "another program's record": (lambda good: [*good[:4], b'{"order":4711}', *good[4:]], {4}),
+    "another log's partition": (lambda good: chain_of(LENGTH, partition=_partition(good), log_id="f" * 32), {0}),
+    "all of it gone": (lambda good: [], {0}),
+}
+
+
+def _partition(records: list[bytes]) -> int:
+    return wire.decode_header(records[0]).partition
+
+
+async def at_work(settings: Settings) -> Logs:
+    """A log with eight commits in every partition of the events, and a registry that they were decided with."""
+    logs: Logs = {}
     for log, number in [("registry", 0), *(("events", number) for number in range(settings.partitions))]:
         records = await read_all(settings, log, number)
         for seq in range(2, LENGTH + 1):
@@ -40,28 +81,43 @@ async def original(settings: Settings, opened: LogIdentity) -> dict[tuple[str, i
 
 
 @pytest.fixture
-async def copy(settings: Settings) -> Settings:
-    """Another prefix with the topics of a log, empty. `settings` removes what begins with its own, so this one begins with it."""
-    other = settings.model_copy(update={"prefix": f"{settings.prefix}-copy"})
-    await apply(other)
-    return other
+async def original(settings: Settings, opened: LogIdentity) -> Logs:
+    return await at_work(settings)
 
 
-async def verify_copy(copy: Settings, original: dict[tuple[str, int], list[bytes]], damage: Damage) -> Finding:
-    """Copy all of the log but damage one partition of it; what verify says of that one. The others are good."""
-    await append_all(copy, {place: damage(records) if place == DAMAGED else records for place, records in original.items()})
-    findings: dict[tuple[str, int], Finding] = {(one.log, one.partition): one for one in await verify(copy)}
-    assert [place for place, one in findings.items() if one.broken is not None and place != DAMAGED] == []
-    return findings[DAMAGED]
+@pytest.fixture(scope="module")
+def findings(fresh: Fresh) -> Iterator[dict[str, Finding]]:
+    """What verify finds in a copy of a log of which each partition was damaged in another way."""
+    with fresh(len(DAMAGES)) as original, fresh(len(DAMAGES)) as copy, asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        found = runner.run(_damage_and_verify(original, copy))
+        assert [one.broken for one in found if one.log == "registry"] == [None]
+        yield dict(zip(DAMAGES, found, strict=False))
 
 
-def flipped(record: bytes, field: bytes) -> bytes:
-    """One bit of the first byte behind `field`."""
-    place = record.index(field) + len(field)
-    return record[:place] + bytes([record[place] ^ 1]) + record[place + 1 :]
+async def _damage_and_verify(original: Settings, copy: Settings) -> list[Finding]:
+    await apply(original)
+    await open_log(original)
+    logs = await at_work(original)
+    await apply(copy)
+    for number, (damage, _) in enumerate(DAMAGES.values()):
+        logs["events", number] = damage(logs["events", number])
+    await append_all(copy, logs)
+    return await verify(copy)
 
 
-async def test_a_good_log_is_good(settings: Settings, original: dict[tuple[str, int], list[bytes]]) -> None:
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_named_with_its_offset_and_nothing_else_is(findings: dict[str, Finding], name: str) -> None:
+    found, expected = findings[name], DAMAGES[name][1]
+    assert found.offset in expected, found.broken
+    assert (found.broken is None) == (None in expected)
+
+
+def test_a_commit_that_stands_there_twice_is_counted_as_void(findings: dict[str, Finding]) -> None:
+    found = findings["twice there, and so void"]
+    assert (found.commits, found.voids) == (LENGTH, 2)
+
+
+async def test_a_good_log_is_good(settings: Settings, original: Logs) -> None:
     steps: list[tuple[int, int]] = []
     findings = await verify(settings, progress=lambda done, total: steps.append((done, total)))
     assert [(one.log, one.partition) for one in findings] == [*(("events", number) for number in range(4)), ("registry", 0)]
@@ -69,67 +125,21 @@ async def test_a_good_log_is_good(settings: Settings, original: dict[tuple[str, 
     assert steps[-1] == (5 * LENGTH, 5 * LENGTH)
 
 
-FIELDS = [b'{"v":', b'"log":"', b'"partition":', b'"seq":', b'"prev":"', b'"at":', b'"position":[', b'"registry":[', b'"events":[{"']
-INSIDE = [b'"type":"execution.', b'"execution_id":"', b'"attempt":', b'"run_ms":', b'"result":{"', b'"n":']
+@pytest.fixture
+async def copy(settings: Settings) -> Settings:
+    """Another prefix with the topics of a log, empty. It begins as that of `settings`, which is removed with all that begins so."""
+    other = settings.model_copy(update={"prefix": f"{settings.prefix}-copy"})
+    await apply(other)
+    return other
 
 
-@pytest.mark.parametrize("field", FIELDS + INSIDE, ids=lambda field: field.decode())
-async def test_one_flipped_bit_is_named(copy: Settings, original: dict[tuple[str, int], list[bytes]], field: bytes) -> None:
-    found = await verify_copy(copy, original, lambda good: [*good[:4], flipped(good[4], field), *good[5:]])
-    assert found.offset in ({4, 5} if field == b'"seq":' else {4}), found.broken  # a smaller number makes it void: the next one misses it
-
-
-@pytest.mark.parametrize(
-    ("damage", "offset"),
-    [
-        (lambda good: [*good[:4], *good[5:]], 4),
-        (lambda good: good[1:], 0),
-        (lambda good: [*good[:4], good[5], good[4], *good[6:]], 4),
-        (lambda good: [*good[:4], good[4][:-30], *good[5:]], 4),
-        (lambda good: [*good[:-1], good[-1][:-30]], LENGTH - 1),
-        (lambda good: [*good[:4], b"", *good[5:]], 4),
-        (lambda good: [*good[:4], chain_of(5, partition=2, log_id="f" * 32)[4], *good[4:]], 4),
-        (lambda good: [*good[:4], chain_of(5, partition=2, log_id="f" * 32)[4], *good[5:]], 4),
-        (lambda good: [*good[:4], chain_of(5, partition=3)[4], *good[4:]], 4),
-        (lambda good: [*good[:4], b'{"order":4711}', *good[4:]], 4),
-        (lambda good: [*good[:4], rewritten(good[4], events=()), *good[5:]], 4),
-        (lambda good: chain_of(LENGTH, partition=2, log_id="f" * 32), 0),
-        (lambda good: [], 0),
-    ],
-    ids=[
-        "dropped",
-        "the first one dropped",
-        "swapped",
-        "cut short",
-        "the last one cut short",
-        "emptied",
-        "a foreign commit put between",
-        "a foreign commit in its place",
-        "another partition's commit",
-        "another program's record",
-        "its events taken out",
-        "another log's partition",
-        "all of it gone",
-    ],
-)
-async def test_damage_is_named(copy: Settings, original: dict[tuple[str, int], list[bytes]], damage: Damage, offset: int) -> None:
-    found = await verify_copy(copy, original, damage)
-    assert found.broken is not None
-    assert found.offset == offset, found.broken
-
-
-async def test_a_commit_that_stands_there_twice_is_void_and_no_damage(copy: Settings, original: dict[tuple[str, int], list[bytes]]) -> None:
-    found = await verify_copy(copy, original, lambda good: [*good[:5], good[4], *good[5:], good[0]])
-    assert (found.broken, found.commits, found.voids) == (None, LENGTH, 2)
-
-
-async def test_a_registry_cut_at_its_end_is_missed_by_the_events(copy: Settings, original: dict[tuple[str, int], list[bytes]]) -> None:
+async def test_a_registry_cut_at_its_end_is_missed_by_the_events(copy: Settings, original: Logs) -> None:
     await append_all(copy, {(log, number): records[:2] if log == "registry" else records for (log, number), records in original.items()})
     broken = [one for one in await verify(copy) if one.broken is not None]
     assert [(one.log, one.partition, one.offset) for one in broken] == [("registry", 0, 2)]
 
 
-async def test_a_beginning_that_retention_took_is_named(settings: Settings, original: dict[tuple[str, int], list[bytes]]) -> None:
+async def test_a_beginning_that_retention_took_is_named(settings: Settings, original: Logs) -> None:
     async with admin_client(settings.kafka.bootstrap) as admin:
         await admin.delete_records({TopicPartition(settings.topic("events"), 2): RecordsToDelete(before_offset=3)})
     (found,) = await verify(settings, "events", 2)
@@ -137,7 +147,7 @@ async def test_a_beginning_that_retention_took_is_named(settings: Settings, orig
     assert "first records are gone" in str(found.broken)
 
 
-async def test_a_registry_made_anew_is_named(settings: Settings, original: dict[tuple[str, int], list[bytes]]) -> None:
+async def test_a_registry_made_anew_is_named(settings: Settings, original: Logs) -> None:
     await make_anew(settings, "registry")
     broken = [one for one in await verify(settings) if one.broken is not None]
     assert [(one.log, one.offset) for one in broken] == [("registry", 0)]
@@ -151,10 +161,8 @@ def ledger(settings: Settings, folder: Path, *arguments: str) -> "subprocess.Com
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env={"JOBLEDGER_CONFIG": str(config), "PATH": ""})
 
 
-def test_the_command_line_exits_7_and_names_partition_and_offset(
-    copy: Settings, original: dict[tuple[str, int], list[bytes]], tmp_path: Path
-) -> None:
-    damaged = {place: [*records[:4], *records[5:]] if place == DAMAGED else records for place, records in original.items()}
+def test_the_command_line_exits_7_and_names_partition_and_offset(copy: Settings, original: Logs, tmp_path: Path) -> None:
+    damaged = {place: [*records[:4], *records[5:]] if place == ("events", 2) else records for place, records in original.items()}
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(append_all(copy, damaged))
     good = ledger(copy, tmp_path, "verify", "--log", "registry", "-o", "json")
@@ -171,9 +179,7 @@ def test_the_command_line_exits_7_and_names_partition_and_offset(
     assert "broken at offset 4" in table.stdout
 
 
-def test_tail_and_show_print_events_with_their_addresses(
-    settings: Settings, original: dict[tuple[str, int], list[bytes]], tmp_path: Path
-) -> None:
+def test_tail_and_show_print_events_with_their_addresses(settings: Settings, original: Logs, tmp_path: Path) -> None:
     tail = ledger(settings, tmp_path, "tail", "-n", "5")
     assert tail.returncode == 0, tail.stderr
     lines = [json.loads(line) for line in tail.stdout.splitlines()]
