@@ -70,7 +70,12 @@ class SqlThread:
 
     def _act(self, act: Callable[[Writer], T]) -> T:
         if self._writer is None:
-            self._writer = Writer(connect(self._settings), self._settings.database.table_schema)
+            connection = connect(self._settings)
+            try:
+                self._writer = Writer(connection, self._settings.database.table_schema)
+            except BaseException:
+                connection.close()
+                raise
         return act(self._writer)
 
     def _disconnect(self) -> None:

@@ -1,0 +1,290 @@
+"""The consumer on a real Kafka and Postgres: the tables equal the fold of the log, whatever happens to it on the way."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from ledger.config import Settings
+from ledger.core.refusal import Conflict, Misconfigured
+from ledger.crashpoints import CRASH_AT, EXIT_KILLED
+from ledger.kafka.connect import admin_client
+from ledger.kafka.opening import open_log
+from ledger.kafka.topics import apply
+from ledger.stack import Stack
+from projections import consumer
+from projections.reads import Reads
+from projections.rebuild import Progress, rebuild
+from projections.status import status
+from tests.services.projections.conftest import DEADLINE, Logs, caught_up, consuming, differences, until
+from tests.synthetic_log import registry_events, requested, varied_lives
+
+ROOT = Path(__file__).parents[3]
+
+
+def fill(logs: Logs, lives: int = 60, seed: int = 1) -> None:
+    logs.registry.fill(registry_events(), 3)
+    for partition in range(4):
+        logs.fill(partition, varied_lives(lives, partition, seed + partition), 40)
+
+
+async def test_it_follows_both_logs_and_the_tables_equal_their_fold(logs: Logs, reads: Reads) -> None:
+    fill(logs)
+    async with consuming(logs.settings):
+        await logs.send()
+        await caught_up(reads, logs)
+        for partition in range(4):
+            logs.events(partition).commit([requested(1000 + partition, partition)])
+        logs.events(0).commit([])  # an empty commit moves the position, too
+        await logs.send()
+        await caught_up(reads, logs)
+    assert await differences(logs.settings) == []
+    assert [one.behind for one in await status(logs.settings)] == [0] * 5
+
+
+async def test_a_void_is_counted_and_its_events_are_not_in_the_tables(logs: Logs, reads: Reads) -> None:
+    logs.events(1).commit([requested(1, 1)])
+    logs.events(1).void([requested(666, 1)])
+    logs.events(1).commit([requested(2, 1)])
+    await logs.send()
+    async with consuming(logs.settings) as seen:
+        await caught_up(reads, logs)
+        assert seen.voids == 1
+    assert await differences(logs.settings) == []
+    assert [one.voids for one in await status(logs.settings)] == [0, 0, 1, 0, 0]
+    assert len((await reads.executions()).items) == 2
+
+
+@pytest.mark.parametrize("bad", [b"{", b'{"v":99}', b""])
+async def test_what_cannot_be_read_stops_its_partition_and_the_others_go_on(logs: Logs, reads: Reads, bad: bytes) -> None:
+    logs.events(0).commit([requested(1, 0)])
+    logs.events(0).records.append(bad)
+    logs.events(1).commit([requested(1, 1)])
+    await logs.send()
+    async with consuming(logs.settings) as seen:
+
+        async def stopped() -> bool:
+            return any(row.stopped_note for row in await reads.positions())
+
+        await until(stopped)
+        await caught_up(reads, logs)
+        assert len(seen.stopped) == 1
+    notes = {one.partition: one.stopped_note for one in await status(logs.settings) if one.log == "events"}
+    assert [partition for partition, note in notes.items() if note] == [0]
+    assert "events[0] is broken at offset 2" in str(notes[0])
+    assert "jobledger ledger verify" in str(notes[0])
+
+
+async def test_two_consumers_share_the_partitions(logs: Logs, reads: Reads) -> None:
+    async with consuming(logs.settings), consuming(logs.settings):
+        for round in range(5):
+            for partition in range(4):
+                logs.fill(partition, [requested(5000 + round * 100 + one, partition) for one in range(30)], 10)
+            await logs.send()
+        await caught_up(reads, logs)
+    assert await differences(logs.settings) == []
+
+
+async def test_postgres_and_kafka_die_and_come_back(logs: Logs, reads: Reads, stack: Stack) -> None:
+    if "JOBLEDGER_DATABASE__URL" in os.environ:
+        pytest.skip("the servers are not ours to kill")
+    fill(logs, 30)
+    async with consuming(logs.settings) as seen:
+        await logs.send()
+        await caught_up(reads, logs)
+        await asyncio.to_thread(stack.kill, "postgres")
+        logs.events(0).commit([requested(2000, 0)])
+        await logs.send()
+
+        async def missed() -> bool:
+            return seen.away is not None
+
+        await until(missed)
+        await asyncio.to_thread(stack.restart, "postgres")
+        await until(lambda: _is_there(reads, logs))
+        await asyncio.to_thread(stack.kill, "kafka")
+        await asyncio.to_thread(stack.restart, "kafka")
+        logs.events(0).commit([requested(2001, 0)])
+        await logs.send()
+        await caught_up(reads, logs)
+    assert await differences(logs.settings) == []
+
+
+async def _is_there(reads: Reads, logs: Logs) -> bool:
+    with suppress(Exception):  # Postgres is just coming back
+        positions = {(row.log, row.log_partition): row.log_seq for row in await reads.positions()}
+        return all(positions.get(place, 0) >= seq for place, seq in logs.last.items())
+    return False
+
+
+def environment_of(settings: Settings) -> Mapping[str, str]:
+    return {
+        **os.environ,
+        "JOBLEDGER_PREFIX": settings.prefix,
+        "JOBLEDGER_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
+        "JOBLEDGER_KAFKA__SESSION_TIMEOUT": "1.5",
+        "JOBLEDGER_DATABASE__URL": settings.database.url.get_secret_value(),
+        "JOBLEDGER_DATABASE__SCHEMA": settings.database.table_schema,
+    }
+
+
+async def start(settings: Settings, config: Path, crash_at: str | None = None) -> asyncio.subprocess.Process:
+    environment = {**environment_of(settings), "JOBLEDGER_CONFIG": str(config), **({CRASH_AT: crash_at} if crash_at else {})}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from ledger.cli.main import main; main()", "projections", "run", cwd=ROOT, env=environment,
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """An empty file: everything comes from the environment."""
+    path = tmp_path / "jobledger.yaml"
+    path.write_text("{}\n")
+    return path
+
+
+@pytest.mark.parametrize("point", ["projection:before-sql", "projection:before-sql-commit", "projection:after-sql-commit"])
+async def test_it_dies_at_the_worst_moments_and_the_next_one_goes_on(logs: Logs, reads: Reads, config: Path, point: str) -> None:
+    fill(logs, 30)
+    await logs.send()
+    dying = await start(logs.settings, config, point)
+    assert await asyncio.wait_for(dying.wait(), DEADLINE) == EXIT_KILLED
+    async with consuming(logs.settings):
+        await caught_up(reads, logs)
+    assert await differences(logs.settings) == []
+
+
+async def _moved(reads: Reads) -> bool:
+    return any(row.log_seq for row in await reads.positions())
+
+
+async def test_a_killed_consumer_is_replaced_by_another(logs: Logs, reads: Reads, config: Path) -> None:
+    fill(logs, 20)
+    await logs.send()
+    for round in range(3):
+        process = await start(logs.settings, config)
+        logs.fill(round, [requested(4000 + 100 * round + one, round) for one in range(50)], 5)
+        await logs.send()
+        await until(lambda: _moved(reads))
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+    async with consuming(logs.settings):
+        await caught_up(reads, logs)
+    assert await differences(logs.settings) == []
+
+
+async def test_sigterm_ends_it_cleanly(logs: Logs, reads: Reads, config: Path) -> None:
+    logs.events(0).commit([requested(1, 0)])
+    await logs.send()
+    process = await start(logs.settings, config)
+    await until(lambda: _moved(reads))
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 12) == 0
+
+
+async def test_it_refuses_tables_of_another_log(logs: Logs, reads: Reads, sql: Connection[TupleRow]) -> None:
+    logs.events(0).commit([requested(1, 0)])
+    await logs.send()
+    async with consuming(logs.settings):
+        await caught_up(reads, logs)
+    sql.execute("UPDATE projection_positions SET log_id = 'another-one'")
+    with pytest.raises(Conflict, match=r"another-one.*has log "):
+        await asyncio.wait_for(consumer.run(logs.settings, asyncio.Event()), DEADLINE)
+
+
+async def test_it_refuses_a_digest_that_the_log_does_not_have(logs: Logs, reads: Reads, sql: Connection[TupleRow]) -> None:
+    logs.events(0).commit([requested(1, 0)])
+    await logs.send()
+    async with consuming(logs.settings):
+        await caught_up(reads, logs)
+    sql.execute("UPDATE projection_positions SET digest = repeat('e', 64) WHERE log = 'events' AND log_partition = 0")
+    with pytest.raises(Conflict, match=f"{'e' * 64}.*{logs.events(0).prev}"):
+        await asyncio.wait_for(consumer.run(logs.settings, asyncio.Event()), DEADLINE)
+
+
+async def test_it_refuses_a_topic_that_was_made_anew(logs: Logs, reads: Reads) -> None:
+    fill(logs, 20)
+    await logs.send()
+    async with consuming(logs.settings):
+        await caught_up(reads, logs)
+    names = [logs.settings.topic("registry"), logs.settings.topic("events")]
+    async with admin_client(logs.settings.kafka.bootstrap) as admin:
+        await admin.delete_topics(names)
+
+        async def gone() -> bool:
+            return not set(names) & set(await admin.list_topics())
+
+        await until(gone)
+    await apply(logs.settings)
+    await open_log(logs.settings)
+    with pytest.raises(Conflict, match="were folded from log"):
+        await asyncio.wait_for(consumer.run(logs.settings, asyncio.Event()), DEADLINE)
+
+
+async def test_without_tables_it_says_which_command_makes_them(settings: Settings, opened: object) -> None:
+    with pytest.raises(Misconfigured, match="jobledger db upgrade"):
+        await asyncio.wait_for(consumer.run(settings, asyncio.Event()), DEADLINE)
+
+
+async def test_a_rebuild_under_a_running_consumer(logs: Logs, reads: Reads, sql: Connection[TupleRow]) -> None:
+    """Readers keep their tables, grants stay, and the consumer goes on where the new tables stand."""
+    fill(logs, 60)
+    await logs.send()
+    sql.execute("GRANT SELECT ON job_executions TO PUBLIC")
+    async with consuming(logs.settings):
+        await caught_up(reads, logs)
+        before = len((await reads.executions(limit=200)).items)
+        phases: list[str] = []
+
+        def report(progress: Progress) -> None:
+            phases.append(progress.phase)
+            if progress.phase == "indexing":
+                sql.execute("UPDATE job_executions SET state = 'lost'")  # what was wrong with the old tables goes with them
+
+        await rebuild(logs.settings, report)
+        assert len((await reads.executions(limit=200)).items) == before
+        for partition in range(4):
+            logs.events(partition).commit([requested(7000 + partition, partition)])
+        await logs.send()
+        await caught_up(reads, logs)
+    assert phases[-1] == "swapped"
+    assert await differences(logs.settings) == []
+    assert sql.execute("SELECT has_table_privilege('public', 'job_executions', 'SELECT')").fetchone() == (True,)
+    left = "SELECT count(*) FROM pg_class WHERE relnamespace = %s::regnamespace AND relname LIKE '%%_next'"
+    assert sql.execute(left, (logs.settings.database.table_schema,)).fetchone() == (0,)
+
+
+async def test_a_rebuild_into_empty_tables(logs: Logs) -> None:
+    fill(logs, 40)
+    logs.events(2).void([requested(666, 2)])
+    await logs.send()
+    done = await rebuild(logs.settings)
+    assert done.records == sum(len(log.records) for log in logs.of.values())
+    assert await differences(logs.settings) == []
+
+
+async def test_verify_names_every_difference(logs: Logs, sql: Connection[TupleRow]) -> None:
+    logs.events(0).commit([requested(1, 0), requested(2, 0)])
+    await logs.send()
+    await rebuild(logs.settings)
+    first, second = (row[0] for row in sql.execute("SELECT execution_id FROM job_executions ORDER BY log_index").fetchall())
+    sql.execute("UPDATE job_executions SET state = 'lost', data = '{}' WHERE execution_id = %s", (first,))
+    sql.execute("UPDATE job_executions SET execution_id = 'stranger' WHERE execution_id = %s", (second,))
+    found = {(one.table, one.key, one.column) for one in await differences(logs.settings)}
+    assert found == {
+        ("job_executions", first, "state"),
+        ("job_executions", first, "data"),
+        ("job_executions", second, None),
+        ("job_executions", "stranger", None),
+    }
+    state = next(one for one in await differences(logs.settings) if one.column == "state")
+    assert (state.expected, state.found) == ("waiting", "lost")
+    assert state.address == "events[0] seq 2 index 0 at offset 1"
