@@ -19,7 +19,7 @@ from ledger.stack.messages import ServerName
 from ledger.stack.offspring import Child, Offspring, Program
 from ledger.stack.ports import Ports
 from ledger.stack.probes import kafka_answers
-from ledger.stack.server import telling_line
+from ledger.stack.server import explain_end
 
 # The session settings let a broker that was killed back in after 2 s instead of 9 s.
 SETTINGS = {
@@ -127,7 +127,7 @@ class Kafka:
         tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", identity.read_text(), "-c", "server.properties")
         done = await offspring.run("kafka's format", self._java(*tool))
         if done.exit_code:
-            raise StackFailed(f"Kafka's folder {self._folder} could not be formatted: {telling_line(done.said())}")
+            raise StackFailed(explain_end(done, self._folder))
 
     def _java(self, *main: str) -> Program:
         compiler = ("-XX:TieredStopAtLevel=1",) if self._fast else ()

@@ -11,7 +11,7 @@ import pytest
 from ledger.stack import jars
 from ledger.stack.failure import FolderBusy, ServerSilent, StackFailed
 from ledger.stack.folder_lock import holder, take
-from ledger.stack.given import Given, shown, check_given
+from ledger.stack.given import Given, check_given, shown
 from ledger.stack.layout import Layout, check_space, write_private
 from ledger.stack.offspring import lean_environment
 from ledger.stack.ports import Ports
