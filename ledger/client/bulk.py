@@ -26,16 +26,6 @@ class _Record:
     commands: list[bytes] = field(default_factory=list)
     size: int = 2
 
-    def has_room_for(self, command: bytes) -> bool:
-        return len(self.commands) < COMMANDS_PER_RECORD and self.size + len(command) + 1 <= BYTES_PER_RECORD
-
-    def add(self, command: bytes) -> None:
-        self.commands.append(command)
-        self.size += len(command) + 1
-
-    def bytes(self) -> bytes:
-        return b"[" + b",".join(self.commands) + b"]"
-
 
 class Bulk:
     """One run of `submit_many`."""
@@ -73,19 +63,22 @@ class Bulk:
             route = self._route[command.job_id] = await self._routes.find(command.job_id)
         partition, execution_id = self._routes.of_submit(command, route)
         encoded = wire.encode(command)
-        if len(encoded) > BYTES_PER_RECORD:
+        size = len(encoded) + 1
+        if size > BYTES_PER_RECORD:
             check_size(encoded, command.data)
         record = self._records.get(partition)
-        if record is None:
-            record = self._records[partition] = _Record()
-        elif not record.has_room_for(encoded):
+        if record is None or len(record.commands) >= COMMANDS_PER_RECORD or record.size + size > BYTES_PER_RECORD:
             await self._flush(partition)
             record = self._records[partition] = _Record()
-        record.add(encoded)
+        record.commands.append(encoded)
+        record.size += size
         return execution_id
 
     async def _flush(self, partition: int) -> None:
-        record = self._records.pop(partition).bytes()
+        waiting = self._records.pop(partition, None)
+        if waiting is None:
+            return
+        record = b"[%b]" % b",".join(waiting.commands)
         check(record)
         await self._settle(MOST_UNDER_WAY - 1)
         self._under_way.add(asyncio.create_task(self._sender.send(self._topic, partition, record)))

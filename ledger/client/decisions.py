@@ -21,6 +21,7 @@ QUIET: Final = 1.0  # seconds without any answer at all, until the same command 
 SWEEP: Final = 0.25
 MOST_RESENT: Final = 200  # in a sweep
 MOST_LOOKED_UP: Final = 10
+LONGEST_BURST: Final = 10  # times the timeout, for one of many whose fellows are answered
 
 Find = Callable[[str, str | None], Awaitable[Answer | None]]  # command id, tenant -> its decision, in the tables
 
@@ -28,7 +29,7 @@ Find = Callable[[str, str | None], Awaitable[Answer | None]]  # command id, tena
 class Listening(Protocol):
     """The part of the ear that is used here."""
 
-    is_listening: bool
+    is_open: bool
     last_heard: float
 
     async def open(self) -> None: ...
@@ -41,7 +42,7 @@ class Decided(NamedTuple):
     news: News | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Question:
     """A command under way. Times by the loop's clock."""
 
@@ -52,10 +53,10 @@ class Question:
     record: bytes
     follow: bool
     answered: asyncio.Future[Decided]
-    first_sent: float = 0.0
+    first_sent: float
+    timeout: float
     sent: float = 0.0
-    ack: Ack | None = None
-    was_acked: bool = False
+    is_acked: bool = False
 
 
 @dataclass(slots=True)
@@ -67,26 +68,28 @@ class Decisions:
     find: Find
     newsroom: Newsroom
     resend_for: float
-    _asked: dict[str, Question] = field(default_factory=dict)
+    _asked: dict[str, Question] = field(default_factory=dict)  # in the order of their first sending
+    _refused: set[Question] = field(default_factory=set)  # the broker took them not
+    _acked_at: float = float("-inf")
     _sweeping: asyncio.Task[None] | None = None
 
     async def ask(
         self, command_id: str, topic: str, partition: int, record: bytes, *, tenant: str | None = None, follow: bool = False, timeout: float
     ) -> Decided:
-        """Send and wait. Raises `Unavailable` if no broker takes it, `Undecided` if nobody decides within `timeout`."""
+        """Send and wait. Raises `Unavailable` if no broker takes it, `Undecided` if nobody decides within `timeout`; one of a burst may
+        take longer, as long as the others are answered."""
         if (known := self._asked.get(command_id)) is not None:  # the same idempotency key, said twice at the same time
             return await asyncio.shield(known.answered)
-        await self.ear.open()
+        if not self.ear.is_open:
+            await self.ear.open()
         loop = asyncio.get_running_loop()
-        question = Question(command_id, tenant, topic, partition, record, follow, loop.create_future(), loop.time())
+        question = Question(command_id, tenant, topic, partition, record, follow, loop.create_future(), loop.time(), timeout)
         self._asked[command_id] = question
         try:
             await self._send(question)
-            self._sweep_if_needed()
-            async with asyncio.timeout(timeout):
-                return await question.answered
-        except TimeoutError as error:
-            raise Undecided(command_id, timeout) from error
+            if self._sweeping is None or self._sweeping.done():
+                self._sweeping = asyncio.create_task(self._sweep())
+            return await question.answered
         finally:
             self._asked.pop(command_id, None)
             question.answered.cancel()
@@ -110,60 +113,69 @@ class Decisions:
 
     async def _send(self, question: Question) -> None:
         question.sent = asyncio.get_running_loop().time()
-        question.ack = await self.sender.post(question.topic, question.partition, question.record)
+        ack = await self.sender.post(question.topic, question.partition, question.record)
+        ack.add_done_callback(lambda done: self._acknowledged(question, done))
+
+    def _acknowledged(self, question: Question, ack: Ack) -> None:
+        if ack.cancelled() or ack.exception() is not None:
+            self._refused.add(question)
+        else:
+            question.is_acked = True
+            self._acked_at = asyncio.get_running_loop().time()
 
     # What is not heard of
 
-    def _sweep_if_needed(self) -> None:
-        if self._sweeping is None or self._sweeping.done():
-            self._sweeping = asyncio.create_task(self._sweep())
-
     async def _sweep(self) -> None:
-        """As long as something is open: look at acks, send again what is quiet, ask the tables."""
+        """As long as something is open: look at what the broker refused, at what is quiet, and at the time."""
         while self._asked:
             await asyncio.sleep(SWEEP)
-            questions = list(self._asked.values())
-            quiet = [one for one in questions if self._is_quiet(one)]
-            for question in quiet[:MOST_RESENT]:
-                await self._nudge(question)
-            unheard = quiet if self.ear.is_listening else questions
-            await self._look_up([one for one in unheard if one.was_acked][:MOST_LOOKED_UP])
+            now = asyncio.get_running_loop().time()
+            await self._send_refused_again()
+            if now - self.ear.last_heard >= QUIET:  # while others are answered, what is open is only behind them
+                await self._ask_again(now)
+            self._end_overdue(now)
 
-    def _is_quiet(self, question: Question) -> bool:
-        """Nothing came for a while. While others are answered, this one is only behind them."""
-        if question.ack is not None and question.ack.done():
-            question.was_acked = question.was_acked or not (question.ack.cancelled() or question.ack.exception())
-            if not question.was_acked:
-                return True
-        return asyncio.get_running_loop().time() - max(question.sent, self.ear.last_heard) >= QUIET
-
-    async def _nudge(self, question: Question) -> None:
-        """Send again; a record that no broker took for too long ends the wait."""
-        if question.answered.done():
+    async def _send_refused_again(self) -> None:
+        refused, self._refused = self._refused, set()
+        if not refused:
             return
-        now = asyncio.get_running_loop().time()
-        ack = question.ack
-        try:
-            if ack is None or not ack.done():  # the producer is still at it
-                if not question.was_acked and now - question.first_sent > self.sender.patience:
-                    raise self.sender.away()
-                return
-            if ack.cancelled() or ack.exception() is not None:
-                await self.sender.replace(self.sender.producer)
-            if now - question.first_sent < self.resend_for:
-                await self._send(question)
-        except LedgerError as error:
-            if not question.was_acked and not question.answered.done():
-                question.answered.set_exception(error)
+        await self.sender.replace(self.sender.producer)
+        for question in refused:
+            await self._resend(question)
 
-    async def _look_up(self, questions: list[Question]) -> None:
-        for question in questions:
+    async def _ask_again(self, now: float) -> None:
+        quiet = [one for one in self._asked.values() if one.is_acked and now - one.sent >= QUIET]
+        for question in quiet[:MOST_RESENT]:
+            if now - question.first_sent < self.resend_for:
+                await self._resend(question)
+        for question in quiet[:MOST_LOOKED_UP]:
             try:
                 answer = await self.find(question.command_id, question.tenant)
             except (Unavailable, Misconfigured):
                 return
             if answer is not None:
                 self._settle(question.command_id, answer)
+
+    async def _resend(self, question: Question) -> None:
+        if question.answered.done():
+            return
+        try:
+            await self._send(question)
+        except LedgerError as error:
+            if not question.is_acked and not question.answered.done():
+                question.answered.set_exception(error)
+
+    def _end_overdue(self, now: float) -> None:
+        nobody_is_answered = now - self.ear.last_heard > QUIET
+        broker_is_away = now - self._acked_at > self.sender.patience
+        for question in list(self._asked.values()):
+            if question.answered.done():
+                continue
+            waited = now - question.first_sent
+            if not question.is_acked and broker_is_away and waited > self.sender.patience:
+                question.answered.set_exception(self.sender.away())
+            elif waited > question.timeout and (nobody_is_answered or waited > LONGEST_BURST * question.timeout):
+                question.answered.set_exception(Undecided(question.command_id, question.timeout))
 
     async def close(self) -> None:
         if self._sweeping is not None:

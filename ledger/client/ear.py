@@ -23,6 +23,7 @@ class Ear:
 
     def __init__(self, url: str, channel: str, hear: Callable[[list[Answer]], None]) -> None:
         self.channel = channel
+        self.is_open = False  # the first subscription was tried
         self.is_listening = False
         self.last_heard = float("-inf")  # by the loop's clock
         self._url = url
@@ -37,7 +38,7 @@ class Ear:
         with suppress(TimeoutError):
             async with asyncio.timeout(CONNECTING):
                 await self._first.wait()
-        self._first.set()  # wait at most once
+        self.is_open = True
 
     async def close(self) -> None:
         if self._task is not None:

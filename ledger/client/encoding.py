@@ -15,7 +15,7 @@ _NUL: Final = b"\\u0000"  # the one thing that orjson and pydantic write and the
 
 def encode_data(value: object) -> Raw:
     """pydantic models, dataclasses, msgspec structs, and whatever else JSON can say; `Raw` is JSON already and is checked."""
-    if isinstance(value, Raw):
+    if type(value) is not dict and isinstance(value, Raw):
         wire.check_json(bytes(value))
         return value
     try:
@@ -28,6 +28,8 @@ def encode_data(value: object) -> Raw:
 
 
 def _dumped(value: object) -> bytes:
+    if type(value) is dict:  # most of them; the rest is for models
+        return orjson.dumps(value, default=_plain)
     if isinstance(value, BaseModel):
         return value.__pydantic_serializer__.to_json(value)
     if isinstance(value, Struct):

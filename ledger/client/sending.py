@@ -19,11 +19,15 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 CLOSING: Final = 5.0
 
 Ack = asyncio.Future[RecordMetadata]
-NewProducer = Callable[[str], AIOKafkaProducer]
+NewProducer = Callable[[str, float], AIOKafkaProducer]  # an address, and the seconds after which a request ends
+
+
+def _producer(bootstrap: str, patience: float) -> AIOKafkaProducer:
+    return new_producer(bootstrap, request_timeout_ms=round(patience * 1000))
 
 
 class Sender:
-    def __init__(self, bootstrap: str, *, patience: float = PATIENCE, new: NewProducer = new_producer) -> None:
+    def __init__(self, bootstrap: str, *, patience: float = PATIENCE, new: NewProducer = _producer) -> None:
         self.bootstrap = bootstrap
         self.patience = patience
         self._new = new
@@ -37,11 +41,8 @@ class Sender:
         while True:
             producer = self._producer or await self._started(deadline)
             try:
-                async with asyncio.timeout_at(deadline):
-                    ack: Ack = await producer.send(topic, record, partition=partition)
-                    return ack
-            except TimeoutError as error:
-                raise self._out_of_time(producer, topic, error) from error
+                ack: Ack = await producer.send(topic, record, partition=partition)  # which ends by itself within `patience`
+                return ack
             except UnknownTopicOrPartitionError as error:
                 raise self._no_topic(topic) from error
             except AssertionError as error:  # aiokafka's way to say that there is no such partition
@@ -94,7 +95,7 @@ class Sender:
         async with self._starting:
             pause = FIRST_PAUSE
             while self._producer is None:
-                producer = self._new(self.bootstrap)
+                producer = self._new(self.bootstrap, self.patience)
                 try:
                     async with asyncio.timeout_at(deadline):
                         await producer.start()
@@ -109,11 +110,6 @@ class Sender:
                     await self._stop(producer)
                     raise
             return self._producer
-
-    def _out_of_time(self, producer: AIOKafkaProducer, topic: str, error: TimeoutError) -> Exception:
-        if producer.client.cluster.brokers() and not producer.client.cluster.partitions_for_topic(topic):
-            return self._no_topic(topic)
-        return unavailable(self.bootstrap, error)
 
     def _no_topic(self, topic: str) -> Exception:
         return Misconfigured(f"{self.bootstrap} has no topic {topic}: run `jobledger topics apply`, or correct `prefix`")

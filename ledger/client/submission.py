@@ -53,7 +53,7 @@ def submission_of(wish: Wish) -> Submission:
         return wish
     if isinstance(wish, tuple):
         return Submission(*wish)
-    if not isinstance(wish, Mapping):
+    if type(wish) is not dict and not isinstance(wish, Mapping):
         raise Refused("invalid", f"a {type(wish).__name__} is no submit: hand in a mapping with `job` and `data`, or a Submission")
     try:
         return convert(wish, Submission)
