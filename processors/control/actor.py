@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 IDLE_COMMIT = 60.0  # seconds; the ack of an empty commit is the time
 SEEK_PAUSE = 0.3  # seconds between two requests to be read from the expected offset
 UNDER_LOAD = 4  # commands in a batch beyond which the next commit is paced
+COMMANDS_A_PACE = 40  # a batch of so many more waits one pace longer for the next
+MOST_PACES = 3
 HALF_FULL = 25_000
 
 Seek = Callable[[str, int, int], Awaitable[None]]  # topic, partition, offset
@@ -216,8 +218,14 @@ class Actor(ABC, Generic[F]):
         idle = time.monotonic() - self._committed_at >= IDLE_COMMIT
         if not draft.is_worth_a_commit and not idle and not self.must_append(draft):
             return
-        self._paced_until = time.monotonic() + self.edges.settings.limits.pace if len(draft.taken) > UNDER_LOAD else 0.0
+        self._paced_until = time.monotonic() + self._pace(len(draft.taken))
         await self._append(draft)
+
+    def _pace(self, taken: int) -> float:
+        """Seconds until the next commit: none when idle; the more comes in, the longer, as each commit costs the same."""
+        if taken <= UNDER_LOAD:
+            return 0.0
+        return self.edges.settings.limits.pace * min(MOST_PACES, 1 + taken // COMMANDS_A_PACE)
 
     def _at(self) -> Micros:
         """The time of decision; while there is none to rely on, time stands still."""
