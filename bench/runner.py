@@ -118,7 +118,7 @@ async def measure(options: Options) -> None:
     began, cpu = time.perf_counter(), time.process_time()
     for record in records:
         runner.take(record)
-        while len(runner._gate) > 1000:
+        while len(runner._gate) > 1000:  # noqa: ASYNC110  # what control does with its window
             await asyncio.sleep(0.001)
     async with asyncio.timeout(120):
         await sender.all_ended.wait()
@@ -127,7 +127,7 @@ async def measure(options: Options) -> None:
         profile.disable()
         profile.dump_stats(options.profile)
     running.cancel()
-    print(
+    print(  # noqa: T201  # the figure
         f"{options.count} executions in {took:.2f} s: {options.count / took:.0f}/s, {used / options.count * 1e6:.1f} us CPU each, "
         f"{sender.records} records of {sender.bytes / sender.records / 1024:.1f} KB, {sender.bytes / options.count:.0f} bytes each"
     )

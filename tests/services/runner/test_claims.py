@@ -17,7 +17,6 @@ from ledger.core.refusal import Unavailable
 from processors.runner.claims import RedisClaims
 from processors.runner.lease import Lease
 
-pytestmark = pytest.mark.services
 ADA, BOB = WorkerId("ada"), WorkerId("bob")
 
 
@@ -57,7 +56,7 @@ async def test_a_claim_lives_for_three_leases_and_says_who_holds_it(
 ) -> None:
     assert await claims[0].claim(keys[:1]) == ["won"]
     assert await redis.get(keys[0]) == b"ada"
-    assert 1500 < await redis.pttl(keys[0]) <= 1800
+    assert 5000 < await redis.pttl(keys[0]) <= 6000
 
 
 async def test_a_claim_that_is_asked_for_again_is_known_as_ones_own(claims: tuple[RedisClaims, RedisClaims], keys: list[str]) -> None:
@@ -119,7 +118,7 @@ async def test_a_lease_is_written_at_once_renewed_and_published(held: Held, redi
                 heard += message is not None and message["data"] == b"ada"
     assert held.lease.is_held()
     assert await redis.get(key) == b'{"pid":1}'
-    assert 0 < await redis.pttl(key) <= 600
+    assert 0 < await redis.pttl(key) <= 2000
     assert held.changes == [True]
 
 
@@ -156,7 +155,7 @@ async def test_the_end_of_a_worker_is_seen_at_once(held: Held, redis: Redis, run
 async def test_a_worker_whose_event_loop_is_busy_is_alive(held: Held, redis: Redis, runner_settings: Settings) -> None:
     held.lease.begin()
     await eventually(held.lease.is_held)
-    threading.Event().wait(runner_settings.limits.lease * 2)  # the loop does nothing else meanwhile: that is the point
+    threading.Event().wait(runner_settings.limits.lease * 1.5)  # the loop does nothing else meanwhile: that is the point
     assert await redis.exists(runner_settings.redis_key("worker", ADA)) == 1
 
 
