@@ -12,6 +12,7 @@ from ledger.core.definition import ScheduleSpec
 from ledger.core.schedule import Schedule
 from ledger.core.schedule_text import MICROS
 from ledger.core.tzif import load_offsets, zone_names
+from ledger.core.zones import ERA
 from tests.unit.schedule.expressions import exclusions, unions
 from tests.unit.schedule.oracle import Stretch, offset_at, zone_info
 
@@ -206,6 +207,18 @@ def test_the_offset_at_any_instant_is_that_of_zoneinfo(zone: str, instant: int) 
     offsets = load_offsets(zone)
     if not offsets.changes or instant > offsets.changes[0]:
         assert offsets.at(instant) == offset_at(zone_info(zone), instant)
+
+
+@pytest.mark.parametrize("era", [-1, 0, 1, 2, 3, 5, 100])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu"])
+def test_the_windows_of_34_years_join(zone: str, era: int) -> None:
+    """An era begins at a multiple of 2 ** 30 seconds, in the middle of nowhere: nothing is lost or doubled there."""
+    boundary = era << ERA
+    stretch = Stretch(zone, boundary - 3, boundary + 3, HOUR)
+    assert len(stretch.firings(["* * * * * *"], "vixie")) == 6
+    for dst in POLICIES:
+        for probe in range(boundary - 3, boundary + 3):
+            assert_agrees(stretch, ["* * * * * *"], zone, dst, [], micros(probe))
 
 
 @pytest.mark.slow
