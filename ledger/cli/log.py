@@ -1,36 +1,34 @@
 """`jobledger ledger verify|tail|show`: the log itself."""
 
 import asyncio
+import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 from msgspec import json
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
+from ledger.cli.errors import DIFFERENCES, NOT_FOUND
+from ledger.cli.output import Form, OutputOption, is_plain, show_one, show_rows, talk
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 from ledger.kafka import history
 from ledger.kafka import tail as tails
 from ledger.kafka.log_reader import AcceptedCommit, LogReader
 from ledger.kafka.opening import require_topics
-from ledger.kafka.verify import Finding, LogName
+from ledger.kafka.verify import Finding, LogName, Progress
 from ledger.kafka.verify import verify as verify_log
 
-NOT_FOUND, DIFFERENCES = 3, 7
 REPORT_EVERY = 5.0  # seconds, where stderr is no terminal
+COLUMNS = ("log", "partition", "commits", "events", "voids", "seq", "offset", "broken")
 
 app = typer.Typer(help="The log itself: its chain and its events.", no_args_is_help=True)
-
-
-class Form(StrEnum):
-    table = "table"
-    json = "json"
 
 
 class Log(StrEnum):
@@ -46,18 +44,19 @@ PartitionOption = Annotated[int | None, typer.Option("--partition", min=0, help=
 def verify(
     log: Annotated[Log | None, typer.Option("--log", help="One of the two logs alone.")] = None,
     partition: PartitionOption = None,
-    output: Annotated[Form, typer.Option("--output", "-o", help="How to print it.")] = Form.table,
+    output: OutputOption = Form.table,
 ) -> None:
     """Walk the chain of every partition from its first commit to its present end. Whatever was altered, dropped, swapped or added by
     another is named with partition and offset: exit 7."""
-    settings = load_settings(None, os.environ)
+    settings = _settings()
     _check_partition(settings, log, partition)
-    name: LogName | None = None if log is None else log.value
-    findings = asyncio.run(_verify(settings, name, partition))
-    _print_findings(findings, output)
+    name: LogName | None = log.value if log is not None else None if partition is None else "events"
+    with _progress() as progress:
+        findings = asyncio.run(verify_log(settings, name, partition, progress))
+    _show(findings, output)
     broken = [one for one in findings if one.broken is not None]
     for one in broken:
-        _talk(f"{settings.topic(one.log)}[{one.partition}] is broken at offset {one.offset}: {one.broken}")
+        talk(f"{settings.topic(one.log)}[{one.partition}] is broken at offset {one.offset}: {one.broken}")
     if broken:
         raise typer.Exit(DIFFERENCES)
 
@@ -70,7 +69,7 @@ def tail(
     partition: PartitionOption = None,
 ) -> None:
     """The last events as JSON lines, each with its name (log, partition, seq, index) and its address (partition, offset, index)."""
-    settings = load_settings(None, os.environ)
+    settings = _settings()
     _check_partition(settings, log, partition)
     asyncio.run(_tail(settings, log, partition, lines, follow))
 
@@ -83,15 +82,20 @@ def show(
     log: LogOption = Log.events,
 ) -> None:
     """The events of one commit as JSON lines. Nothing there: exit 3."""
-    settings = load_settings(None, os.environ)
+    settings = _settings()
     _check_partition(settings, log, partition)
     commit, void = asyncio.run(_find(settings, log, partition, place, seq))
     if commit is None:
-        _talk(f"{settings.topic(log)}[{partition}] holds no commit {'number' if seq else 'at offset'} {place}")
+        talk(f"{settings.topic(log)}[{partition}] holds no commit {'number' if seq else 'at offset'} {place}")
         raise typer.Exit(NOT_FOUND)
     _write(tails.lines(commit, void=void))
     if void:
-        _talk(f"the commit at offset {commit.offset} is void: its number {commit.header.seq} was taken before, it counts for no reader")
+        talk(f"the commit at offset {commit.offset} is void: its number {commit.header.seq} was taken before, it counts for no reader")
+
+
+def _settings() -> Settings:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the error itself says it better
+    return load_settings(None, os.environ)
 
 
 def _check_partition(settings: Settings, log: Log | None, partition: int | None) -> None:
@@ -100,38 +104,35 @@ def _check_partition(settings: Settings, log: Log | None, partition: int | None)
         raise typer.BadParameter(f"{log or 'events'} has the partitions 0 to {count - 1}", param_hint="partition")
 
 
-async def _verify(settings: Settings, log: LogName | None, partition: int | None) -> list[Finding]:
-    if sys.stderr.isatty():
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on a terminal, elsewhere a line now and then."""
+    if not is_plain(sys.stderr.isatty()):
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+
+        with Bar(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("records", total=None)
-            return await verify_log(settings, log, partition, lambda done, total: bar.update(task, completed=done, total=total))
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
     told = time.monotonic()
 
     def tell(done: int, total: int) -> None:
         nonlocal told
         if time.monotonic() - told >= REPORT_EVERY:
             told = time.monotonic()
-            _talk(f"{done} of {total} records")
+            talk(f"{done} of {total} records")
 
-    return await verify_log(settings, log, partition, tell)
+    yield tell
 
 
-def _print_findings(findings: list[Finding], form: Form) -> None:
-    if form is Form.json:
-        document = {
-            "partitions": findings,
-            "commits": sum(one.commits for one in findings),
-            "events": sum(one.events for one in findings),
-            "voids": sum(one.voids for one in findings),
-            "broken": sum(one.broken is not None for one in findings),
-        }
-        sys.stdout.write(json.format(json.encode(document)).decode() + "\n")
+def _show(findings: list[Finding], form: Form) -> None:
+    rows = [asdict(one) for one in findings]
+    if form in (Form.table, Form.jsonl):
+        show_rows(rows, COLUMNS, form)
         return
-    table = Table("log", "partition", "commits", "events", "voids", "last seq", "verdict")
-    for one in findings:
-        verdict = "good" if one.broken is None else f"broken at offset {one.offset}"
-        table.add_row(one.log, *map(str, (one.partition, one.commits, one.events, one.voids, one.seq)), verdict)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    totals = {name: sum(int(row[name]) for row in rows) for name in ("commits", "events", "voids")}
+    show_one({"partitions": rows, **totals, "broken": sum(one.broken is not None for one in findings)}, form)
 
 
 async def _tail(settings: Settings, log: Log, partition: int | None, most: int, follow: bool) -> None:
@@ -156,11 +157,3 @@ def _write(lines: list[tails.Line]) -> None:
     for line in lines:
         sys.stdout.write(json.encode(line).decode() + "\n")
     sys.stdout.flush()
-
-
-def _talk(text: str) -> None:
-    sys.stderr.write(text + "\n")
-
-
-if __name__ == "__main__":
-    app()

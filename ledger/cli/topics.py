@@ -1,53 +1,47 @@
 """`jobledger topics apply`: create and check the topics, and open the log in them."""
 
 import asyncio
+import logging
 import os
-import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
-from msgspec import json
-from rich.console import Console
-from rich.table import Column, Table
 
+from ledger.cli.errors import REFUSED
+from ledger.cli.output import Form, OutputOption, Row, show_one, show_rows, talk
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 from ledger.core.refusal import Misconfigured
 from ledger.kafka import topics
 from ledger.kafka.opening import LogIdentity, check_identity, open_log
+from ledger.kafka.topic_admin import TopicSpec
 from ledger.kafka.topics import Plan
 
-CONFLICT = 4
+COLUMNS = ("topic", "state", "partitions", "replication", "policy", "kept")
 
 app = typer.Typer(help="The topics that hold the log.", no_args_is_help=True)
 
 
-class Form(StrEnum):
-    table = "table"
-    json = "json"
-
-
 @app.callback()
 def _group() -> None:
-    """A group of one command still takes its name."""
+    """A group, though it has one command by now."""
 
 
 @app.command()
 def apply(
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be done, and do nothing.")] = False,
-    output: Annotated[Form, typer.Option("--output", "-o", help="How to print it.")] = Form.table,
+    output: OutputOption = Form.table,
 ) -> None:
     """Create the topics that are missing, compare the others, and open the log. Any difference: exit 4, and nothing is done."""
     settings = load_settings(None, os.environ)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the error itself says it better
     found, identity = asyncio.run(_plan(settings) if plan else _apply(settings))
-    _print(found, identity, planned=plan, form=output)
-    if found.differences:
-        try:
-            found.refuse_differences()
-        except Misconfigured as error:
-            print(error, file=sys.stderr)  # noqa: T201  # talk to stderr
-        raise typer.Exit(CONFLICT)
+    _show(found, identity, planned=plan, form=output)
+    try:
+        found.refuse_differences()
+    except Misconfigured as error:
+        talk(f"error: {error}")
+        raise typer.Exit(REFUSED) from None
 
 
 async def _plan(settings: Settings) -> tuple[Plan, LogIdentity | None]:
@@ -69,55 +63,36 @@ async def _apply(settings: Settings) -> tuple[Plan, LogIdentity | None]:
     return found, await open_log(settings)
 
 
-def _print(found: Plan, identity: LogIdentity | None, *, planned: bool, form: Form) -> None:
-    missing = {spec.name for spec in found.missing}
-    differing = {one.topic for one in found.differences}
-    states = {
-        spec.name: "differs"
-        if spec.name in differing
-        else ("missing" if planned or differing else "created")
-        if spec.name in missing
-        else "good"
-        for spec in found.specs
-    }
-    if form is Form.json:
-        document = {
-            "topics": [
-                {
-                    "topic": spec.name,
-                    "state": states[spec.name],
-                    "partitions": spec.partitions,
-                    "replication": spec.replication,
-                    "config": spec.config,
-                }
-                for spec in found.specs
-            ],
-            "differences": found.differences,
-            "log": identity,
-        }
-        sys.stdout.write(json.format(json.encode(document)).decode() + "\n")
-        return
-    table = Table(Column("topic", no_wrap=True), "state", "partitions", "replication", "policy", "kept")
-    for spec in found.specs:
-        table.add_row(
-            spec.name,
-            states[spec.name],
-            str(spec.partitions),
-            str(spec.replication),
-            spec.config["cleanup.policy"],
-            _kept(spec.config.get("retention.ms")),
-        )
-    console = Console(width=None if sys.stdout.isatty() else 200)  # what is piped is not cut
-    console.print(table)
+def _show(found: Plan, identity: LogIdentity | None, *, planned: bool, form: Form) -> None:
+    rows = [_row(spec, _state(spec, found, planned)) for spec in found.specs]
+    if form in (Form.table, Form.jsonl):
+        show_rows(rows, COLUMNS, form)
+    else:
+        differences = [{"topic": one.topic, "setting": one.setting, "wanted": one.wanted, "found": one.found} for one in found.differences]
+        log = identity and {"log_id": identity.log_id, "partitions": identity.partitions, "epoch": identity.epoch}
+        show_one({"topics": rows, "differences": differences, "log": log}, form)
     if identity is not None:
-        console.print(f"log {identity.log_id}, {identity.partitions} partitions, epoch {identity.epoch}", highlight=False)
-    elif not differing:
-        console.print("the log is not open yet", highlight=False)
+        talk(f"log {identity.log_id}, {identity.partitions} partitions, epoch {identity.epoch}")
+    elif not found.differences:
+        talk("the log is not open yet: `jobledger topics apply` opens it")
 
 
-def _kept(retention_ms: str | None) -> str:
-    return "for ever" if retention_ms in (None, "-1") else f"{int(retention_ms or 0) // topics.DAY_MS} d"
+def _state(spec: TopicSpec, found: Plan, planned: bool) -> str:
+    if any(one.topic == spec.name for one in found.differences):
+        return "differs"
+    if spec not in found.missing:
+        return "good"
+    return "missing" if planned or found.differences else "created"
 
 
-if __name__ == "__main__":
-    app()
+def _row(spec: TopicSpec, state: str) -> Row:
+    kept = int(spec.config.get("retention.ms", topics.FOR_EVER))
+    return {
+        "topic": spec.name,
+        "state": state,
+        "partitions": spec.partitions,
+        "replication": spec.replication,
+        "policy": spec.config["cleanup.policy"],
+        "kept": "for ever" if kept < 0 else f"{kept // topics.DAY_MS} d",
+        "config": dict(spec.config),
+    }

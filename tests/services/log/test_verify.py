@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from ledger.kafka.opening import LogIdentity, open_log
 from ledger.kafka.topics import apply
 from ledger.kafka.verify import Finding, verify
 from tests.services.conftest import Fresh
+from tests.services.log.command import jobledger
 from tests.services.log.test_opening import make_anew
 from tests.services.log.writing import append_all, read_all
 from tests.unit.log.chains import chain_of, commit, rewritten
@@ -153,38 +152,30 @@ async def test_a_registry_made_anew_is_named(settings: Settings, original: Logs)
     assert [(one.log, one.offset) for one in broken] == [("registry", 0)]
 
 
-def ledger(settings: Settings, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """The command line as a user has it."""
-    config = folder / "jobledger.yaml"
-    config.write_text(f"prefix: {settings.prefix}\npartitions: {settings.partitions}\nkafka:\n  bootstrap: {settings.kafka.bootstrap}\n")
-    command = [sys.executable, "-m", "ledger.cli.log", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={"JOBLEDGER_CONFIG": str(config), "PATH": ""})
-
-
 def test_the_command_line_exits_7_and_names_partition_and_offset(copy: Settings, original: Logs, tmp_path: Path) -> None:
     damaged = {place: [*records[:4], *records[5:]] if place == ("events", 2) else records for place, records in original.items()}
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(append_all(copy, damaged))
-    good = ledger(copy, tmp_path, "verify", "--log", "registry", "-o", "json")
+    good = jobledger(copy, tmp_path, "ledger", "verify", "--log", "registry", "-o", "json")
     assert good.returncode == 0, good.stderr
     assert json.loads(good.stdout)["broken"] == 0
-    broken = ledger(copy, tmp_path, "verify", "-o", "json")
+    broken = jobledger(copy, tmp_path, "ledger", "verify", "-o", "json")
     assert broken.returncode == 7
     assert f"{copy.topic('events')}[2] is broken at offset 4" in broken.stderr
     report = json.loads(broken.stdout)
     assert (report["commits"], report["broken"]) == (4 * LENGTH + 4, 1)
     assert [one["offset"] for one in report["partitions"]] == [None, None, 4, None, None]
-    table = ledger(copy, tmp_path, "verify")
+    table = jobledger(copy, tmp_path, "ledger", "verify")
     assert table.returncode == 7
-    assert "broken at offset 4" in table.stdout
+    assert "commits are missing" in table.stdout
 
 
 def test_tail_and_show_print_events_with_their_addresses(settings: Settings, original: Logs, tmp_path: Path) -> None:
-    tail = ledger(settings, tmp_path, "tail", "-n", "5")
+    tail = jobledger(settings, tmp_path, "ledger", "tail", "-n", "5")
     assert tail.returncode == 0, tail.stderr
     lines = [json.loads(line) for line in tail.stdout.splitlines()]
     assert [(line["partition"], line["seq"]) for line in lines] == [(3, 7), (0, 8), (1, 8), (2, 8), (3, 8)]
-    shown = ledger(settings, tmp_path, "show", "2", "4")
+    shown = jobledger(settings, tmp_path, "ledger", "show", "2", "4")
     assert json.loads(shown.stdout) == {
         "log": "events",
         "partition": 2,
@@ -194,6 +185,6 @@ def test_tail_and_show_print_events_with_their_addresses(settings: Settings, ori
         "at": "1970-01-01T00:00:00.005000Z",
         "event": {"type": "execution.completed.v1", "execution_id": "e5-2", "attempt": 1, "run_ms": 15, "result": {"n": 5}},
     }
-    assert ledger(settings, tmp_path, "show", "2", "5", "--seq").stdout == shown.stdout
-    assert ledger(settings, tmp_path, "show", "2", "99").returncode == 3
-    assert ledger(settings, tmp_path, "show", "7", "0").returncode == 2
+    assert jobledger(settings, tmp_path, "ledger", "show", "2", "5", "--seq").stdout == shown.stdout
+    assert jobledger(settings, tmp_path, "ledger", "show", "2", "99").returncode == 3
+    assert jobledger(settings, tmp_path, "ledger", "show", "7", "0").returncode == 2

@@ -5,7 +5,7 @@ import re
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.partitioner import murmur2 as theirs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.core.ids import (
@@ -26,11 +26,13 @@ texts = st.text(max_size=40).filter(lambda text: "\0" not in text and text.ispri
 partitions = st.integers(0, 999)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.binary(max_size=70))
 def test_murmur2_is_kafkas(key: bytes) -> None:
     assert murmur2(key) == theirs(key) & 0xFFFFFFFF
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.text(max_size=40), st.integers(1, 1000))
 def test_a_key_goes_where_kafkas_default_partitioner_sends_it(key: str, count: int) -> None:
     every = list(range(count))
@@ -42,6 +44,7 @@ def test_a_single_partition_holds_everything(key: str, partition: int) -> None:
     assert partition_for(key, 1) == partition
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(texts, st.none() | texts, texts, partitions)
 def test_an_execution_id_follows_from_the_command_and_carries_its_partition(
     command: str, tenant: str | None, act: str, number: int
@@ -78,6 +81,7 @@ def test_a_key_gives_another_execution_for_each_commit_that_accepts_it() -> None
     assert partition_of(first) == 1
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(texts, st.integers(0, 2**52), partitions)
 def test_a_tick_is_one_execution_whoever_fires_it(job: str, tick: int, number: int) -> None:
     one = execution_of_tick(job, tick, number)
@@ -113,6 +117,7 @@ def test_the_routing_key_is_the_exclusive_key_else_the_scheduled_job_else_the_co
     assert routing_key("sync", "do-sync", "acme", scope, key, scheduled, "c-1") == expected
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 2**48 - 1), st.integers(0, 511)), min_size=2, max_size=2))
 def test_tokens_rise_as_grants_do_and_fit_a_signed_column(grants: list[tuple[int, int, int]]) -> None:
     first, second = ((epoch, Address(seq, nth)) for epoch, seq, nth in grants)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.core import definition, wire
@@ -178,17 +178,20 @@ json_like = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.binary(max_size=400) | st.binary(max_size=200).map(lambda tail: b"[" + GOOD + b"," + tail + b"]"), st.booleans())
 def test_no_bytes_make_it_raise_or_vanish(record: bytes, registry: bool) -> None:
     assert len(wire.decode_commands(record, registry=registry)) >= 1
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(json_like, max_size=5) | json_like, st.booleans())
 def test_no_json_makes_it_raise_and_each_item_is_answered(document: object, registry: bool) -> None:
     items = wire.decode_commands(json.dumps(document).encode("utf-8", "surrogatepass"), registry=registry)
     assert len(items) == (max(1, len(document)) if isinstance(document, list) else 1)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(0, len(GOOD) * 2), st.binary(min_size=1, max_size=3))
 def test_a_good_command_with_some_bytes_changed_is_a_command_or_a_refusal(place: int, change: bytes) -> None:
     record = b"[" + GOOD + b"," + GOOD + b"]"

@@ -1,0 +1,21 @@
+"""The command line as a user has it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ledger.config import Settings
+
+
+def command(settings: Settings, folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """The words and the environment of a command with these settings."""
+    config = folder / "jobledger.yaml"
+    config.write_text(f"prefix: {settings.prefix}\npartitions: {settings.partitions}\nkafka:\n  bootstrap: {settings.kafka.bootstrap}\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JOBLEDGER_")}
+    return [sys.executable, "-m", "ledger.cli", *arguments], {**kept, "JOBLEDGER_CONFIG": str(config)}
+
+
+def jobledger(settings: Settings, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    words, environment = command(settings, folder, *arguments)
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment)
