@@ -125,7 +125,7 @@ def _without_answers(annotation: object) -> object:
 
 def _adapter(annotation: object, place: str) -> TypeAdapter[object]:
     try:
-        return TypeAdapter(annotation)
+        return TypeAdapter(annotation)  # type: ignore[arg-type]  # read from a signature, so it may be no type: then this raises
     except (PydanticUserError, TypeError) as error:
         raise Misconfigured(f"{place}: {annotation!r} cannot be read from JSON: {str(error).splitlines()[0]}") from error
 
