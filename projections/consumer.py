@@ -99,6 +99,7 @@ class Consumer:
         self._tails: dict[Source, Tail] = {}
         self._sought: set[Source] = set()  # a jump in the offsets was met there and read again, to be sure
         self._alarmed: set[Source] = set()
+        self._connections = 1
         self._writing: asyncio.Task[Mapping[Source, Outcome]] | None = None
 
     async def follow(self, stop: asyncio.Event) -> None:
@@ -185,10 +186,11 @@ class Consumer:
                 return
             writing, self._writing = self._writing, None
             self._settle(await writing)
+            self._ask_again_after_a_loss()
         stretches = [stretch for tail in self._tails.values() if (stretch := tail.take()) is not None]
         if stretches:
             self.progress.batches += 1
-            self._writing = asyncio.ensure_future(self._sql.apply(stretches))
+            self._writing = asyncio.ensure_future(self._sql.apply(stretches, durable=self._behind() == 0))
         else:
             await self._raise_alarms()
 
@@ -210,6 +212,14 @@ class Consumer:
                 case _:
                     assert_never(outcome)
 
+    def _ask_again_after_a_loss(self) -> None:
+        """A Postgres that crashed may stand behind what we were told: in partitions that are quiet now nobody else would notice."""
+        if self._connections != self._sql.connections:
+            self._connections = self._sql.connections
+            for source in self._tails:
+                self._subscription.reopen(source)
+            self._tails.clear()
+
     async def _raise_alarms(self) -> None:
         """Once everything before it is written: say that a partition stopped, here and where `projections status` finds it."""
         for source, tail in list(self._tails.items()):
@@ -221,7 +231,10 @@ class Consumer:
 
     def _tell(self) -> None:
         progress = self.progress
-        progress.behind = sum(self._subscription.behind(source, tail.next_offset) for source, tail in self._tails.items())
+        progress.behind = self._behind()
         progress.away = self._sql.away
         progress.stopped = tuple(str(tail.broken) for tail in self._tails.values() if tail.broken is not None)
         self._report(progress)
+
+    def _behind(self) -> int:
+        return sum(self._subscription.behind(source, tail.next_offset) for source, tail in self._tails.items())

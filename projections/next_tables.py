@@ -88,6 +88,7 @@ class NextTables:
     def _swap(self, positions: PositionRows, reached: list[Stretch]) -> None:
         run = self.connection.execute
         run("SET LOCAL lock_timeout = '1s'")
+        run("SET LOCAL synchronous_commit = on")
         sources: list[Source] = [stretch.source for stretch in reached]
         for source in sorted(sources):  # first, as writers do: who writes meanwhile waits, and finds the position moved
             positions.create(self.connection, source)

@@ -28,16 +28,18 @@ LONGEST_PAUSE: Final = 5.0
 
 
 class SqlThread:
-    """One call at a time; calls wait for Postgres, however long it is away. `away` says that it is, for `readyz`."""
+    """One call at a time; calls wait for Postgres, however long it is away. `away` says that it is, for `readyz`. When `connections` has
+    risen, Postgres may have lost transactions that were not durable yet: positions have to be asked again."""
 
     def __init__(self, settings: Settings) -> None:
         self.away: str | None = None
+        self.connections = 0
         self._settings = settings
         self._writer: Writer | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="projection-sql")
 
-    async def apply(self, stretches: Sequence[Stretch]) -> dict[Source, Outcome]:
-        return await self._call(lambda writer: writer.apply(stretches))
+    async def apply(self, stretches: Sequence[Stretch], *, durable: bool) -> dict[Source, Outcome]:
+        return await self._call(lambda writer: writer.apply(stretches, durable=durable))
 
     async def open(self, sources: Sequence[Source]) -> list[tuple[Source, Position]]:
         """Where the tables stand, by source."""
@@ -76,6 +78,7 @@ class SqlThread:
             except BaseException:
                 connection.close()
                 raise
+            self.connections += 1
         return act(self._writer)
 
     def _disconnect(self) -> None:

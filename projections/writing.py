@@ -1,9 +1,11 @@
 """Writing folded stretches of the log to the tables: one transaction for rows and positions, a COPY a table, one statement for patches.
 
-`synchronous_commit` is off: a crash of Postgres may lose the last transactions, but whole ones, rows and position together, and the log is
-the authority from which they come again. Whole rows are new as a rule and are copied straight into the table; where one is there already
-(an execution was asked for again after control forgot it) everything is done again by way of a stage. Patches go to a stage and from there
-by one UPDATE that leaves the columns alone which they do not set.
+Under load `synchronous_commit` is off: a crash of Postgres may lose the last transactions, but whole ones, rows and position together, and
+the log is the authority from which they come again. What is written last before a pause is durable, and with it all before it.
+
+Whole rows are new as a rule and are copied straight into the table; where one is there already (an execution was asked for again after
+control forgot it) everything is done again by way of a stage. Patches go to a stage and from there by one UPDATE that leaves the columns
+alone which they do not set.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,18 +44,21 @@ class Writer:
         for statements, _ in self._tables:
             connection.execute(statements.create_stage)
 
-    def apply(self, stretches: Sequence[Stretch]) -> dict[Source, Outcome]:
-        """Write what follows the tables' positions, at most one stretch a source; the outcome says what became of each."""
+    def apply(self, stretches: Sequence[Stretch], *, durable: bool = False) -> dict[Source, Outcome]:
+        """Write what follows the tables' positions, at most one stretch a source; the outcome says what became of each. `durable`: it
+        survives a crash of Postgres from now on."""
         crash_point("projection:before-sql")
         try:
-            outcomes = self._apply(stretches, again=False)
+            outcomes = self._apply(stretches, durable, again=False)
         except UniqueViolation:
-            outcomes = self._apply(stretches, again=True)
+            outcomes = self._apply(stretches, durable, again=True)
         crash_point("projection:after-sql-commit")
         return outcomes
 
-    def _apply(self, stretches: Sequence[Stretch], *, again: bool) -> dict[Source, Outcome]:
+    def _apply(self, stretches: Sequence[Stretch], durable: bool, *, again: bool) -> dict[Source, Outcome]:
         with self.connection.transaction(), self.connection.cursor() as cursor:
+            if durable:
+                cursor.execute("SET LOCAL synchronous_commit = on")
             in_order = sorted(stretches, key=lambda stretch: stretch.source)  # locks are taken in one order by everybody
             outcomes = {one.source: judge(one, self.positions.lock(self.connection, one.source)) for one in in_order}
             mine = [one for one in in_order if isinstance(outcomes[one.source], Applied)]
