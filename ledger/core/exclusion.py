@@ -1,13 +1,17 @@
 """What a schedule leaves out: local dates, and cron expressions tested against the wall clock of a firing."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import assert_never
 
 from ledger.core.cron import DAY, EPOCH_DAY, Cron, month_length
 from ledger.core.cron_text import parse_cron
+from ledger.core.invalid import Invalid
 from ledger.core.tzif import END
 from ledger.core.zones import Zone
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,23 @@ def exclusion_of(entries: tuple[str, ...]) -> Exclusion | None:
     """From the normal forms of a spec. A five-field expression covers its whole minutes."""
     if not entries:
         return None
-    dates = [entry for entry in entries if " " not in entry and "@" not in entry]
-    days = frozenset(date.fromisoformat(entry).toordinal() - EPOCH_DAY for entry in dates)
-    crons = tuple(parse_cron(entry, f"exclude[{index}]", True) for index, entry in enumerate(entries) if entry not in dates)
-    return Exclusion(days, crons)
+    days: set[int] = set()
+    crons: list[Cron] = []
+    for index, entry in enumerate(entries):
+        if " " in entry or "@" in entry:
+            crons.append(parse_cron(entry, f"exclude[{index}]", True))
+        else:
+            days.add(date_of(f"exclude[{index}]", entry).toordinal() - EPOCH_DAY)
+    return Exclusion(frozenset(days), tuple(crons))
+
+
+def date_of(where: str, text: str) -> date:
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError as wrong:
+        raise Invalid("invalid_schedule", where, text, f"is no date: {wrong}", "'2026-12-25'") from None
+    raise Invalid("invalid_schedule", where, text, "is no date of the form YYYY-MM-DD", "'2026-12-25'")
 
 
 def _end_of_run(cron: Cron, local: int) -> int:

@@ -13,7 +13,7 @@ from ledger.core.definition import ScheduleSpec
 from ledger.core.durations import format_duration
 from ledger.core.exclusion import exclusion_of
 from ledger.core.invalid import Invalid
-from ledger.core.schedule_text import MICROS, instant_of, spec_of
+from ledger.core.schedule_text import MICROS, instant_of, refuse_impossible, spec_of
 from ledger.core.schedule_warnings import warnings_of
 from ledger.core.tally import count_seconds
 from ledger.core.tzif import BEGINNING, END
@@ -51,7 +51,8 @@ class Schedule:
 
     @classmethod
     def from_spec(cls, spec: ScheduleSpec) -> Self:
-        """From a spec that was accepted before: no search for a first firing, no warnings."""
+        """From a spec as it is stored: raises `Invalid` like any other, but does not search for a first firing and warns of nothing."""
+        refuse_impossible(spec)
         schedule = cls.__new__(cls)
         schedule._compile(spec)
         schedule.warnings = ()

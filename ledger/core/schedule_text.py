@@ -9,7 +9,8 @@ from typing import Final, Literal, get_args
 from ledger.core.cron import DAY, EPOCH_DAY, Dst
 from ledger.core.cron_text import normalised
 from ledger.core.definition import ScheduleSpec
-from ledger.core.durations import format_duration, parse_duration_ms
+from ledger.core.durations import LONGEST_MS, format_duration, parse_duration_ms
+from ledger.core.exclusion import date_of
 from ledger.core.invalid import Invalid
 from ledger.core.tzif import BEGINNING, END
 from ledger.core.zones import Zone, zone_of
@@ -54,6 +55,21 @@ def spec_of(
         end=None if end is None else _instant_text("end", end, zone),
         exclude=_excluded(exclude),
     )
+
+
+def refuse_impossible(spec: ScheduleSpec) -> None:
+    """A spec may come over the wire from anybody: what `spec_of` would never make is refused, not trusted."""
+    if [spec.cron, spec.every_ms, spec.at].count(None) != 2 or spec.cron == ():
+        raise _invalid("schedule", spec, "has to be exactly one of cron, every_ms and at", "cron: ['0 30 2 * * *']")
+    if spec.every_ms is not None and not 1000 <= spec.every_ms <= LONGEST_MS:
+        raise _invalid("every_ms", spec.every_ms, f"is not from 1000 to {LONGEST_MS}", "60000")
+    if spec.offset_ms != 0 and not 0 <= spec.offset_ms < (spec.every_ms or 0):
+        raise _invalid("offset_ms", spec.offset_ms, "is not from 0 to less than every_ms", "0")
+    if len(spec.cron or ()) > MOST_EXPRESSIONS or len(spec.exclude) > MOST_EXCLUDED:
+        raise _invalid("schedule", "more", f"has more than {MOST_EXPRESSIONS} expressions or {MOST_EXCLUDED} exclusions", "one expression")
+    for field, text in (("at", spec.at), ("start", spec.start), ("end", spec.end)):
+        if text is not None and _instant_text(field, text, zone_of(spec.timezone), day=field != "at") != text:
+            raise _invalid(field, text, "is not in its normal form", "'2026-10-25T09:00:00Z'")
 
 
 def _zone(name: object) -> Zone:
@@ -111,19 +127,10 @@ def _excluded_entry(where: str, entry: str | date) -> str:
     if isinstance(entry, date) and not isinstance(entry, datetime):
         return entry.isoformat()
     if isinstance(entry, str) and re.match(r"\s*[0-9]{4}-", entry):
-        return _date(where, entry.strip(), entry).isoformat()
+        return date_of(where, entry.strip()).isoformat()
     if not isinstance(entry, str):
         raise _invalid(where, entry, "is neither a local date nor a cron expression", "'2026-12-25' or '* 0-5 * * *'")
     return normalised(entry, where)
-
-
-def _date(where: str, text: str, value: object) -> date:
-    try:
-        if _DATE.fullmatch(text):
-            return date.fromisoformat(text)
-    except ValueError as wrong:
-        raise _invalid(where, value, f"is no date: {wrong}", "'2026-12-25'") from None
-    raise _invalid(where, value, "is no date of the form YYYY-MM-DD", "'2026-12-25'")
 
 
 def _instant_text(field: str, value: str | date, zone: Zone, day: bool = True) -> str:
@@ -133,7 +140,7 @@ def _instant_text(field: str, value: str | date, zone: Zone, day: bool = True) -
     elif isinstance(value, date) or (isinstance(value, str) and _DATE.fullmatch(value.strip())):
         if not day:
             raise _invalid(field, value, "has no time of day", "'2026-10-25T09:00:00'")
-        moment = value if isinstance(value, date) else _date(field, value.strip(), value)
+        moment = value if isinstance(value, date) else date_of(field, value.strip())
     else:
         moment = _datetime(field, value)
     if isinstance(moment, datetime) and moment.tzinfo is not None:

@@ -218,11 +218,33 @@ def test_a_spec_holds_what_was_written_in_a_normal_form_without_defaults(schedul
     assert firings(again) == firings(schedule)
 
 
-def test_a_stored_spec_that_cannot_be_is_refused_too() -> None:
-    with pytest.raises(Invalid, match="out of range"):
-        Schedule.from_spec(ScheduleSpec(cron=("99 * * * *",)))
-    with pytest.raises(Invalid, match="is not a zone"):
-        Schedule.from_spec(ScheduleSpec(every_ms=1000, timezone="Mars/X"))
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        (ScheduleSpec(), "exactly one of"),
+        (ScheduleSpec(cron=()), "exactly one of"),
+        (ScheduleSpec(cron=("@daily",), every_ms=1000), "exactly one of"),
+        (ScheduleSpec(cron=("99 * * * *",)), "out of range"),
+        (ScheduleSpec(cron=("@daily",) * 101), "more than 100 expressions"),
+        (ScheduleSpec(every_ms=0), "is not from 1000"),
+        (ScheduleSpec(every_ms=-1000), "is not from 1000"),
+        (ScheduleSpec(every_ms=10**18), "is not from 1000"),
+        (ScheduleSpec(every_ms=1000, offset_ms=1000), "less than every_ms"),
+        (ScheduleSpec(every_ms=1000, offset_ms=-1), "less than every_ms"),
+        (ScheduleSpec(cron=("@daily",), offset_ms=1), "less than every_ms"),
+        (ScheduleSpec(at="2030-01-01"), "has no time of day"),
+        (ScheduleSpec(at="soon"), "is not of the form"),
+        (ScheduleSpec(at="2030-01-01T09:00"), "is not in its normal form"),
+        (ScheduleSpec(cron=("@daily",), start="2030-99-01"), "is no date"),
+        (ScheduleSpec(cron=("@daily",), exclude=("2030-99-01",)), "is no date"),
+        (ScheduleSpec(cron=("@daily",), exclude=("",)), "is no date"),
+        (ScheduleSpec(every_ms=1000, timezone="Mars/X"), "is not a zone"),
+        (ScheduleSpec(every_ms=1000, timezone="\0"), "is not a zone"),
+    ],
+)
+def test_a_stored_spec_that_cannot_be_is_refused_too(spec: ScheduleSpec, why: str) -> None:
+    with pytest.raises(Invalid, match=why):
+        Schedule.from_spec(spec)
 
 
 # Refusals
