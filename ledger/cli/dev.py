@@ -1,0 +1,95 @@
+"""`jobledger dev`: servers, topics, tables, worker and projections in one process group, for development."""
+
+import asyncio
+import os
+import shlex
+import shutil
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from ledger.bootstrap import handlers_of, settings_from_environment
+from ledger.cli.development import Development
+from ledger.cli.output import Form, show_rows, talk
+from ledger.client.declared import declared
+from ledger.config import Settings
+from ledger.config.loading import DEFAULT_FILE, find_file
+from ledger.core.refusal import Conflict
+from ledger.handlers import Jobs
+from ledger.kafka import topics
+from ledger.kafka.opening import open_log
+from ledger.stack import Running, Stack, state
+from processors import logs
+from projections import schema
+
+STATE: Final = Path(".jobledger")
+SERVERS: Final = ("name", "version", "seconds_to_ready", "address")
+
+
+def command(
+    directory: Annotated[Path, typer.Argument(help="The project: where jobledger.yaml is.")] = Path(),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin with empty servers: wipes .jobledger first.")] = False,
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+) -> None:
+    """Start everything; Ctrl-C stops it. What it stores stays in .jobledger. Saving a handler or the settings restarts what uses them."""
+    if not directory.is_dir():
+        raise typer.BadParameter(f"{directory} is no folder", param_hint="DIRECTORY")
+    os.chdir(directory)
+    os.environ["JOBLEDGER_CONFIG"] = str(find_file(None, os.environ).absolute())  # for every process that is started here
+    settings = settings_from_environment()
+    jobs = handlers_of(settings)
+    declared(settings, jobs)  # what does not fit is told before anything is started
+    logs.configure("console", log_level.upper())
+    if fresh:
+        _wipe(STATE.absolute())
+    running = _servers(settings)
+    try:
+        settings = settings_from_environment()
+        asyncio.run(_prepare(settings))
+        _greet(settings, jobs, running)
+        code = asyncio.run(Development(settings, Path.cwd()).run())
+    finally:
+        if isinstance(running, Stack):
+            running.stop()
+            talk("stopped")
+    raise typer.Exit(code)
+
+
+def _wipe(directory: Path) -> None:
+    if state(directory) != "stopped":
+        raise Conflict(f"the servers in {directory} run: end them (`jobledger stack stop`, or the other `jobledger dev`) before --fresh")
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _servers(settings: Settings) -> Stack | Running:
+    """Those that run here in the background, or new ones; an address in the settings goes before both. The environment names them."""
+    directory = STATE.absolute()
+    kafka = settings.kafka.bootstrap if "bootstrap" in settings.kafka.model_fields_set else None
+    redis = settings.redis.url.get_secret_value() if "url" in settings.redis.model_fields_set else None
+    database = settings.database.url.get_secret_value() if "url" in settings.database.model_fields_set else None
+    running = Running.find(directory) or Stack.start(directory, kafka=kafka, redis=redis, database=database, on_progress=talk)
+    os.environ["JOBLEDGER_KAFKA__BOOTSTRAP"] = kafka or running.kafka
+    os.environ["JOBLEDGER_REDIS__URL"] = redis or running.redis
+    os.environ["JOBLEDGER_DATABASE__URL"] = database or running.database
+    return running
+
+
+async def _prepare(settings: Settings) -> None:
+    await topics.apply(settings)
+    await open_log(settings)
+    await asyncio.to_thread(schema.upgrade, settings)
+
+
+def _greet(settings: Settings, jobs: Jobs, running: Stack | Running) -> None:
+    rows = [{"name": up.name, "version": up.version, "seconds_to_ready": round(up.seconds, 1), "address": up.url} for up in running.servers]
+    if rows:
+        show_rows(rows, SERVERS, Form.table)
+    file = os.environ["JOBLEDGER_CONFIG"]
+    program = "jobledger" if Path(file).name == DEFAULT_FILE.name else f"jobledger --config {shlex.quote(file)}"
+    handler = next((one for one in jobs if one.name in {job.name for job in settings.jobs}), None)
+    job = "JOB" if handler is None else f"{handler.name} --data 'JSON'" if handler.signature.takes_data else handler.name
+    talk("\nIn another terminal, in this folder:")
+    talk('  eval "$(jobledger stack env)"')
+    talk(f"  {program} submit {job} --wait")
+    talk(f"  {program} executions list\n")
