@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from ledger.stack.offspring import Child, Offspring, Program
 
 Say = Callable[[str], None]
 
+FULL = 2**20
 BUSY = ("address already in use", "bindexception", "could not create any tcp/ip sockets")
 SPACE = ("no space left", "diskfull", "disk full", "not enough space")
 NOISE = ("no configuration found", "\tat ", "    at ")
@@ -63,7 +65,7 @@ def explain_end(child: Child, directory: Path) -> str:
     lines = child.said()
     ending = f"was killed by signal {-code}" if (code := child.exit_code or 0) < 0 else f"ended with exit code {code}"
     text = f"{child.name} {ending}. Its log {child.program.log} says: {telling_line(lines)}"
-    if disk_was_full(lines):
+    if disk_was_full(lines) or shutil.disk_usage(directory).free < FULL:  # then there may be no room for the line either
         text += f" -- The disk of {directory} is full: free some space and start again; what was acknowledged is kept."
     return text
 
