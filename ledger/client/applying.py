@@ -71,9 +71,11 @@ def plan(wanted: Sequence[Declared], registry: Registry, *, rollback: bool = Fal
     """What `apply` would do. Pure."""
     manifest = _manifest(wanted)
     digest = manifest_digest(manifest)
-    changes = [_change(one, registry) for one in wanted]
-    if digest in registry.manifests and not (rollback and registry.manifests[-1] != digest):
-        return Plan(tuple(changes), "unchanged" if registry.manifests[-1] == digest else "stale", digest)
+    in_force = registry.manifests[-1:] == [digest]
+    superseded = digest in registry.manifests and not in_force and not rollback
+    changes = [_change(one, registry, superseded) for one in wanted]
+    if in_force or superseded:
+        return Plan(tuple(changes), "unchanged" if in_force else "stale", digest)
     if any(change.verdict == "stale" and one.kind == "system" for one, change in zip(wanted, changes, strict=True)):
         return Plan(tuple(changes), "stale", digest)  # an older node: a manifest with what was never stored would be refused
     if not manifest and not registry.manifests:
@@ -88,7 +90,7 @@ def _manifest(wanted: Sequence[Declared]) -> tuple[tuple[str, int, str], ...]:
     return tuple(sorted((one.job_id, one.job_version, one.content_hash) for one in wanted if one.kind == "system"))
 
 
-def _change(one: Declared, registry: Registry) -> Change:
+def _change(one: Declared, registry: Registry, superseded: bool) -> Change:
     job = registry.jobs.get(one.job_id)
     if job is None:
         return Change(one.job_id, "added", one.job_version)
@@ -103,8 +105,8 @@ def _change(one: Declared, registry: Registry) -> Change:
             one.job_id, "drift", one.job_version, tuple(differences(content_of(known.data, known.options, known.schedule), one.content))
         )
     if known is not None:
-        is_current = job.state == "active" and job.current_version == one.job_version
-        return Change(one.job_id, "unchanged" if is_current or one.kind != "system" else "changed", one.job_version)
+        is_wanted = one.kind != "system" or (job.state == "active" and job.current_version == one.job_version)
+        return Change(one.job_id, "unchanged" if is_wanted else "stale" if superseded else "changed", one.job_version)
     newest = job.versions[max(job.versions)] if job.versions else None
     if newest is not None and newest.number > one.job_version:
         return Change(one.job_id, "stale", one.job_version, (f"version {newest.number} is stored: this node is older",))

@@ -1,0 +1,175 @@
+"""What is declared against what is stored: added, changed, retired, unchanged, stale, drift. And settings against handlers."""
+
+import pytest
+
+from ledger.client.applying import Plan, plan
+from ledger.client.declared import Declared, declared
+from ledger.config import Settings
+from ledger.core import definition
+from ledger.core.definition import Registry
+from ledger.core.ids import Address, Micros
+from ledger.core.refusal import Conflict, Misconfigured
+from ledger.handlers import Exclusive, Jobs
+
+
+def jobs_of(*names: str, **options: object) -> Jobs:
+    jobs = Jobs()
+    for name in names:
+
+        @jobs.job(name, version=9)
+        async def handler() -> None: ...
+
+    return jobs
+
+
+def wanted(*system_jobs: dict[str, object], jobs: tuple[str, ...] = ()) -> list[Declared]:
+    settings = Settings.model_validate({"system_jobs": list(system_jobs), "jobs": [{"name": name} for name in jobs]})
+    return declared(settings, jobs_of(*jobs, *(str(one["name"]) for one in system_jobs)))
+
+
+class Stored:
+    """A registry, made by the commands that `apply` sends."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self._seq = 0
+
+    def apply(self, declared_: list[Declared]) -> Plan:
+        found = plan(declared_, self.registry)
+        for one in declared_:
+            self._decide(
+                definition.Register(
+                    f"c{self._seq}",
+                    one.job_id,
+                    one.job_name,
+                    one.kind,
+                    one.queue,
+                    one.job_version,
+                    one.content_hash,
+                    one.exclusive_scope,
+                    data=one.data,
+                    options=one.options,
+                    schedule=one.schedule,
+                )
+            )
+        if found.manifest == "applied":
+            manifest = tuple(sorted((one.job_id, one.job_version, one.content_hash) for one in declared_ if one.kind == "system"))
+            self._decide(definition.ApplyManifest(f"c{self._seq}", found.digest, manifest))
+        return found
+
+    def _decide(self, command: definition.Command) -> None:
+        self._seq += 1
+        for index, event in enumerate(definition.decide(command, self.registry)):
+            definition.evolve(self.registry, event, Address(self._seq, index), Micros(self._seq))
+
+
+def verdicts(found: Plan) -> dict[str, str]:
+    return {one.job_id: one.verdict for one in found.changes}
+
+
+TICK: dict[str, object] = {"name": "tick", "every": "5s"}
+
+
+def test_new_jobs_are_added() -> None:
+    found = plan(wanted(TICK, jobs=("a",)), Registry())
+    assert verdicts(found) == {"a": "added", "tick": "added"}
+    assert (found.manifest, found.changes_something) == ("applied", True)
+
+
+def test_a_second_apply_changes_nothing() -> None:
+    stored = Stored()
+    stored.apply(wanted(TICK, jobs=("a",)))
+    found = plan(wanted(TICK, jobs=("a",)), stored.registry)
+    assert verdicts(found) == {"a": "unchanged", "tick": "unchanged"}
+    assert (found.manifest, found.changes_something) == ("unchanged", False)
+
+
+def test_without_any_system_job_there_is_no_manifest() -> None:
+    assert plan(wanted(jobs=("a",)), Registry()).manifest == "unchanged"
+
+
+def test_a_new_version_is_a_change_and_says_what_differs() -> None:
+    stored = Stored()
+    stored.apply(wanted(TICK))
+    found = plan(wanted({**TICK, "version": 2, "every": "10s"}), stored.registry)
+    [change] = found.changes
+    assert (change.verdict, change.details) == ("changed", ("schedule.every_ms: 5000 -> 10000",))
+    assert found.manifest == "applied"
+
+
+def test_another_content_under_the_same_version_is_drift() -> None:
+    stored = Stored()
+    stored.apply(wanted(TICK))
+    found = plan(wanted({**TICK, "every": "10s"}), stored.registry)
+    assert verdicts(found) == {"tick": "drift"}
+    with pytest.raises(Conflict, match=r"(?s)tick version 1 .* new content version 2.*schedule.every_ms: 5000 -> 10000"):
+        found.refuse()
+
+
+def test_a_system_job_that_is_gone_is_retired_and_may_come_back() -> None:
+    stored = Stored()
+    other: dict[str, object] = {"name": "other", "every": "7s"}
+    stored.apply(wanted(TICK, other))
+    found = stored.apply(wanted(other))
+    assert verdicts(found) == {"other": "unchanged", "tick": "retired"}
+    back = stored.apply(wanted({**TICK, "version": 2}, other))
+    assert verdicts(back)["tick"] == "changed"
+    assert [job.job_id for job in stored.registry.scheduled] == ["tick", "other"]
+
+
+def test_an_older_node_changes_nothing() -> None:
+    stored = Stored()
+    stored.apply(wanted(TICK))
+    stored.apply(wanted({**TICK, "version": 2, "every": "10s"}))
+    found = plan(wanted(TICK), stored.registry)
+    assert (verdicts(found), found.manifest, found.changes_something) == ({"tick": "stale"}, "stale", False)
+
+
+def test_going_back_on_purpose() -> None:
+    stored = Stored()
+    stored.apply(wanted(TICK))
+    stored.apply(wanted({**TICK, "version": 2, "every": "10s"}))
+    assert plan(wanted(TICK), stored.registry, rollback=True).manifest == "applied"
+
+
+def test_a_version_below_all_that_is_stored_is_stale() -> None:
+    stored = Stored()
+    stored.apply(wanted({**TICK, "version": 3}))
+    found = plan(wanted({**TICK, "version": 2}), stored.registry)
+    assert (verdicts(found), found.manifest) == ({"tick": "stale"}, "stale")
+    found.refuse()
+
+
+def test_another_exclusivity_is_refused() -> None:
+    stored = Stored()
+    stored.apply(wanted(jobs=("a",)))
+    settings = Settings.model_validate({"jobs": [{"name": "a", "exclusive": "tenant"}]})
+    with pytest.raises(Conflict, match="exclusive_scope"):
+        plan(declared(settings, jobs_of("a")), stored.registry).refuse()
+
+
+@pytest.mark.parametrize(
+    ("settings", "handlers", "words"),
+    [
+        ({"jobs": [{"name": "sned"}]}, ("send",), ["`jobs` names 'sned'", "did you mean 'send'?", "the handler 'send'", "in neither"]),
+        ({"system_jobs": [{"name": "a", "every": "5s", "job": "b"}]}, ("c",), ["the system job 'a' is run by 'b'"]),
+        ({"jobs": [{"name": "a", "version": 10}]}, ("a",), ["job 'a' has version 10", "understands 1 to 9"]),
+        ({"jobs": [{"name": "a", "queue": "mial"}], "queues": {"mail": {}}}, ("a",), ["queue 'mial'", "did you mean 'mail'?"]),
+        ({}, ("a",), ["the handler 'a'", "configured=False"]),
+    ],
+)
+def test_settings_and_handlers_have_to_fit(settings: dict[str, object], handlers: tuple[str, ...], words: list[str]) -> None:
+    with pytest.raises(Misconfigured) as error:
+        declared(Settings.model_validate(settings), jobs_of(*handlers))
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_a_handler_may_do_without_the_settings() -> None:
+    jobs = Jobs()
+
+    @jobs.job("a", configured=False, exclusive=Exclusive("tenant"))
+    async def handler() -> None: ...
+
+    [one] = declared(Settings(), jobs)
+    assert (one.job_id, one.kind, one.exclusive_scope) == ("a", "on_demand", "tenant")

@@ -1,0 +1,85 @@
+"""Many submits: full records, one partition each, bounded in count and bytes; and fast."""
+
+import time
+from collections import Counter
+
+import orjson
+import pytest
+
+from ledger.client.bulk import BYTES_PER_RECORD, COMMANDS_PER_RECORD, Bulk
+from ledger.client.routes import Route, Routes
+from ledger.client.submission import Wish
+from ledger.config import Settings
+from ledger.core import wire
+from ledger.core.ids import ExecutionId, execution_of_command, partition_for
+from ledger.core.refusal import Refused
+from ledger.core.request import Submit
+from tests.unit.client.client_fakes import FakeSender
+
+
+async def nobody(job_id: str) -> Route | None:
+    return None
+
+
+def bulk(sender: FakeSender) -> Bulk:
+    return Bulk(sender, Routes(Settings(), None, nobody), "commands", "me")
+
+
+async def submitted(wishes: list[Wish]) -> tuple[list[ExecutionId | None], dict[int, list[Submit]]]:
+    sender = FakeSender()
+    ids = await bulk(sender).submit(wishes)
+    commands: dict[int, list[Submit]] = {}
+    for _, partition, record in sender.sent:
+        items = wire.decode_commands(record)
+        assert len(items) <= COMMANDS_PER_RECORD
+        assert len(record) <= BYTES_PER_RECORD or len(items) == 1
+        commands.setdefault(partition, []).extend(item for item in items if isinstance(item, Submit))
+    return ids, commands
+
+
+async def test_every_command_stands_in_its_partition_and_its_execution_is_known() -> None:
+    ids, commands = await submitted([("a", {"n": n}) for n in range(1000)])
+    said = {execution_of_command(one.command_id, None, "submit", number) for number, all_of in commands.items() for one in all_of}
+    assert set(ids) == said
+    assert len(said) == 1000
+    assert all(partition_for(one.command_id, 4) == number for number, all_of in commands.items() for one in all_of)
+    assert Counter(orjson.loads(bytes(one.data))["n"] for all_of in commands.values() for one in all_of) == Counter(range(1000))
+
+
+async def test_nobody_is_told_a_decision_and_the_actor_is_kept() -> None:
+    _, commands = await submitted([{"job": "a"}])
+    [[one]] = commands.values()
+    assert (one.answer, one.actor) == (None, "me")
+
+
+async def test_records_are_bounded_in_bytes() -> None:
+    ids, _ = await submitted([("a", "x" * 50_000) for _ in range(20)])
+    assert len(ids) == 20
+
+
+async def test_a_large_command_has_a_record_of_its_own() -> None:
+    ids, _ = await submitted([("a", 1), ("a", "x" * 200_000), ("a", 2)])
+    assert len(ids) == 3
+
+
+async def test_one_too_large_is_refused_with_its_number_and_the_others_before_it_are_sent() -> None:
+    sender = FakeSender()
+    with pytest.raises(Refused, match="item 1: the command has"):
+        await bulk(sender).submit([("a", 1), ("a", "x" * 300_000), ("a", 2)])
+    assert [len(wire.decode_commands(record)) for _, _, record in sender.sent] == [1]
+
+
+async def test_with_an_idempotency_key_the_execution_is_not_known() -> None:
+    ids, _ = await submitted([{"job": "a", "idempotency_key": "k"}])
+    assert ids == [None]
+
+
+async def test_no_item_is_no_record() -> None:
+    assert await submitted([]) == ([], {})
+
+
+async def test_it_costs_little() -> None:
+    """The target is over 60 000 a second of CPU; a test on a busy machine can only notice that it became many times slower."""
+    began = time.process_time()
+    await bulk(FakeSender()).submit(("a", {"n": n}) for n in range(10_000))
+    assert 10_000 / (time.process_time() - began) > 15_000

@@ -1,0 +1,66 @@
+"""The content hash: what is the same version, and what is another."""
+
+from msgspec import Raw
+
+from ledger.client.content import content_hash, differences, manifest_digest
+from ledger.client.submission import options_of
+from ledger.config.settings import Execution, SystemJob
+from ledger.core.bodies import NOTHING
+
+
+def hash_of(**written: object) -> str:
+    job = SystemJob.model_validate({"name": "a", **written})
+    return content_hash(NOTHING, options_of(job.options), job.schedule.spec)
+
+
+def test_two_ways_to_write_a_duration_are_one_content() -> None:
+    assert hash_of(every="90s", options={"timeout": "15m"}) == hash_of(every="PT90S", options={"timeout": "PT15M"})
+
+
+def test_what_is_not_said_and_what_is_the_default_are_one_content() -> None:
+    assert hash_of(every="90s") == hash_of(every="90s", timezone="UTC", options={})
+
+
+def test_another_schedule_timeout_or_zone_is_another_content() -> None:
+    hashes = {
+        hash_of(every="90s"),
+        hash_of(every="91s"),
+        hash_of(every="90s", options={"timeout": "1m"}),
+        hash_of(cron="0 30 2 * * *"),
+        hash_of(cron="0 30 2 * * *", timezone="Europe/Berlin"),
+    }
+    assert len(hashes) == 5
+
+
+def test_the_order_of_keys_in_data_does_not_matter() -> None:
+    assert content_hash(Raw(b'{"a":1,"b":[1,2]}'), None, None) == content_hash(Raw(b'{ "b": [1, 2], "a": 1 }'), None, None)
+    assert content_hash(Raw(b'{"b":[2,1],"a":1}'), None, None) != content_hash(Raw(b'{"b":[1,2],"a":1}'), None, None)
+
+
+def test_null_is_a_content_and_nothing_is_not() -> None:
+    assert content_hash(Raw(b"null"), None, None) != content_hash(NOTHING, None, None)
+
+
+def test_the_stored_hash_never_changes() -> None:
+    """A release of ours that changed it would be drift in every registry."""
+    job = SystemJob(name="a", cron=["0 30 2 * * *"], timezone="Europe/Berlin", options=Execution(timeout="15m", attempts=5))
+    spec = job.schedule.spec
+    assert content_hash(Raw(b'{"b":1,"a":"x"}'), options_of(job.options), spec) == (
+        "c9aac0bbc7212af7ad61a50193a81d9400c4e41fece69b97b8c4f3966c1ffb7f"
+    )
+
+
+def test_a_manifest_is_the_same_in_whatever_order() -> None:
+    first, second = ("a", 1, "x"), ("b", 2, "y")
+    assert manifest_digest([first, second]) == manifest_digest([second, first])
+    assert manifest_digest([first]) != manifest_digest([first, second])
+
+
+def test_differences_are_told_field_by_field() -> None:
+    stored: dict[str, object] = {"options": {"timeout_ms": 1000}, "data": None}
+    wanted: dict[str, object] = {"options": {"timeout_ms": 2000}, "schedule": {"every_ms": 5}}
+    assert differences(stored, wanted) == [
+        "data: null -> (not said)",
+        "options.timeout_ms: 1000 -> 2000",
+        'schedule: (not said) -> {"every_ms":5}',
+    ]

@@ -1,0 +1,147 @@
+"""Waiting for a decision: sent once, answered by the ear; sent again when nothing is heard; never for ever."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka.errors import KafkaError
+
+from ledger.client.decisions import Decided, Decisions
+from ledger.client.errors import Undecided
+from ledger.core.ids import ExecutionId
+from ledger.core.outcome import Answer
+from ledger.core.refusal import Unavailable
+from tests.unit.client.client_fakes import FakeSender, World
+
+ACCEPTED = Answer("c1", "accepted", ExecutionId("e1-0"))
+
+
+@asynccontextmanager
+async def asked(decisions: Decisions, *, follow: bool = False, timeout: float = 5) -> AsyncIterator[asyncio.Task[Decided]]:
+    task = asyncio.create_task(decisions.ask("c1", "t", 0, b"{}", follow=follow, timeout=timeout))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await decisions.close()
+
+
+async def test_an_answer_ends_the_wait() -> None:
+    world = World()
+    decisions = world.decisions()
+    async with asked(decisions) as task:
+        await world.sender.until_sent(1)
+        decisions.hear([Answer("other", "accepted"), ACCEPTED])
+        assert (await task).answer == ACCEPTED
+    assert world.sender.sent == [("t", 0, b"{}")]
+
+
+async def test_a_forwarded_command_is_not_decided_yet() -> None:
+    world = World()
+    decisions = world.decisions()
+    async with asked(decisions) as task:
+        await world.sender.until_sent(1)
+        decisions.hear([Answer("c1", "forwarded"), ACCEPTED])
+        assert (await task).answer == ACCEPTED
+
+
+async def test_what_is_not_heard_is_sent_again_byte_for_byte() -> None:
+    world = World()
+    decisions = world.decisions()
+    async with asked(decisions) as task:
+        await world.sender.until_sent(2)
+        decisions.hear([ACCEPTED])
+        await task
+    assert world.sender.sent[0] == world.sender.sent[1]
+
+
+async def test_while_others_are_answered_nothing_is_sent_again() -> None:
+    world = World()
+    decisions = world.decisions()
+    async with asked(decisions) as task:
+        await world.sender.until_sent(1)
+        world.ear.last_heard = asyncio.get_running_loop().time() + 100
+        done, _ = await asyncio.wait({task}, timeout=1.6)
+        assert not done
+    assert len(world.sender.sent) == 1
+
+
+async def test_beyond_the_window_of_repeats_nothing_is_sent_again() -> None:
+    world = World(resend_for=0.0)
+    decisions = world.decisions()
+    async with asked(decisions, timeout=1.6) as task:
+        with pytest.raises(Undecided):
+            await task
+    assert len(world.sender.sent) == 1
+
+
+async def test_the_tables_are_asked_when_nothing_is_heard() -> None:
+    world = World()
+    world.tables.decided["c1"] = ACCEPTED
+    async with asked(world.decisions()) as task:
+        assert (await task).answer == ACCEPTED
+
+
+async def test_nobody_decides_is_told_with_the_command() -> None:
+    world = World()
+    async with asked(world.decisions(), timeout=0.3) as task:
+        with pytest.raises(Undecided, match=r"jobledger commands show c1"):
+            await task
+
+
+async def test_no_broker_is_told_with_its_address() -> None:
+    async with asked(World(FakeSender(away=True)).decisions()) as task:
+        with pytest.raises(Unavailable, match="broker:9092"):
+            await task
+
+
+async def test_no_ack_is_told_with_the_address() -> None:
+    async with asked(World(FakeSender(acks=False)).decisions()) as task:
+        with pytest.raises(Unavailable, match="broker:9092"):
+            await task
+
+
+async def test_after_a_produce_error_the_producer_is_replaced_and_the_command_sent_again() -> None:
+    world = World(FakeSender(acks=False))
+    decisions = world.decisions()
+    async with asked(decisions) as task:
+        await world.sender.until_sent(1)
+        world.sender.pending[0].set_exception(KafkaError("refused"))
+        await world.sender.until_sent(2)
+        decisions.hear([ACCEPTED])
+        await task
+    assert world.sender.replaced == 1
+
+
+async def test_news_that_stand_in_the_same_message_as_the_answer_are_kept() -> None:
+    world = World()
+    decisions = world.decisions()
+    async with asked(decisions, follow=True) as task:
+        await world.sender.until_sent(1)
+        started, ended = (Answer(execution_id=ExecutionId("e1-0"), state=state, attempt=1) for state in ("active", "completed"))
+        decisions.hear([ACCEPTED, started, ended])
+        news = (await task).news
+        assert news is not None
+        assert [await news.next(1), await news.next(1), await news.next(0)] == [started, ended, None]
+
+
+async def test_the_same_key_said_twice_at_once_is_one_command() -> None:
+    world = World()
+    decisions = world.decisions()
+    async with asked(decisions) as first, asked(decisions) as second:
+        await world.sender.until_sent(1)
+        decisions.hear([ACCEPTED])
+        assert await first == await second
+    assert len(world.sender.sent) == 1
+
+
+async def test_who_stops_waiting_leaves_nothing_behind() -> None:
+    world = World()
+    decisions = world.decisions()
+    async with asked(decisions) as task:
+        await world.sender.until_sent(1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not decisions._asked

@@ -1,0 +1,113 @@
+"""From what a caller says to a command, and what is refused before anything is sent."""
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec import Raw
+from pydantic import BaseModel
+
+from ledger.client.encoding import check_size, encode_data
+from ledger.client.naming import fresh_command_id
+from ledger.client.submission import Submission, command_of, submission_of
+from ledger.core import wire
+from ledger.core.execution import Options
+from ledger.core.ids import TIME_ORDERED
+from ledger.core.refusal import Refused
+
+
+class Invoice(BaseModel):
+    number: int
+    at: datetime
+
+
+@dataclasses.dataclass
+class Line:
+    text: str
+
+
+def refusal_of(wish: Submission) -> str:
+    with pytest.raises(Refused) as error:
+        command_of(wish)
+    return str(error.value)
+
+
+def test_models_dataclasses_and_plain_json_become_bytes() -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    assert bytes(encode_data(Invoice(number=1, at=at))) == b'{"number":1,"at":"2026-01-02T00:00:00Z"}'
+    assert bytes(encode_data(Line("a"))) == b'{"text":"a"}'
+    assert bytes(encode_data({"invoices": [Invoice(number=1, at=at)]})) == b'{"invoices":[{"number":1,"at":"2026-01-02T00:00:00Z"}]}'
+    assert bytes(encode_data(None)) == b"null"
+    assert bytes(encode_data(Raw(b"[1]"))) == b"[1]"
+
+
+@pytest.mark.parametrize("value", [object(), {1: object()}, {"a": 1 << 70}, Raw(b"{"), Raw(b'"\\ud800"'), {"a": "\0"}])
+def test_what_json_cannot_say_or_tables_cannot_keep_is_refused(value: object) -> None:
+    with pytest.raises(Refused):
+        encode_data(value)
+
+
+def test_too_much_data_is_refused_with_its_size() -> None:
+    command = command_of(Submission("a", "x" * 300_000))
+    with pytest.raises(Refused, match=r"300\d+ bytes, 300002 of them data; at most 262144"):
+        check_size(wire.encode(command), command.data)
+
+
+def test_command_ids_are_time_ordered_and_fresh() -> None:
+    ids = [fresh_command_id() for _ in range(10_000)]
+    assert len(set(ids)) == 10_000
+    assert all(map(TIME_ORDERED.fullmatch, ids))
+    assert [one[:12] for one in ids] == sorted(one[:12] for one in ids)
+
+
+def test_an_idempotency_key_names_the_command() -> None:
+    def named(job: str = "a", tenant: str = "t", key: str = "k", exclusive_key: str | None = None) -> str:
+        return command_of(Submission(job, tenant=tenant, idempotency_key=key, exclusive_key=exclusive_key)).command_id
+
+    assert named() == named()
+    assert len({named(), named(job="b"), named(tenant="u"), named(key="l"), named(exclusive_key="e")}) == 5
+    assert wire.COMMAND_ID.fullmatch(named(key="ü € /"))
+
+
+def test_durations_instants_and_options_are_read() -> None:
+    command = command_of(Submission("a", delay="90s", start_deadline=timedelta(minutes=2), options={"timeout": "5m", "attempts": 2}))
+    assert command.delay_ms == 90_000
+    assert command.options == Options(timeout_ms=300_000, start_deadline_ms=120_000, attempts=2)
+    assert command_of(Submission("a", run_at="1970-01-01T00:00:01Z")).run_at == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        (Submission("a b"), "is no name of a job"),
+        (Submission(""), "is no name of a job"),
+        (Submission("a", delay="5"), "has no unit"),
+        (Submission("a", delay=5), "say its unit"),
+        (Submission("a", run_at="2026-01-01T00:00:00"), "has no time zone"),
+        (Submission("a", run_at="tomorrow"), "is no instant"),
+        (Submission("a", run_at=datetime(2026, 1, 1, tzinfo=UTC), delay="5s"), "both say when"),
+        (Submission("a", options={"timeot": "5s"}), "options.timeot"),
+        (Submission("a", options={"attempts": 0}), "options.attempts"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(wish: Submission, words: str) -> None:
+    assert words in refusal_of(wish)
+
+
+def test_many_forms_of_one_wish() -> None:
+    assert submission_of({"job": "a", "data": 1}) == submission_of(("a", 1)) == submission_of(Submission("a", 1))
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"jbo": "a"}, "did you mean 'job'?"),
+        ({"data": 1}, "missing required field `job`"),
+        ({"job": "a", "tenant": 5}, "$.tenant"),
+        ({"job": "a", "labels": {"x": 1}}, "$.labels"),
+    ],
+)
+def test_an_item_that_is_no_wish_is_refused(wish: dict[str, object], words: str) -> None:
+    with pytest.raises(Refused) as error:
+        submission_of(wish)
+    assert words in str(error.value)
