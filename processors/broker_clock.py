@@ -7,8 +7,11 @@ import os
 import time
 from collections.abc import Callable
 
+import structlog
+
 from ledger.core.ids import Micros
 
+log = structlog.get_logger(__name__)
 TOLERANCE = 5_000_000  # microseconds by which a broker time may differ from the anchor before somebody has to vouch for it
 SKEW = "JOBLEDGER_TEST_WALL_SKEW"  # seconds added to the wall clock; set by tests alone
 
@@ -29,16 +32,27 @@ class BrokerClock:
         self._monotonic = monotonic
         self._anchor: tuple[int, int] | None = None  # (broker time, monotonic time)
         self.in_doubt: str | None = None  # why time stands still
+        self._is_skewed = False
 
     def observe(self, append_ms: int) -> None:
         """A record was acknowledged now with this append time."""
         broker, here = append_ms * 1000, self._monotonic()
-        expected = self._extrapolated(here)
-        if expected is None or abs(broker - expected) <= TOLERANCE or abs(broker - self._wall()) <= TOLERANCE:
+        expected, off = self._extrapolated(here), self._wall() - broker
+        if expected is None or abs(broker - expected) <= TOLERANCE or abs(off) <= TOLERANCE:
             self._anchor, self.in_doubt = (broker, here), None
         else:
             ahead = (broker - expected) / 1e6
-            self.in_doubt = f"the broker's time jumped by {ahead:+.1f} s and this node's clock does not agree: time stands still"
+            why = f"the broker's time jumped by {ahead:+.1f} s and this node's clock does not agree: time stands still"
+            if self.in_doubt is None:
+                log.critical(why, action="clock.in_doubt", do="see which of the two clocks is wrong, and set it right")
+            self.in_doubt = why
+        self._compare(off)
+
+    def _compare(self, off: int) -> None:
+        """A wall clock that is wrong does no harm here, but it cannot vouch for anything either: say so, once."""
+        was_skewed, self._is_skewed = self._is_skewed, abs(off) > TOLERANCE
+        if self._is_skewed and not was_skewed:
+            log.error("this node's clock differs from the broker's, which counts", action="clock.skewed", seconds=round(off / 1e6, 1))
 
     def now(self) -> Micros | None:
         """Microseconds since 1970, or None while there is no time to rely on."""

@@ -1,5 +1,7 @@
 """A process dies exactly between two steps. Its successor goes on from the log, and from the tables' position."""
 
+import asyncio
+
 from ledger.crashpoints import CRASH_AT, EXIT_KILLED
 from tests.faults.audit import audit
 from tests.faults.harness import Cluster
@@ -27,5 +29,6 @@ async def die_at(cluster: Cluster, load: Load, part: str, point: str) -> None:
     """Replace the process by one that dies there, and give it work."""
     deaths = len(cluster.processes.surprises)
     cluster.processes.kill(part, **{CRASH_AT: point})
-    await load.submit(BURST)
+    submitting = asyncio.create_task(load.submit(BURST))
     await cluster.until(lambda: len(cluster.processes.surprises) > deaths, f"{part} dies at {point}")
+    await submitting

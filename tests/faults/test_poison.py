@@ -56,7 +56,7 @@ async def test_poison_costs_one_dead_letter_or_refusal_each(cluster: Cluster) ->
     await producer.start()
     try:
         for record, items in poison:
-            offset = (await producer.send_and_wait(topic, record, partition=HERE)).offset
+            offset = (await producer.send_and_wait(topic, record, key=b"anyone", partition=HERE)).offset
             letters |= {f"{topic}/{HERE}/{offset}/{nth}" for nth in items}
         misplaced = await producer.send_and_wait(cluster.settings.topic("registry-commands"), good(), partition=0)
         letters.add(f"{cluster.settings.topic('registry-commands')}/0/{misplaced.offset}/0")
