@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import os
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ from ledger.core.refusal import Unavailable
 from ledger.stack import ServerSilent, Stack, StackFailed
 from ledger.stack.jars import ENVIRONMENTS, cache_folder, find
 from ledger.stack.layout import Layout
-from tests.services.stack.processes import nothing_left, until
+from tests.services.stack.processes import ROOT, nothing_left, until
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk, which only root may")
 
@@ -77,6 +79,17 @@ def test_a_disk_that_is_too_small_is_refused_with_its_folder(tmp_path: Path) -> 
     assert str(refused.value) == (
         f"The disk of {disk}/s has 99 MB free and the stack needs 300 MB. Free some space, or name another folder with --dir."
     )
+
+
+@root
+@pytest.mark.skipif(shutil.which("capsh") is None, reason="drops capabilities with capsh")
+def test_root_without_capabilities_is_told_to_start_as_somebody_else(tmp_path: Path, stack: Stack) -> None:
+    command = shlex.join([sys.executable, "-m", "tests.services.stack.parent", str(tmp_path / "s"), stack.kafka])
+    refused = subprocess.run(
+        ["capsh", "--drop=all", "--", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "this root may not change to the account `nobody`" in refused.stderr
+    assert "Start the stack as an ordinary user." in refused.stderr
 
 
 def test_java_killed_during_its_start_is_told_at_once_and_the_next_start_works(tmp_path: Path) -> None:
