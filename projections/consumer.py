@@ -6,6 +6,7 @@ commit that follows nobody or cannot be read stops its partition with an alarm; 
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from projections.tail import Source, Tail
 
 log = structlog.get_logger(__name__)
 MOST_EVENTS: Final = 60_000  # folded and not written yet; beyond it fetching waits for Postgres
+MANY_EVENTS: Final = 200  # in a batch: that is load, and the next one waits to grow
+PACE: Final = 0.03  # seconds between batches under load: a transaction costs as much as two hundred rows
 PAUSE: Final = 1.0
 SHUTDOWN: Final = 8.0  # seconds for the batch that is under way, and to leave the group
 
@@ -100,6 +103,7 @@ class Consumer:
         self._sought: set[Source] = set()  # a jump in the offsets was met there and read again, to be sure
         self._alarmed: set[Source] = set()
         self._connections = 1
+        self._paced_until = 0.0
         self._writing: asyncio.Task[Mapping[Source, Outcome]] | None = None
 
     async def follow(self, stop: asyncio.Event) -> None:
@@ -109,13 +113,13 @@ class Consumer:
         try:
             while not stop.is_set():
                 await self._change_hands()
-                full = sum(tail.events for tail in self._tails.values()) >= MOST_EVENTS
+                full = self._folded() >= MOST_EVENTS
                 awaited: list[asyncio.Future[Any]] = [stopping]  # Any: they are waited for and not looked into
                 if not full or self._writing is None:
                     awaited.append(fetching)
                 if self._writing is not None:
                     awaited.append(self._writing)
-                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(awaited, timeout=self._rest(), return_when=asyncio.FIRST_COMPLETED)
                 if fetching.done() and not full:
                     self._take(await self._fetched(fetching, stop))
                     fetching = asyncio.ensure_future(self._subscription.fetch())
@@ -187,9 +191,13 @@ class Consumer:
             writing, self._writing = self._writing, None
             self._settle(await writing)
             self._ask_again_after_a_loss()
+        folded = self._folded()
+        if folded < MOST_EVENTS and self._rest() is not None:
+            return
         stretches = [stretch for tail in self._tails.values() if (stretch := tail.take()) is not None]
         if stretches:
             self.progress.batches += 1
+            self._paced_until = time.monotonic() + PACE if folded >= MANY_EVENTS else 0.0
             self._writing = asyncio.ensure_future(self._sql.apply(stretches, durable=self._behind() == 0))
         else:
             await self._raise_alarms()
@@ -235,6 +243,15 @@ class Consumer:
         progress.away = self._sql.away
         progress.stopped = tuple(str(tail.broken) for tail in self._tails.values() if tail.broken is not None)
         self._report(progress)
+
+    def _folded(self) -> int:
+        """Events that were not handed over yet."""
+        return sum(tail.events for tail in self._tails.values())
+
+    def _rest(self) -> float | None:
+        """Seconds that the next batch has to wait; None if it need not."""
+        rest = self._paced_until - time.monotonic()
+        return rest if rest > 0 else None
 
     def _behind(self) -> int:
         return sum(self._subscription.behind(source, tail.next_offset) for source, tail in self._tails.items())

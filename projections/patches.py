@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
 
+from ledger.core.refusal import Conflict
+
 Value = str | int | bytes | None  # an instant is its microseconds, JSON its bytes
 Patch = list[Value | UnsetType]
 Key = tuple[str | int, ...] | str  # of one column: its value; of several: their values
@@ -61,7 +63,7 @@ def merged(form: Form, earlier: Patch, later: Patch) -> Patch:
     return patch
 
 
-class Contradiction(Exception):
+class Contradiction(Conflict):
     """A patch for a row that is not there: a row was lost, or the log was not written by our decisions."""
 
     def __init__(self, form: Form, keys: Iterable[Key]) -> None:

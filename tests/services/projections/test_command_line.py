@@ -1,0 +1,64 @@
+"""`jobledger db` and `jobledger projections`: what they print, and how they exit."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ledger.config import Settings
+from ledger.kafka.opening import LogIdentity
+from projections.connecting import connect
+from tests.services.conftest import run
+from tests.services.projections.conftest import Logs
+from tests.services.projections.test_consumer import environment_of
+from tests.synthetic_log import registry_events, varied_lives
+
+Jobledger = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def jobledger(settings: Settings, opened: LogIdentity, tmp_path: Path) -> Jobledger:
+    config = tmp_path / "jobledger.yaml"
+    config.write_text("{}\n")
+    environment = {**environment_of(settings), "JOBLEDGER_CONFIG": str(config)}
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from ledger.cli.main import main; main()", *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    return call
+
+
+def test_from_no_tables_to_verified_ones(jobledger: Jobledger, settings: Settings, opened: LogIdentity) -> None:
+    missing = jobledger("projections", "verify")
+    assert (missing.returncode, "jobledger db upgrade" in missing.stderr) == (1, True)
+    behind = jobledger("db", "status")
+    assert (behind.returncode, "pending 0001" in behind.stdout) == (7, True)
+    assert "would run 0001" in jobledger("db", "upgrade", "--plan").stdout
+    assert "ran 0001" in jobledger("db", "upgrade").stdout
+    assert "nothing to do" in jobledger("db", "upgrade").stdout
+    assert jobledger("db", "status").returncode == 0
+
+    logs = Logs(settings, opened)
+    logs.registry.fill(registry_events())
+    logs.fill(0, varied_lives(20, 0, 1))
+    run(logs.send())
+    assert json.loads(jobledger("projections", "status", "-o", "json").stdout)[0]["behind"] == 2
+
+    rebuilt = jobledger("projections", "rebuild", "-o", "json")
+    assert (rebuilt.returncode, json.loads(rebuilt.stdout)["records"]) == (0, sum(len(log.records) for log in logs.of.values()))
+    verified = jobledger("projections", "verify")
+    assert (verified.returncode, verified.stdout.startswith("0 differences in ")) == (0, True)
+    assert "events[0]  commit" in jobledger("projections", "status").stdout
+
+    with connect(settings) as connection:
+        connection.execute(f'DELETE FROM "{settings.prefix}".job_versions WHERE job_version = 2'.encode())
+    found = jobledger("projections", "verify")
+    assert found.returncode == 7
+    assert "job_versions ('tidy', 2): expected {" in found.stdout
+    assert "found 'no row' (event registry[0] seq 2 index 8 at offset 1)" in found.stdout
+    assert "1 differences in" in found.stdout
+    assert "jobledger projections rebuild" in found.stderr
