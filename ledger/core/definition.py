@@ -11,7 +11,7 @@ from msgspec import Raw, Struct, structs
 
 from ledger.core.bodies import NOTHING
 from ledger.core.cron import Dst
-from ledger.core.execution import Kind, Options
+from ledger.core.execution import KeptOptions, Kind, Options, kept
 from ledger.core.ids import BEFORE_ALL, Address, Micros
 from ledger.core.refusal import Refused
 
@@ -34,6 +34,10 @@ class ScheduleSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     start: str | None = None
     end: str | None = None
     exclude: tuple[str, ...] = ()
+
+
+class KeptSchedule(ScheduleSpec, frozen=True, omit_defaults=True, forbid_unknown_fields=False):
+    """The same in an event: a reader that is older than one of its fields reads the rest."""
 
 
 # Events
@@ -59,8 +63,8 @@ class Versioned(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="
     content_hash: str
     in_force: bool = False
     data: Raw = NOTHING
-    options: Options | None = None
-    schedule: ScheduleSpec | None = None
+    options: KeptOptions | None = None
+    schedule: KeptSchedule | None = None
     actor: str | None = None
     reason: str | None = None
 
@@ -236,8 +240,8 @@ def _decide_register(command: Register, job: Job | None) -> list[Event]:
             command.content_hash,
             in_force,
             command.data,
-            command.options,
-            command.schedule,
+            kept(command.options),
+            None if command.schedule is None else KeptSchedule(**structs.asdict(command.schedule)),
             command.actor,
             command.reason,
         )

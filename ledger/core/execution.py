@@ -7,7 +7,7 @@ Read in this order: events, state, `evolve`, commands, `decide`. Everything here
 from sys import intern
 from typing import Final, Literal, assert_never
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from ledger.core.bodies import NOTHING
 from ledger.core.ids import Address, ExecutionId, Micros, Token, WorkerId, token_of
@@ -31,6 +31,15 @@ class Options(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     backoff_max_ms: int | None = None
 
 
+class KeptOptions(Options, frozen=True, omit_defaults=True, forbid_unknown_fields=False):
+    """The same in an event: a reader that is older than one of its fields reads the rest."""
+
+
+def kept(options: Options | None) -> KeptOptions | None:
+    """Options on their way from a command into an event."""
+    return options if options is None or isinstance(options, KeptOptions) else KeptOptions(**structs.asdict(options))
+
+
 # Events: what happened. Their types are stored for ever; a changed shape gets a new number, an upcaster and a golden file.
 
 
@@ -51,7 +60,7 @@ class Requested(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="ty
     idempotency_key: str | None = None
     priority: int = DEFAULT_PRIORITY
     data: Raw = NOTHING
-    options: Options | None = None
+    options: KeptOptions | None = None
     labels: dict[str, str] | None = None
     run_at: Micros | None = None
     start_deadline: Micros | None = None

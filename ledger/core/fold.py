@@ -1,7 +1,7 @@
 """What every fold of a log shares: it accepts commits by the chain's rule and gives their events, in order, to `evolve`."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol, assert_never
+from typing import Protocol
 
 from ledger.core import chain, outcome, wire
 from ledger.core.chain import Accepted, Broken, Head, Header, Verdict, Void
@@ -12,8 +12,11 @@ from ledger.core.refusal import ChainBroken, Conflict, Undecodable
 class Described(Protocol):
     """The identity of a log that a fold expects."""
 
-    log_id: str
-    partitions: int
+    @property
+    def log_id(self) -> str: ...
+
+    @property
+    def partitions(self) -> int: ...
 
 
 class LogFold(ABC):
@@ -31,11 +34,11 @@ class LogFold(ABC):
         """Fold the record at `offset`. A void changes nothing but the place to read on. Raises `ChainBroken`."""
         try:
             verdict = self._verdict(record)
+            commit = wire.decode_commit(record) if isinstance(verdict, Accepted) else None
         except Undecodable as error:
             raise ChainBroken(self.head.log, self.head.partition, offset, str(error)) from error
         match verdict:
-            case Accepted():
-                commit = wire.decode_commit(record)
+            case Accepted() if commit is not None:
                 self.accept(commit, commit.events, chain.digest(record or b""), offset)
             case Void():
                 self.voids += 1
@@ -43,7 +46,7 @@ class LogFold(ABC):
             case Broken(detail):
                 raise ChainBroken(self.head.log, self.head.partition, offset, detail)
             case _:
-                assert_never(verdict)
+                raise AssertionError("an accepted commit was decoded")
         return verdict
 
     def _verdict(self, record: bytes | None) -> Verdict:

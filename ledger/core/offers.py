@@ -2,7 +2,7 @@
 
 from msgspec import Raw, Struct
 
-from ledger.core.execution import Options, Trigger
+from ledger.core.execution import KeptOptions, Trigger
 from ledger.core.ids import ExecutionId, Micros, Token
 
 
@@ -16,7 +16,7 @@ class Offer(Struct, frozen=True, omit_defaults=True, gc=False):
     job_name: str
     job_version: int
     data: Raw = Raw(b"null")
-    options: Options | None = None
+    options: KeptOptions | None = None
     tenant: str | None = None
     trigger: Trigger = "submit"
     tick_at: Micros | None = None

@@ -9,7 +9,7 @@ from ledger.core import execution, outcome, request, tick
 from ledger.core.bodies import NOTHING
 from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Delivered, Draft, Forward, NeedsFacts
-from ledger.core.execution import MILLISECOND, Ended, Options, Report, Requested, State
+from ledger.core.execution import MILLISECOND, Ended, KeptOptions, Options, Report, Requested, State, kept
 from ledger.core.ids import (
     Address,
     ExecutionId,
@@ -248,7 +248,7 @@ class PartitionDraft(Draft[Partition]):
             self.at,
             tenant=job.tenant,
             exclusive_key=exclusive,
-            options=version.options,
+            options=kept(version.options),
             start_deadline=_start_deadline(version.options, self.at),
         )
 
@@ -313,11 +313,11 @@ def _start_deadline(options: Options | None, start: Micros) -> Micros | None:
     return Micros(start + options.start_deadline_ms * MILLISECOND)
 
 
-def _merged(version: Options | None, submit: Options | None) -> Options | None:
+def _merged(version: Options | None, submit: Options | None) -> KeptOptions | None:
     """What the submit says goes before what the version says."""
     if version is None or submit is None:
-        return submit or version
-    return structs.replace(version, **{name: value for name, value in structs.asdict(submit).items() if value is not None})
+        return kept(submit or version)
+    return KeptOptions(**structs.asdict(version) | {name: value for name, value in structs.asdict(submit).items() if value is not None})
 
 
 def _check_bounds(submit: request.Submit) -> None:

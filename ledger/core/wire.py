@@ -94,13 +94,13 @@ def decode_header(record: bytes | None) -> Header:
     return _decode_log_record(_header, record)
 
 
-def decode_commit(record: bytes | None) -> Commit:
+def decode_commit(record: bytes | None, upcasters: Mapping[str, Upcaster] = UPCASTERS) -> Commit:
     """A commit with its events, former shapes brought up to date. Raises `Undecodable`: it stops its partition."""
     try:
         return _checked(_commit.decode(record or b""))
     except _UNREADABLE:
         raw = _decode_log_record(_raw_commit, record)
-        events = tuple(_upcast_event(bytes(event)) for event in raw.events)
+        events = tuple(_upcast_event(bytes(event), upcasters) for event in raw.events)
         return Commit(raw.v, raw.log, raw.partition, raw.seq, raw.prev, raw.at, raw.position, raw.registry, events)
 
 
@@ -117,13 +117,13 @@ def _checked(header: M) -> M:
     return header
 
 
-def _upcast_event(event: bytes) -> Event:
+def _upcast_event(event: bytes, upcasters: Mapping[str, Upcaster]) -> Event:
     try:
         # Bodies of users stay the bytes they are: parsed and written again, a long integer would become another number.
         document: Document = {
             name: value if name in BODIES else orjson.loads(bytes(value)) for name, value in _fields.decode(event).items()
         }
-        while (upcaster := UPCASTERS.get(str(document.get("type")))) is not None:
+        while (upcaster := upcasters.get(str(document.get("type")))) is not None:
             document = upcaster(document)
         upcast: Event = convert(document, Event)
         return upcast
@@ -139,9 +139,9 @@ def decode_offers(record: bytes | None) -> Offers:
         raise Undecodable("not_offers", str(error)) from error
 
 
-def decode_event(event: bytes) -> Event:
+def decode_event(event: bytes, upcasters: Mapping[str, Upcaster] = UPCASTERS) -> Event:
     """One event on its own, a former shape included."""
-    return _upcast_event(event)
+    return _upcast_event(event, upcasters)
 
 
 Item = Command | RegistryCommand | Undecodable

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 
 from ledger.config.loading import load_settings
-from processors import seam
+from processors import logs, seam
 from processors.control.process import Control
 from processors.watchdog import Watchdog
 
@@ -36,5 +37,6 @@ def watched(control: Control) -> Control:
 
 def main() -> None:
     """`python -m processors.control`."""
+    logs.configure("console" if sys.stderr.isatty() else "json", "INFO")
     asyncio.set_event_loop(asyncio.new_event_loop())
     seam.run_worker(watched(control_from_environment()).app)

@@ -3,12 +3,12 @@
 A golden file is for ever: a shape that changes gets a new type name, a new file, and an upcaster that still reads the old one.
 """
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from ledger.core import definition, execution, outcome, request, tick
 from ledger.core.chain import GENESIS
-from ledger.core.definition import ScheduleSpec
-from ledger.core.execution import Options
+from ledger.core.definition import KeptSchedule, ScheduleSpec
+from ledger.core.execution import KeptOptions, Options
 from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId
 from ledger.core.offers import Offer, Offers
 from ledger.core.wire import Commit
@@ -31,6 +31,8 @@ SCHEDULE = ScheduleSpec(
     end="2027-01-01T00:00:00",
     exclude=("2026-12-25",),
 )
+KEPT_OPTIONS = KeptOptions(**structs.asdict(OPTIONS))
+KEPT_SCHEDULE = KeptSchedule(**structs.asdict(SCHEDULE))
 PERSON = {"actor": "ops@example.org", "reason": "asked for"}
 TRACE = {"correlation_id": "order-4711", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}
 
@@ -53,7 +55,7 @@ EVENTS: dict[str, Struct] = {
         idempotency_key="order-4711",
         priority=1,
         data=DATA,
-        options=OPTIONS,
+        options=KEPT_OPTIONS,
         labels={"region": "eu"},
         run_at=AT,
         start_deadline=AT,
@@ -86,7 +88,7 @@ EVENTS: dict[str, Struct] = {
     "tick.skipped.v1": tick.Skipped("sync", "sync", 2, AT, AT, 3, "overlap", "acme", because_of=EXECUTION),
     "tick.missed.v1": tick.Missed("sync", "sync", 2, AT, AT, 3, "catchup_window", "acme"),
     "job.registered.v1": definition.Registered("sync", "sync", "system", "default", "tenant", "acme", "ops@example.org"),
-    "job.versioned.v1": definition.Versioned("sync", 2, "9f86d081884c7d65", True, DATA, OPTIONS, SCHEDULE, **PERSON),
+    "job.versioned.v1": definition.Versioned("sync", 2, "9f86d081884c7d65", True, DATA, KEPT_OPTIONS, KEPT_SCHEDULE, **PERSON),
     "manifest.applied.v1": definition.ManifestApplied("60303ae22b998861", (("sync", 2),), ("cleanup",), **PERSON),
 }
 
@@ -165,7 +167,7 @@ RECORDS: dict[str, Struct] = {
                 "send-invoice",
                 3,
                 DATA,
-                OPTIONS,
+                KEPT_OPTIONS,
                 tenant="acme",
                 trigger="retry",
                 tick_at=AT,
