@@ -67,17 +67,20 @@ def _only_listed() -> None:
     raise AssertionError("a command that was not loaded was called")
 
 
+def print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 def root(
     context: typer.Context,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="The settings file; else JOBLEDGER_CONFIG, else jobledger.yaml here.")
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+    version: Annotated[bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
     """Jobs on Kafka, with an event log as the database of record."""
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
     if config is not None:
         os.environ["JOBLEDGER_CONFIG"] = str(config)  # where every part, and every process it starts, looks
 

@@ -45,10 +45,18 @@ class Ledger:
     `Undecided` (nobody decides), `Misconfigured` (no such topic).
     """
 
-    def __init__(self, settings: Settings, *, jobs: Jobs | None = None, actor: str | None = None, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        jobs: Jobs | None = None,
+        actor: str | None = None,
+        patience: float = PATIENCE,
+        tables: Tables | None = None,
+    ) -> None:
         self.settings = settings
         self.actor = actor
-        self._tables = Tables(settings)
+        self._tables = tables or Tables(settings)
         self._sender = Sender(settings.kafka.bootstrap, patience=patience)
         self._newsroom = Newsroom()
         self._routes = Routes(settings, jobs, self._tables.route)

@@ -1,0 +1,103 @@
+"""A ledger that needs no server, for the command line."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from ledger.cli.session import Session
+from ledger.client.handle import ExecutionHandle
+from ledger.client.ledger import DECISION, Ledger
+from ledger.client.submission import Submission, Wish, command_of, submission_of
+from ledger.client.tables import Tables
+from ledger.config import Settings
+from ledger.core.ids import ExecutionId
+from ledger.core.refusal import LedgerError
+from projections.reads import EVERYTHING, Reads
+from projections.rows import Attempt, CommandOutcome, Execution, ExecutionFilter, JobDefinition, JobVersion, Page
+from tests.unit.client.client_rows import ATTEMPT, DEFINITION, OUTCOME, VERSION, execution_row
+
+
+@dataclass
+class World:
+    """`execution`: the one there is. `error`: raised by every submit. `next`: a cursor, where a page is not the last."""
+
+    execution: Execution = field(default_factory=lambda: execution_row("completed", result="Hello"))
+    error: LedgerError | None = None
+    next: str | None = None
+    submitted: list[Submission] = field(default_factory=list)
+    asked: list[ExecutionFilter] = field(default_factory=list)
+
+    def session(self) -> Session:
+        return Session(load=Settings, open=self._open)
+
+    @asynccontextmanager
+    async def _open(self, settings: Settings, actor: str | None) -> AsyncIterator[Ledger]:
+        yield FakeLedger(self, settings, actor)
+
+
+class FakeLedger(Ledger):
+    def __init__(self, world: World, settings: Settings, actor: str | None) -> None:
+        super().__init__(settings, actor=actor, tables=FakeTables(world, settings))
+        self._world = world
+
+    async def submit_one(self, wish: Submission, *, follow: bool = False, timeout: float = DECISION) -> ExecutionHandle:
+        command_of(wish)
+        self._world.submitted.append(wish)
+        if self._world.error is not None:
+            raise self._world.error
+        return ExecutionHandle(ExecutionId(self._world.execution.execution_id), self.executions.get, command_id="c1")
+
+    async def submit_many(self, wishes: Iterable[Wish], *, first: int = 0) -> list[ExecutionId | None]:
+        made = list(map(submission_of, wishes))
+        self._world.submitted += made
+        return [ExecutionId(f"e{number}-0") for number in range(first, first + len(made))]
+
+    async def run_now(
+        self, job_id: str, data: object = None, *, reason: str | None = None, follow: bool = False, timeout: float = DECISION
+    ) -> ExecutionHandle:
+        return await self.submit_one(Submission(job_id, data, reason=reason))
+
+
+class FakeTables(Tables):
+    def __init__(self, world: World, settings: Settings) -> None:
+        super().__init__(settings)
+        self._fake = FakeReads(world)
+
+    async def reads(self) -> Reads:
+        return self._fake
+
+
+class FakeReads(Reads):
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def definitions(
+        self,
+        *,
+        kind: str | None = None,
+        state: str | None = None,
+        job_name: str | None = None,
+        tenant: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[JobDefinition]:
+        return Page((DEFINITION,), self._world.next)
+
+    async def definition(self, job_id: str) -> JobDefinition | None:
+        return DEFINITION if job_id == DEFINITION.job_id else None
+
+    async def versions(self, job_id: str, *, cursor: str | None = None, limit: int = 50) -> Page[JobVersion]:
+        return Page((VERSION,) if job_id == VERSION.job_id else ())
+
+    async def executions(self, where: ExecutionFilter = EVERYTHING, *, cursor: str | None = None, limit: int = 50) -> Page[Execution]:
+        self._world.asked.append(where)
+        return Page((self._world.execution,), self._world.next)
+
+    async def execution(self, execution_id: str) -> Execution | None:
+        return self._world.execution if execution_id == self._world.execution.execution_id else None
+
+    async def attempts(self, execution_id: str) -> list[Attempt]:
+        return [ATTEMPT]
+
+    async def command(self, command_id: str) -> CommandOutcome | None:
+        return OUTCOME if command_id == OUTCOME.command_id else None

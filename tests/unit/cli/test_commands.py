@@ -1,0 +1,171 @@
+"""Data to stdout, talk to stderr, and the exit codes that scripts rely on."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from msgspec import Raw
+
+from ledger.client.errors import Undecided
+from ledger.core.refusal import LedgerError, Refused, Unavailable
+from tests.unit.cli.cli_fakes import World
+from tests.unit.cli.conftest import Call
+from tests.unit.client.client_rows import execution_row
+
+
+def test_submit_prints_the_execution(call: Call, world: World) -> None:
+    ended = call("submit", "greet", "--data", '{"name": "Ada"}', "--label", "a=b", "--tenant", "t", "--priority", "0", "--delay", "90s")
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "e1-0\n", "")
+    [wish] = world.submitted
+    assert isinstance(wish.data, Raw)
+    assert json.loads(bytes(wish.data)) == {"name": "Ada"}
+    assert (wish.labels, wish.tenant, wish.priority, wish.delay) == ({"a": "b"}, "t", 0, "90s")
+
+
+def test_submit_for_programs(call: Call) -> None:
+    assert call("submit", "greet", "-o", "json").json == {"execution_id": "e1-0", "command_id": "c1", "was_known": False}
+
+
+@pytest.mark.parametrize("source", ["stdin", "file"])
+def test_data_may_come_from_elsewhere(call: Call, world: World, tmp_path: Path, source: str) -> None:
+    file = tmp_path / "data.json"
+    file.write_text(' {"a": 1}\n')
+    ended = call("submit", "greet", "--data", "-", input='{"a": 1}') if source == "stdin" else call("submit", "greet", "--data", f"@{file}")
+    assert ended.code == 0
+    data = world.submitted[0].data
+    assert isinstance(data, Raw)
+    assert bytes(data) == b'{"a": 1}'
+
+
+def test_wait_prints_the_result_and_tells_progress_on_stderr(call: Call) -> None:
+    ended = call("submit", "greet", "--wait")
+    assert (ended.code, ended.stdout) == (0, '"Hello"\n')
+    assert "e1-0  completed" in ended.stderr
+
+
+@pytest.mark.parametrize("state", ["failed", "timed_out", "lost", "skipped", "missed", "cancelled"])
+def test_any_other_end_than_completed_is_exit_6(call: Call, world: World, state: str) -> None:
+    world.execution = execution_row(state, reason="because", error=("Oops", "no"))
+    ended = call("submit", "greet", "--wait")
+    assert (ended.code, ended.stdout) == (6, "")
+    assert "execution e1-0" in ended.stderr
+
+
+def test_time_out_of_the_wait_is_exit_124(call: Call, world: World) -> None:
+    world.execution = execution_row("active")
+    ended = call("submit", "greet", "--wait", "--wait-timeout", "200ms")
+    assert (ended.code, ended.stdout) == (124, "")
+    assert "goes on" in ended.stderr
+
+
+def test_run_now(call: Call, world: World) -> None:
+    assert call("run", "tick", "--reason", "to see", "--wait").code == 0
+    assert (world.submitted[0].job, world.submitted[0].reason) == ("tick", "to see")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Refused("unknown_job", "no job is called x"), 3),
+        (Refused("not_on_demand", "a system job"), 4),
+        (Unavailable("no broker at a:1"), 5),
+        (Undecided("c1", 10), 5),
+    ],
+)
+def test_errors_have_their_exit_codes(call: Call, world: World, error: LedgerError, code: int) -> None:
+    world.error = error
+    ended = call("submit", "greet")
+    assert (ended.code, ended.stdout) == (code, "")
+    assert "error: " in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("submit",), "which one?"),
+        (("submit", "a", "--data", "{a"), "it is no JSON"),
+        (("submit", "a", "--data", "@nowhere.json"), "cannot be read"),
+        (("submit", "a", "--label", "x"), "name=value"),
+        (("submit", "a", "--delay", "5"), "has no unit"),
+        (("submit", "a", "--priority", "10"), "--priority"),
+        (("submit", "a", "--many", "-"), "each line of the file"),
+        (("submit", "a", "--jbo"), "No such option"),
+        (("executions", "list", "--from", "yesterday"), "is no instant"),
+        (("executions", "list", "--limit", "1000"), "--limit"),
+        (("nosuch",), "No such command"),
+    ],
+)
+def test_what_cannot_be_read_is_a_usage_error(call: Call, arguments: tuple[str, ...], words: str) -> None:
+    ended = call(*arguments)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert words in ended.stderr
+
+
+def test_many_of_stdin(call: Call, world: World) -> None:
+    ended = call("submit", "--many", "-", input='{"job": "a", "data": 1}\n\n{"job": "b", "tenant": "t"}\n')
+    assert (ended.code, ended.stdout) == (0, "e1-0\ne2-0\n")
+    assert ended.stderr == "2 submitted\n"
+    assert [(one.job, one.tenant) for one in world.submitted] == [("a", None), ("b", "t")]
+
+
+@pytest.mark.parametrize(("line", "words"), [("{", "line 2 is no JSON object"), ("[]", "line 2"), ('{"jbo": "a"}', "did you mean 'job'?")])
+def test_a_bad_line_is_named(call: Call, line: str, words: str) -> None:
+    ended = call("submit", "--many", "-", input=f'{{"job": "a"}}\n{line}\n')
+    assert ended.code == 4
+    assert words in ended.stderr
+
+
+def test_lists_as_a_table_and_for_programs(call: Call) -> None:
+    table = call("jobs", "list").stdout.splitlines()
+    assert table[0].split()[:3] == ["JOB", "ID", "KIND"]
+    assert table[1].split()[:3] == ["greet", "on_demand", "active"]
+    as_json = call("jobs", "list", "-o", "json").json
+    assert isinstance(as_json, list)
+    assert as_json[0]["created_at"] == "2026-01-02T03:04:05.678Z"
+    assert [json.loads(line) for line in call("jobs", "list", "-o", "jsonl").stdout.splitlines()] == as_json
+    assert yaml.safe_load(call("jobs", "list", "-o", "yaml").stdout) == as_json
+
+
+def test_a_further_page_is_told_on_stderr(call: Call, world: World) -> None:
+    world.next = "abc"
+    ended = call("executions", "list", "-o", "jsonl")
+    assert len(ended.stdout.splitlines()) == 1
+    assert ended.stderr == "there are more: --cursor abc\n"
+
+
+def test_filters_reach_the_tables(call: Call, world: World) -> None:
+    arguments = "--job greet --state failed --state lost --label a=b --data account.id=7 --from 2026-01-01 --version 2 --worker w"
+    assert call("executions", "list", *arguments.split()).code == 0
+    [where] = world.asked
+    assert (where.job, where.state, where.labels, where.data) == ("greet", ("failed", "lost"), {"a": "b"}, {"account.id": "7"})
+    assert (where.version, where.worker, str(where.from_)) == (2, "w", "2026-01-01 00:00:00+00:00")
+
+
+def test_one_thing_with_its_parts(call: Call) -> None:
+    job = call("jobs", "show", "greet", "-o", "json").json
+    assert isinstance(job, dict)
+    assert [one["job_version"] for one in job["versions"]] == [1]
+    execution = call("executions", "show", "e1-0", "-o", "json").json
+    assert isinstance(execution, dict)
+    assert [one["token"] for one in execution["attempts"]] == [7]
+    command = call("commands", "show", "c1", "-o", "json").json
+    assert isinstance(command, dict)
+    assert command["execution_id"] == "e1-0"
+
+
+@pytest.mark.parametrize("noun", ["jobs", "executions", "commands"])
+def test_what_is_not_there_is_exit_3(call: Call, noun: str) -> None:
+    ended = call(noun, "show", "nosuch")
+    assert (ended.code, ended.stdout) == (3, "")
+
+
+def test_what_users_stored_does_not_steer_the_terminal(call: Call, world: World) -> None:
+    world.execution = execution_row("skipped", reason="\x1b[31mred\n")
+    assert "\\x1b[31mred\\x0a" in call("executions", "list").stdout
+
+
+def test_settings_are_shown_without_secrets(call: Call) -> None:
+    shown = yaml.safe_load(call("config", "show").stdout)
+    assert shown["redis"]["url"] == "redis://127.0.0.1:6379/0"
+    assert shown["database"]["url"] == "postgresql://***@127.0.0.1:5432/postgres"

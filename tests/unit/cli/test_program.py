@@ -1,0 +1,102 @@
+"""The program itself: quick, without tracebacks, with the right exit code whatever happens."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ledger.cli.errors import exit_code_of, message_of
+from ledger.cli.main import ENTRIES, command_in
+from ledger.core.refusal import Conflict, Misconfigured, Undecodable
+
+PROGRAM = (sys.executable, "-c", "from ledger.cli.main import main; main()")
+
+
+def run(*arguments: str, cwd: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+    here = {name: value for name, value in os.environ.items() if not name.startswith("JOBLEDGER_")}
+    return subprocess.run([*PROGRAM, *arguments], cwd=cwd, env={**here, **env}, capture_output=True, text=True, timeout=60)
+
+
+def test_help_lists_every_command_and_loads_none_of_them(tmp_path: Path) -> None:
+    code = "import sys; from ledger.cli.main import run as go; go(['--help']); print(sorted(set(sys.modules) & {'aiokafka', 'psycopg', 'faust'}))"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ended.stdout.endswith("[]\n")
+    for name in ("submit", "run", "apply", "worker", "dev", "jobs", "executions", "commands", "config"):
+        assert f"  {name} " in ended.stdout
+
+
+def test_the_public_package_loads_nothing_by_itself(tmp_path: Path) -> None:
+    code = "import sys, ledger; print(sorted(name for name in sys.modules if name.startswith(('ledger.', 'pydantic', 'aiokafka'))))"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ended.stdout == "[]\n"
+
+
+def test_every_public_name_is_there() -> None:
+    import ledger
+
+    assert set(ledger.__all__) == set(ledger._HOME_OF)
+    assert all(getattr(ledger, name) is not None for name in ledger.__all__)
+    with pytest.raises(AttributeError):
+        ledger.nosuch  # noqa: B018  # asking is the test
+
+
+def test_the_version(tmp_path: Path) -> None:
+    from ledger.version import __version__
+
+    assert run("--version", cwd=tmp_path).stdout == f"{__version__}\n"
+
+
+def test_without_a_file_it_says_so(tmp_path: Path) -> None:
+    ended = run("jobs", "list", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("error: there is no jobledger.yaml in ")
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_file_may_be_named_before_the_command(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("prefix: other\n")
+    assert run("--config", "other.yaml", "config", "show", cwd=tmp_path).stdout.startswith("prefix: other\n")
+
+
+def test_settings_and_handlers_are_compared(tmp_path: Path) -> None:
+    (tmp_path / "jobledger.yaml").write_text("app: jobs:jobs\njobs: [{name: a}]\n")
+    (tmp_path / "jobs.py").write_text("from ledger import Jobs\njobs = Jobs()\n@jobs.job('b')\ndef b() -> None: ...\n")
+    ended = run("config", "check", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "`jobs` names 'a', but no handler is called so" in ended.stderr
+    (tmp_path / "jobledger.yaml").write_text("app: jobs:jobs\njobs: [{name: b}]\n")
+    ended = run("config", "check", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "1 jobs, 0 system jobs, 1 handlers: they fit together\n")
+
+
+@pytest.mark.parametrize("server", ["KAFKA__BOOTSTRAP", "DATABASE__URL"])
+def test_a_server_that_is_away_is_told_with_its_address(tmp_path: Path, server: str) -> None:
+    (tmp_path / "jobledger.yaml").write_text("jobs: [{name: a}]\n")
+    address = "127.0.0.1:9" if server == "KAFKA__BOOTSTRAP" else "postgresql://u:hunter2@127.0.0.1:9/x"
+    away = {"JOBLEDGER_REDIS__URL": "redis://127.0.0.1:9/0", f"JOBLEDGER_{server}": address}
+    ended = run("submit", "a", cwd=tmp_path, **away) if server == "KAFKA__BOOTSTRAP" else run("jobs", "list", cwd=tmp_path, **away)
+    assert (ended.returncode, ended.stdout) == (5, "")
+    assert "127.0.0.1:9" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert "hunter2" not in ended.stderr
+
+
+def test_an_interrupt_is_130_and_no_traceback() -> None:
+    assert (exit_code_of(KeyboardInterrupt()), message_of(KeyboardInterrupt())) == (130, "interrupted")
+
+
+def test_the_command_is_the_first_word_that_is_no_option() -> None:
+    assert command_in(["-c", "file", "jobs", "list"]) == "jobs"
+    assert command_in(["--help"]) is None
+    assert command_in([]) is None
+    assert len({entry.name for entry in ENTRIES}) == len(ENTRIES)
+
+
+def test_who_has_to_act_decides_the_exit_code() -> None:
+    assert exit_code_of(Conflict("drift")) == 4
+    assert exit_code_of(Misconfigured("x")) == 1
+    assert exit_code_of(Undecodable("x", "y")) == 1
+    assert exit_code_of(ZeroDivisionError("x")) == 1
+    assert message_of(ZeroDivisionError("x")).startswith("internal error: ZeroDivisionError: x\nplease report it")

@@ -1,0 +1,92 @@
+"""An execution as who waits for it sees it: by news, by the tables, and how each end is told."""
+
+import pytest
+
+from ledger.client.errors import ExecutionCancelled, ExecutionEnded, ExecutionFailed, ExecutionSkipped
+from ledger.client.handle import ExecutionHandle, Update
+from ledger.client.news import News
+from ledger.core.ids import ExecutionId
+from ledger.core.outcome import Answer
+from ledger.core.refusal import Unavailable
+from projections.rows import Execution
+from tests.unit.client.client_rows import execution_row
+
+
+class Rows:
+    """What the tables say, one look after the other; the last one stays. None: not there yet, or away."""
+
+    def __init__(self, *rows: Execution | Unavailable | None) -> None:
+        self.rows = list(rows)
+        self.looks = 0
+
+    async def __call__(self, execution_id: str) -> Execution | None:
+        self.looks += 1
+        row = self.rows.pop(0) if len(self.rows) > 1 else self.rows[0]
+        if isinstance(row, Unavailable):
+            raise row
+        return row
+
+
+def handle(rows: Rows, news: News | None = None) -> ExecutionHandle:
+    return ExecutionHandle(ExecutionId("e1-0"), rows, news=news)
+
+
+async def test_the_result_is_that_of_the_row() -> None:
+    rows = Rows(None, execution_row("waiting"), execution_row("active"), execution_row("completed", result={"a": 1}))
+    assert await handle(rows).result(5) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected", "words"),
+    [
+        (execution_row("failed", error=("ValueError", "no")), ExecutionFailed, "e1-0 failed: ValueError: no"),
+        (execution_row("timed_out", error=("TimedOut", "15 min")), ExecutionFailed, "e1-0 timed out"),
+        (execution_row("lost"), ExecutionFailed, "e1-0 lost its worker"),
+        (execution_row("skipped", reason="overlap"), ExecutionSkipped, "was skipped: overlap"),
+        (execution_row("missed", reason="start_deadline"), ExecutionSkipped, "was missed: start_deadline"),
+        (execution_row("cancelled"), ExecutionCancelled, "was cancelled"),
+    ],
+)
+async def test_every_other_end_is_an_error(row: Execution, expected: type[ExecutionEnded], words: str) -> None:
+    with pytest.raises(expected, match=words) as error:
+        await handle(Rows(row)).result(5)
+    assert error.value.state == row.state
+
+
+async def test_time_runs_out_while_it_goes_on() -> None:
+    with pytest.raises(TimeoutError):
+        await handle(Rows(execution_row("active"))).result(0.1)
+
+
+async def test_progress_is_told_by_news_without_a_look_at_the_tables() -> None:
+    rows, news = Rows(execution_row("completed")), News()
+    for state, percent in (("active", None), ("processing", 40), ("completed", None)):
+        news.tell(Answer(execution_id=ExecutionId("e1-0"), state=state, attempt=1, progress=percent))
+    told = [update async for update in handle(rows, news).progress()]
+    assert told == [Update("active", 1), Update("processing", 1, 40), Update("completed", 1)]
+    assert rows.looks == 0
+
+
+async def test_the_result_waits_for_tables_that_are_behind_the_news() -> None:
+    news = News()
+    news.tell(Answer(execution_id=ExecutionId("e1-0"), state="completed", attempt=1))
+    rows = Rows(None, execution_row("active"), execution_row("completed", result=7))
+    assert await handle(rows, news).result(5) == 7
+
+
+async def test_without_news_each_change_is_told_once() -> None:
+    rows = Rows(execution_row("waiting"), execution_row("waiting"), execution_row("active"), execution_row("completed"))
+    assert [update.state async for update in handle(rows).progress()] == ["waiting", "active", "completed"]
+
+
+async def test_tables_that_are_away_for_a_moment_are_waited_for() -> None:
+    assert await handle(Rows(Unavailable("away"), execution_row("completed", result=1))).result(5) == 1
+
+
+async def test_unread_news_are_bounded() -> None:
+    news = News()
+    for percent in range(10_000):
+        news.tell(Answer(execution_id=ExecutionId("e1-0"), state="processing", progress=percent % 100))
+    first = await news.next(0)
+    assert first is not None
+    assert first.progress == 0  # of the last hundred
