@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine
@@ -14,6 +15,7 @@ import typer
 from ledger.bootstrap import open_ledger, settings_from_environment
 from ledger.client.ledger import Ledger
 from ledger.config import Settings
+from processors import logs
 
 T = TypeVar("T")
 OpenLedger = Callable[[Settings, str | None], AbstractAsyncContextManager[Ledger]]
@@ -27,11 +29,19 @@ class Session:
     open: OpenLedger = open_ledger
 
     def ledger(self) -> AbstractAsyncContextManager[Ledger]:
+        be_quiet()
         return self.open(self.load(), actor())
 
 
 def session_of(context: typer.Context) -> Session:
     return context.obj if isinstance(context.obj, Session) else Session()
+
+
+def be_quiet() -> None:
+    """What libraries log on their way to an error is said by the error itself, and better."""
+    logs.configure("console", "ERROR")
+    for name in ("aiokafka", "psycopg.pool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def actor() -> str:
