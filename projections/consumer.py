@@ -1,50 +1,24 @@
 """The long-running consumer: follows both logs and keeps the tables up to date. Crash at any moment: SQL says where to go on.
 
-Fetching and folding go on while the batch before is written. Kafka or Postgres away: it waits and tries again, as long as it takes. A
-commit that follows nobody or cannot be read stops its partition with an alarm; the others go on.
+Kafka or Postgres away: it waits and tries again, as long as it takes, and ends within seconds when it is told to.
 """
 
 import asyncio
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final, assert_never
-
-import structlog
+from typing import Final
 
 from ledger.config import Settings
 from ledger.core.refusal import Unavailable
-from ledger.kafka.log_reader import Record
 from ledger.kafka.opening import LogIdentity, check_identity
-from projections.places import tails_from
-from projections.positions import Applied, Duplicate, Gap, Outcome
+from projections.following import Consumer, Progress, Report, pause
 from projections.sql_thread import SqlThread
 from projections.subscription import Subscription
-from projections.tail import Source, Tail
 
-log = structlog.get_logger(__name__)
-MOST_EVENTS: Final = 60_000  # folded and not written yet; beyond it fetching waits for Postgres
-MANY_EVENTS: Final = 200  # in a batch: that is load, and the next one waits to grow
-PACE: Final = 0.03  # seconds between batches under load: a transaction costs as much as two hundred rows
-PAUSE: Final = 1.0
-SHUTDOWN: Final = 8.0  # seconds for the batch that is under way, and to leave the group
+__all__ = ["Progress", "Report", "run"]
 
-
-@dataclass(slots=True)
-class Progress:
-    """What this process did since it started."""
-
-    events: int = 0
-    batches: int = 0
-    voids: int = 0
-    behind: int = 0  # records of our partitions not read yet
-    away: str | None = None
-    stopped: tuple[str, ...] = ()
-
-
-Report = Callable[[Progress], None]
+GRACE: Final = 2.0  # seconds until it is interrupted, where it waits for a server
+SHUTDOWN: Final = 6.0  # seconds for the batch that is under way, and to leave the group
 
 
 async def run(settings: Settings, stop: asyncio.Event, report: Report = lambda progress: None) -> None:
@@ -57,7 +31,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report = lambda p
         return
     consumer = Consumer(settings, identity, subscription, sql, report)
     try:
-        await consumer.follow(stop)
+        await _until(stop, consumer.follow(stop))
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN):
@@ -65,12 +39,24 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report = lambda p
                 await sql.close()
 
 
+async def _until(stop: asyncio.Event, work: Coroutine[object, object, None]) -> None:
+    """The work ends itself on `stop`; where it waits for a server that is away, it is ended."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({working}, timeout=GRACE)
+    if not working.done():
+        working.cancel()
+    stopping.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+
+
 async def _identity(settings: Settings, stop: asyncio.Event) -> LogIdentity | None:
     while not stop.is_set():
         try:
             return await check_identity(settings)
         except Unavailable as error:
-            await _pause(stop, error)
+            await pause(stop, error)
     return None
 
 
@@ -81,177 +67,5 @@ async def _subscribed(settings: Settings, stop: asyncio.Event) -> Subscription |
             await subscription.start()
             return subscription
         except Unavailable as error:
-            await _pause(stop, error)
+            await pause(stop, error)
     return None
-
-
-async def _pause(stop: asyncio.Event, error: Unavailable) -> None:
-    log.warning("waiting for Kafka", action="projection.kafka_away", detail=str(error))
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), PAUSE * random.uniform(0.5, 1.0))  # noqa: S311  # no secret: it spreads those who wait
-
-
-class Consumer:
-    def __init__(self, settings: Settings, identity: LogIdentity, subscription: Subscription, sql: SqlThread, report: Report) -> None:
-        self.progress = Progress()
-        self._settings = settings
-        self._identity = identity
-        self._subscription = subscription
-        self._sql = sql
-        self._report = report
-        self._tails: dict[Source, Tail] = {}
-        self._sought: set[Source] = set()  # a jump in the offsets was met there and read again, to be sure
-        self._alarmed: set[Source] = set()
-        self._connections = 1
-        self._paced_until = 0.0
-        self._writing: asyncio.Task[Mapping[Source, Outcome]] | None = None
-
-    async def follow(self, stop: asyncio.Event) -> None:
-        """Fetch, fold, hand over to SQL, until `stop`."""
-        stopping = asyncio.ensure_future(stop.wait())
-        fetching = asyncio.ensure_future(self._subscription.fetch())
-        try:
-            while not stop.is_set():
-                await self._change_hands()
-                full = self._folded() >= MOST_EVENTS
-                awaited: list[asyncio.Future[Any]] = [stopping]  # Any: they are waited for and not looked into
-                if not full or self._writing is None:
-                    awaited.append(fetching)
-                if self._writing is not None:
-                    awaited.append(self._writing)
-                await asyncio.wait(awaited, timeout=self._rest(), return_when=asyncio.FIRST_COMPLETED)
-                if fetching.done() and not full:
-                    self._take(await self._fetched(fetching, stop))
-                    fetching = asyncio.ensure_future(self._subscription.fetch())
-                await self._hand_over()
-                self._tell()
-        finally:
-            stopping.cancel()
-            fetching.cancel()
-
-    async def finish(self) -> None:
-        """Wait for the batch that is under way."""
-        if self._writing is not None:
-            await self._writing
-
-    async def _fetched(
-        self, fetching: "asyncio.Future[Mapping[Source, Sequence[Record]]]", stop: asyncio.Event
-    ) -> Mapping[Source, Sequence[Record]]:
-        try:
-            return await fetching
-        except Unavailable as error:
-            await _pause(stop, error)
-            return {}
-
-    async def _change_hands(self) -> None:
-        """Let go of partitions that were taken from us, and find the place in those that were given."""
-        for source in self._subscription.gone:
-            self._tails.pop(source, None)
-        self._subscription.gone.clear()
-        if not self._subscription.fresh:
-            return
-        fresh = sorted(self._subscription.fresh)
-        self._subscription.fresh.clear()
-        for source in fresh:
-            self._tails.pop(source, None)
-        try:
-            tails = await tails_from(self._settings, self._identity, await self._sql.open(fresh))
-        except Unavailable as error:
-            log.warning("waiting for Kafka", action="projection.kafka_away", detail=str(error))
-            self._subscription.fresh.update(source for source in fresh if self._subscription.has(source))
-            return
-        for tail in tails:
-            self._tails[tail.source] = tail
-            self._sought.discard(tail.source)
-            self._alarmed.discard(tail.source)
-            self._subscription.seek(tail.source, tail.next_offset)
-            log.info("following", action="projection.follows", log=tail.source[0], partition=tail.source[1], seq=tail.reached.head.seq)
-
-    def _take(self, fetched: Mapping[Source, Sequence[Record]]) -> None:
-        for source, records in fetched.items():
-            tail = self._tails.get(source)
-            if tail is None or tail.broken is not None:
-                continue
-            news = records if records[0].offset >= tail.next_offset else [one for one in records if one.offset >= tail.next_offset]
-            if news and news[0].offset > tail.next_offset and source not in self._sought:
-                self._sought.add(source)  # a delivery is a hint: a jump is believed only when it is met twice
-                self._subscription.seek(source, tail.next_offset)
-                continue
-            self._sought.discard(source)
-            before, voids = tail.events, tail.reached.voids
-            tail.feed(news)
-            self.progress.events += tail.events - before
-            self.progress.voids += tail.reached.voids - voids
-
-    async def _hand_over(self) -> None:
-        """Settle what was written, and give what was folded meanwhile to be written next."""
-        if self._writing is not None:
-            if not self._writing.done():
-                return
-            writing, self._writing = self._writing, None
-            self._settle(await writing)
-            self._ask_again_after_a_loss()
-        folded = self._folded()
-        if folded < MOST_EVENTS and self._rest() is not None:
-            return
-        stretches = [stretch for tail in self._tails.values() if (stretch := tail.take()) is not None]
-        if stretches:
-            self.progress.batches += 1
-            self._paced_until = time.monotonic() + PACE if folded >= MANY_EVENTS else 0.0
-            self._writing = asyncio.ensure_future(self._sql.apply(stretches, durable=self._behind() == 0))
-        else:
-            await self._raise_alarms()
-
-    def _settle(self, outcomes: Mapping[Source, Outcome]) -> None:
-        for source, outcome in outcomes.items():
-            match outcome:
-                case Applied():
-                    pass
-                case Duplicate(stored) | Gap(stored):
-                    log.warning(
-                        "the tables stand elsewhere, going on from there",
-                        action="projection.moved",
-                        log=source[0],
-                        partition=source[1],
-                        seq=None if stored is None else stored.seq,
-                    )
-                    self._tails.pop(source, None)
-                    self._subscription.reopen(source)
-                case _:
-                    assert_never(outcome)
-
-    def _ask_again_after_a_loss(self) -> None:
-        """A Postgres that crashed may stand behind what we were told: in partitions that are quiet now nobody else would notice."""
-        if self._connections != self._sql.connections:
-            self._connections = self._sql.connections
-            for source in self._tails:
-                self._subscription.reopen(source)
-            self._tails.clear()
-
-    async def _raise_alarms(self) -> None:
-        """Once everything before it is written: say that a partition stopped, here and where `projections status` finds it."""
-        for source, tail in list(self._tails.items()):
-            if tail.broken is not None and source not in self._alarmed:
-                self._alarmed.add(source)
-                self._subscription.hold(source)
-                log.error("a partition stopped", action="projection.stopped", log=source[0], partition=source[1], detail=str(tail.broken))
-                await self._sql.stop_at(source, str(tail.broken))
-
-    def _tell(self) -> None:
-        progress = self.progress
-        progress.behind = self._behind()
-        progress.away = self._sql.away
-        progress.stopped = tuple(str(tail.broken) for tail in self._tails.values() if tail.broken is not None)
-        self._report(progress)
-
-    def _folded(self) -> int:
-        """Events that were not handed over yet."""
-        return sum(tail.events for tail in self._tails.values())
-
-    def _rest(self) -> float | None:
-        """Seconds that the next batch has to wait; None if it need not."""
-        rest = self._paced_until - time.monotonic()
-        return rest if rest > 0 else None
-
-    def _behind(self) -> int:
-        return sum(self._subscription.behind(source, tail.next_offset) for source, tail in self._tails.items())

@@ -135,11 +135,13 @@ def environment_of(settings: Settings) -> Mapping[str, str]:
     }
 
 
-async def start(settings: Settings, config: Path, crash_at: str | None = None) -> asyncio.subprocess.Process:
+async def start(
+    settings: Settings, config: Path, crash_at: str | None = None, stderr: int = asyncio.subprocess.DEVNULL
+) -> asyncio.subprocess.Process:
     environment = {**environment_of(settings), "JOBLEDGER_CONFIG": str(config), **({CRASH_AT: crash_at} if crash_at else {})}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-c", "from ledger.cli.main import main; main()", "projections", "run", cwd=ROOT, env=environment,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=stderr,
     )  # fmt: skip
 
 
@@ -188,6 +190,18 @@ async def test_sigterm_ends_it_cleanly(logs: Logs, reads: Reads, config: Path) -
     await until(lambda: _moved(reads))
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 12) == 0
+
+
+async def test_sigterm_ends_it_while_postgres_is_away(logs: Logs, config: Path) -> None:
+    away = logs.settings.database.model_validate({"url": "postgresql://u:p@127.0.0.1:1/x", "schema": logs.settings.prefix})
+    process = await start(logs.settings.model_copy(update={"database": away}), config, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    async with asyncio.timeout(DEADLINE):
+        while b"projection.sql_away" not in await process.stderr.readline():
+            pass
+    process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(process.communicate(), 15)
+    assert process.returncode == 0
 
 
 async def test_it_refuses_tables_of_another_log(logs: Logs, reads: Reads, sql: Connection[TupleRow]) -> None:
