@@ -9,6 +9,7 @@ from ledger.core.ids import Address, Micros
 from ledger.core.outcome import Answer
 from ledger.core.refusal import Refused
 from ledger.core.registry import Decided, RegistryFold
+from ledger.core.schedule import Schedule
 from ledger.core.wire import Event
 
 
@@ -44,6 +45,8 @@ class RegistryDraft(Draft[RegistryFold]):
             self._answer(command, known)
             return []
         try:
+            if isinstance(command, definition.Register) and command.schedule is not None:
+                Schedule.from_spec(command.schedule)  # commands come from anybody: what no engine reads is refused here
             events: list[Event] = list(definition.decide(command, self.registry))
         except Refused as refused:
             self._answer(command, Decided("rejected", refused.reason, refused.detail))

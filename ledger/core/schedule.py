@@ -47,7 +47,7 @@ class Schedule:
     ) -> None:
         self._compile(spec_of(cron, every, at, offset, "UTC" if timezone is None else timezone, dst, start, end, exclude))
         self._refuse_never_firing()
-        self.warnings = warnings_of(self.spec, zone_given=timezone is not None)
+        self.warnings: tuple[str, ...] = warnings_of(self.spec, zone_given=timezone is not None)
 
     @classmethod
     def from_spec(cls, spec: ScheduleSpec) -> Self:
@@ -60,7 +60,6 @@ class Schedule:
 
     def _compile(self, spec: ScheduleSpec) -> None:
         self.spec = spec
-        self.warnings: tuple[str, ...] = ()
         self._zone = zone = zone_of(spec.timezone)
         texts = spec.cron or ()
         crons = [parse_cron(text, "cron" if len(texts) == 1 else f"cron[{index}]") for index, text in enumerate(texts)]

@@ -137,7 +137,7 @@ def _instant_text(field: str, value: str | date, zone: Zone, day: bool = True) -
     """The normal form: `2026-10-25T02:30:00` is local, `...Z` is UTC, and where `day` allows it `2026-10-25` a local day."""
     if isinstance(value, datetime):
         moment: date = value
-    elif isinstance(value, date) or (isinstance(value, str) and _DATE.fullmatch(value.strip())):
+    elif isinstance(value, date) or (_DATE.fullmatch(value.strip()) if isinstance(value, str) else None):
         if not day:
             raise _invalid(field, value, "has no time of day", "'2026-10-25T09:00:00'")
         moment = value if isinstance(value, date) else date_of(field, value.strip())

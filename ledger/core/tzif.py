@@ -103,7 +103,7 @@ def zone_names() -> frozenset[str]:
 
 
 def tzdata_version() -> str:
-    return tzdata.IANA_VERSION
+    return str(tzdata.IANA_VERSION)
 
 
 def load_offsets(name: str) -> Offsets:

@@ -12,7 +12,6 @@ from typing import IO, Self
 
 import msgspec
 
-import ledger
 from ledger.stack.failure import StackFailed, failure
 from ledger.stack.folder_lock import unusable
 from ledger.stack.given import Given, check_given
@@ -198,7 +197,7 @@ class Stack:
 def spawn_keeper(request: Request, stdin: int, stdout: "int | IO[bytes]") -> "subprocess.Popen[bytes]":
     """In a session of its own: Ctrl-C is the parent's affair, and the keeper ends by its stdin. `-P`: its folder holds no modules."""
     layout = Layout(Path(request.directory))
-    home = str(Path(ledger.__file__).resolve().parents[1])
+    home = str(Path(__file__).resolve().parents[2])
     others = os.environ.get("PYTHONPATH")
     try:
         layout.directory.mkdir(parents=True, exist_ok=True)

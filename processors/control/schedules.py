@@ -4,13 +4,18 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import Final
 
+import structlog
+
 from ledger.core import tick
 from ledger.core.definition import Job, Registry, ScheduleSpec, Version
 from ledger.core.ids import Micros
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft, home_of
+from ledger.core.refusal import Refused
 from ledger.core.schedule import Schedule
 from ledger.core.tzif import tzdata_version
+
+log = structlog.get_logger(__name__)
 
 ENGINE: Final = 1  # of schedules: what a text means; a new number where a firing moves
 MOST_DUE: Final = 400_000  # ticks looked at in one go: over four days of a job every second
@@ -79,7 +84,10 @@ class Schedules:
             spec: ScheduleSpec | None = found[1].schedule if found is not None else None
             if spec is None:
                 return None
-            engine = self._engines[job_id, number] = Schedule.from_spec(spec)
+            try:
+                engine = self._engines[job_id, number] = Schedule.from_spec(spec)
+            except Refused as refused:  # an older engine took it; its ticks wait for one that does
+                log.critical("no engine reads this schedule", action="schedule.unread", job_id=job_id, version=number, why=str(refused))
         return engine
 
     def adopt(self, draft: PartitionDraft) -> bool:

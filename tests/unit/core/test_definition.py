@@ -3,10 +3,15 @@
 import pytest
 from msgspec import structs
 
-from ledger.core import definition
+from ledger.core import definition, wire
+from ledger.core.chain import Header
 from ledger.core.definition import ApplyManifest, Event, ManifestApplied, Register, Registered, Registry, ScheduleSpec, Versioned
-from ledger.core.ids import Address, Micros
+from ledger.core.draft import Delivered
+from ledger.core.ids import NOWHERE, Address, Micros, Position
+from ledger.core.outcome import Opened, Rejected
 from ledger.core.refusal import Refused
+from ledger.core.registry import RegistryFold
+from ledger.core.registry_draft import RegistryDraft
 
 CARTS = Register("c1", "clean-carts", "clean-carts", "system", "default", 1, "h1", "job", schedule=ScheduleSpec(every_ms=10_000))
 MAIL = Register("c2", "send-mail", "send-mail", "on_demand", "mail", 1, "m1")
@@ -92,3 +97,15 @@ def test_an_old_node_cannot_undo_a_newer_manifest_but_a_rollback_can() -> None:
 def test_a_manifest_lists_only_what_is_registered() -> None:
     assert refusal(manifest("a", ("clean-carts", 2, "h2")), registry(CARTS)) == "unknown_version"
     assert refusal(manifest("a", ("send-mail", 1, "m1")), registry(MAIL)) == "unknown_version"
+
+
+def test_a_schedule_that_no_engine_reads_is_refused_whoever_sends_it() -> None:
+    fold = RegistryFold()
+    fold.feed(wire.encode_commit(Header(1, "registry", 0, 1, "", 0, NOWHERE, None), [wire.encode(Opened("log", 1))]), 0)
+    draft = RegistryDraft(fold, Micros(1))
+    nonsense = structs.replace(CARTS, schedule=ScheduleSpec(cron=("61 * * * *",)))
+    assert draft.add(Delivered(Position(0, 0), Micros(1), nonsense)) == "added"
+    (rejected,) = draft.events
+    assert isinstance(rejected, Rejected) and rejected.reason == "invalid_schedule"
+    assert draft.add(Delivered(Position(0, 1), Micros(1), nonsense)) == "added"
+    assert draft.events == [rejected], "the repeat is answered and leaves nothing"

@@ -7,6 +7,7 @@ are driven; a rule is taken away by handing in a subclass without it. What went 
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from msgspec import Raw
 
@@ -234,7 +235,7 @@ class World:
                 actor.alive = False
         elif self.rnd.random() < 0.5:
             live[0].alive = False
-        self.actors = [actor for actor in self.actors if actor.alive][-2:] + [self.new_actor()]
+        self.actors = [*[actor for actor in self.actors if actor.alive][-2:], self.new_actor()]
 
     def take_snapshot(self, actor: Actor) -> None:
         frozen = snapshot.Frozen(actor.writer.fold)
@@ -279,7 +280,7 @@ class World:
                 positions.append(commit.position)
         self.anomalies["accepted"] += whole.accepted
         self.anomalies["void"] += whole.voids
-        self.anomalies["POSITION FELL"] += sum(later < earlier for earlier, later in zip(positions, positions[1:], strict=False))
+        self.anomalies["POSITION FELL"] += sum(later < earlier for earlier, later in pairwise(positions))
         self.judge_snapshots(whole)
         self.judge_events(events)
 
