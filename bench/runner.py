@@ -21,6 +21,7 @@ from ledger.context import Context
 from ledger.core import wire
 from ledger.core.ids import ExecutionId, Token, WorkerId
 from ledger.core.offers import Offer, Offers
+from ledger.core.request import Return
 from ledger.handlers import Jobs
 from processors.broker_clock import BrokerClock
 from processors.runner.claims import Claims, RedisClaims, Verdict
@@ -44,7 +45,7 @@ class Alive:
 
 class Counting:
     def __init__(self, expected: int) -> None:
-        self.records = self.bytes = self.ended = 0
+        self.records = self.bytes = self.ended = self.given_back = 0
         self.expected = expected
         self.all_ended = asyncio.Event()
 
@@ -53,7 +54,9 @@ class Counting:
         self.records += 1
         self.bytes += len(record)
         self.ended += record.count(b'"outcome"')
-        if self.ended >= self.expected:
+        if b"offers.return" in record:
+            self.given_back += sum(len(item.execution_ids) for item in wire.decode_commands(record) if isinstance(item, Return))
+        if self.ended + self.given_back >= self.expected:
             self.all_ended.set()
 
 
@@ -129,7 +132,8 @@ async def measure(options: Options) -> None:
     running.cancel()
     print(  # noqa: T201  # the figure
         f"{options.count} executions in {took:.2f} s: {options.count / took:.0f}/s, {used / options.count * 1e6:.1f} us CPU each, "
-        f"{sender.records} records of {sender.bytes / sender.records / 1024:.1f} KB, {sender.bytes / options.count:.0f} bytes each"
+        f"{sender.records} records of {sender.bytes / sender.records / 1024:.1f} KB, {sender.bytes / options.count:.0f} bytes each, "
+        f"{sender.given_back} offers given back"
     )
     if redis:
         await redis.aclose()

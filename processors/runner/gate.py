@@ -13,6 +13,7 @@ from typing import Final
 from processors.runner.attempt import Attempt
 
 PATIENCE: Final = 0.25  # seconds that an offer waits here for a slot
+GAP: Final = 0.15  # seconds between two looks at them that tell of a standstill
 MOST_WAITING: Final = 5000
 MOST_BYTES_WAITING: Final = 64 * 1024 * 1024
 
@@ -25,10 +26,10 @@ class Line:
     admitted: int = 0  # in the present quarter of a second
     admitted_before: int = 0  # in the one before
 
-    def overdue(self, now: float) -> list[Attempt]:
-        """Those who waited too long and will not be served soon, as fast as the line moves; they leave it."""
+    def overdue(self, now: float, since: float) -> list[Attempt]:
+        """Those who waited too long (what was before `since` does not count) and will not be served soon at its pace; they leave it."""
         soon = max(self.admitted, self.admitted_before)
-        if len(self.waiting) <= soon or now - self.waiting[soon].arrived <= PATIENCE:
+        if len(self.waiting) <= soon or now - max(since, self.waiting[soon].arrived) <= PATIENCE:
             return []
         late = [attempt for attempt in islice(self.waiting, soon, None) if now - attempt.arrived > PATIENCE]
         kept = [*islice(self.waiting, soon), *islice(self.waiting, soon + len(late), None)]
@@ -51,6 +52,8 @@ class Gate:
         self._most_waiting = most_waiting
         self._most_bytes = most_bytes
         self._page_turned = 0.0
+        self._looked = 0.0
+        self._patient_since = 0.0
 
     def __len__(self) -> int:
         """How many wait here."""
@@ -104,10 +107,14 @@ class Gate:
             self._running[name] -= 1
 
     def overdue(self, now: float) -> list[Attempt]:
-        """Those who waited too long; they do not wait here any more."""
-        leaving = self._line.overdue(now)
+        """Those who waited too long; they do not wait here any more. To be asked often: after a gap this process itself stood still, which
+        says nothing about slots, and the patience begins anew."""
+        if now - self._looked > GAP:
+            self._patient_since = now
+        self._looked = now
+        leaving = self._line.overdue(now, self._patient_since)
         for line in self._parked.values():
-            leaving.extend(line.overdue(now))
+            leaving.extend(line.overdue(now, self._patient_since))
         if now - self._page_turned >= PATIENCE:
             self._turn_page(now)
         for attempt in leaving:

@@ -105,7 +105,7 @@ def test_a_line_that_moves_fast_keeps_those_it_will_serve_soon() -> None:
     admit(gate)
     for attempt in running:
         gate.leave(attempt)
-    assert len(gate.overdue(PATIENCE + 0.01)) == 7 - 3
+    assert len(looks(gate, PATIENCE + 0.05)) == 7 - 3
 
 
 def test_those_of_a_job_at_its_limit_are_given_back_too() -> None:
@@ -113,6 +113,16 @@ def test_those_of_a_job_at_its_limit_are_given_back_too() -> None:
     _, parked = waiting(gate, ONE_AT_A_TIME, ONE_AT_A_TIME)
     admit(gate)
     assert looks(gate, 3 * PATIENCE) == [parked]
+
+
+def test_a_standstill_of_the_process_itself_is_not_taken_for_a_lack_of_slots() -> None:
+    gate = Gate(1)
+    waiting(gate, QUICK)
+    admit(gate)
+    (other,) = waiting(gate, QUICK)
+    assert looks(gate, 0.1) == []
+    assert looks(gate, 10.0 + PATIENCE - 0.05, since=10.0) == []
+    assert looks(gate, 10.0 + 2 * PATIENCE, since=10.0 + PATIENCE) == [other]
 
 
 def test_all_can_be_sent_away() -> None:
