@@ -1,4 +1,4 @@
-"""Named points at which a test may let a process die, as `kill -9` would: JOBLEDGER_CRASH_AT=control:after-append, or ...:3 (third time)."""
+"""Named points at which a test may let a process die, as `kill -9` would: JOBLEDGER_CRASH_AT=control:after-append, or ...:3 (third)."""
 
 import os
 from collections import Counter

@@ -133,11 +133,11 @@ def _excluded_entry(where: str, entry: str | date) -> str:
     return normalised(entry, where)
 
 
-def _instant_text(field: str, value: str | date, zone: Zone, day: bool = True) -> str:
+def _instant_text(field: str, value: object, zone: Zone, day: bool = True) -> str:
     """The normal form: `2026-10-25T02:30:00` is local, `...Z` is UTC, and where `day` allows it `2026-10-25` a local day."""
     if isinstance(value, datetime):
         moment: date = value
-    elif isinstance(value, date) or (_DATE.fullmatch(value.strip()) if isinstance(value, str) else None):
+    elif isinstance(value, date) or (isinstance(value, str) and _DATE.fullmatch(value.strip())):
         if not day:
             raise _invalid(field, value, "has no time of day", "'2026-10-25T09:00:00'")
         moment = value if isinstance(value, date) else date_of(field, value.strip())
