@@ -1,0 +1,126 @@
+"""A whole system for the tests of this folder: topics, tables, one worker and one projection, as users start them."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ledger import Ledger, Settings
+from ledger.cli.config import masked
+from ledger.kafka import topics
+from ledger.kafka.opening import open_log
+from projections import schema
+from tests.services.client.shop import jobs
+from tests.services.conftest import Fresh, run
+
+PROGRAM = (sys.executable, "-c", "from ledger.cli.main import main; main()")
+ROOT = Path(__file__).resolve().parents[3]
+STARTING = 60.0
+
+
+@dataclass(frozen=True)
+class System:
+    """A project folder and its settings. `call` runs the program there as a user does."""
+
+    folder: Path
+    settings: Settings
+
+    @property
+    def environment(self) -> dict[str, str]:
+        here = {name: value for name, value in os.environ.items() if not name.startswith("JOBLEDGER_")}
+        here["JOBLEDGER_DATABASE__URL"] = self.settings.database.url.get_secret_value()
+        return {**here, "PYTHONPATH": str(ROOT)}
+
+    def call(self, *arguments: str, input: str | None = None) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*PROGRAM, *arguments], cwd=self.folder, env=self.environment, input=input, capture_output=True, text=True, timeout=90
+        )
+
+    @contextmanager
+    def running(self, *arguments: str) -> "Iterator[subprocess.Popen[bytes]]":
+        """The program in the background, ended by SIGTERM."""
+        with (self.folder / f"{arguments[0]}.log").open("ab") as log:
+            process = subprocess.Popen([*PROGRAM, *arguments], cwd=self.folder, env=self.environment, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def write_settings(folder: Path, settings: Settings) -> None:
+    """As `jobledger.yaml`; the database's password comes from the environment."""
+    document = masked(settings)
+    document["redis"] = {"url": settings.redis.url.get_secret_value()}
+    (folder / "jobledger.yaml").write_text(yaml.safe_dump(document))
+
+
+@contextmanager
+def system_of(folder: Path, settings: Settings, system_jobs: list[dict[str, object]]) -> Iterator[System]:
+    """Topics and tables are there; nothing runs yet."""
+    configured = [{"name": handler.name} for handler in jobs if handler.name != "tick"]
+    settings = Settings.model_validate(
+        {**settings.model_dump(by_alias=True), "app": "tests.services.client.shop:jobs", "jobs": configured, "system_jobs": system_jobs}
+    )
+
+    async def prepare() -> None:
+        await topics.apply(settings)
+        await open_log(settings)
+
+    run(prepare())
+    schema.upgrade(settings)
+    write_settings(folder, settings)
+    yield System(folder, settings)
+
+
+@pytest.fixture(scope="module")
+def system(fresh: Fresh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """With a worker and a projection, and the configuration applied."""
+    with ExitStack() as stack:
+        settings = stack.enter_context(fresh(4))
+        ticks: list[dict[str, object]] = [{"name": "tick", "every": "1h"}]
+        system = stack.enter_context(system_of(tmp_path_factory.mktemp("system"), settings, ticks))
+        stack.enter_context(system.running("worker"))
+        stack.enter_context(system.running("projections", "run"))
+        _await_jobs(system, 4)
+        yield system
+
+
+def _await_jobs(system: System, count: int) -> None:
+    deadline = time.monotonic() + STARTING
+    while len(system.call("jobs", "list", "-o", "jsonl").stdout.splitlines()) < count:
+        assert time.monotonic() < deadline, (system.folder / "worker.log").read_text()[-4000:]
+
+
+@pytest.fixture
+async def ledger(system: System) -> AsyncIterator[Ledger]:
+    async with Ledger.connect(system.settings, jobs=jobs) as ledger:
+        yield ledger
+
+
+async def until_all_are_over(ledger: Ledger, ids: list[str]) -> None:
+    """Every one of these executions is completed."""
+    waiting = set(ids)
+    async with asyncio.timeout(60):
+        while waiting:
+            for execution_id in list(waiting):
+                row = await ledger.executions.get(execution_id)
+                if row is None or row.state != "completed":
+                    break
+                waiting.discard(execution_id)
+            else:
+                return
+            await asyncio.sleep(0.05)

@@ -1,0 +1,46 @@
+"""The program against the running system: what scripts build on."""
+
+import json
+
+from tests.services.client.conftest import System
+
+
+def test_submit_and_wait(system: System) -> None:
+    ended = system.call("submit", "bill", "--data", '{"number": 5}', "--wait", "-o", "jsonl")
+    assert (ended.returncode, ended.stdout) == (0, '{"billed":5}\n'), ended.stderr
+    assert "completed" in ended.stderr
+
+
+def test_a_failure_is_exit_6(system: System) -> None:
+    ended = system.call("submit", "refuse", "--data", '{"number": 5}', "--wait")
+    assert (ended.returncode, ended.stdout) == (6, "")
+    assert "order 5 is no good" in ended.stderr
+
+
+def test_unknown_is_exit_3_and_refused_is_exit_4(system: System) -> None:
+    assert system.call("submit", "nosuch").returncode == 3
+    assert system.call("submit", "tick").returncode == 4
+
+
+def test_many_of_a_file(system: System) -> None:
+    lines = "".join(json.dumps({"job": "bill", "data": {"number": number}, "labels": {"file": "1"}}) + "\n" for number in range(50))
+    ended = system.call("submit", "--many", "-", input=lines)
+    assert (ended.returncode, len(ended.stdout.splitlines())) == (0, 50), ended.stderr
+    for execution_id in ended.stdout.splitlines()[:2]:
+        assert system.call("executions", "show", execution_id).returncode in (0, 3)  # the tables may be behind
+
+
+def test_history_of_an_execution(system: System) -> None:
+    ended = system.call("run", "tick", "--wait", "-o", "jsonl")
+    assert (ended.returncode, ended.stdout) == (0, '"tock"\n'), ended.stderr
+    execution_id = ended.stderr.split()[0]
+    shown = json.loads(system.call("executions", "show", execution_id, "--events", "-o", "json").stdout)
+    assert [one["type"] for one in shown["events"]] == ["execution.requested.v1", "execution.started.v1", "execution.completed.v1"]
+    command = json.loads(system.call("commands", "show", shown["command_id"], "-o", "json").stdout)
+    assert (command["outcome"], command["execution_id"]) == ("accepted", execution_id)
+
+
+def test_apply_again_changes_nothing(system: System) -> None:
+    ended = system.call("apply", "--plan", "--exit-code", "-o", "json")
+    assert (ended.returncode, json.loads(ended.stdout)["manifest"]) == (0, "unchanged"), ended.stderr
+    assert "nothing had to be done" in system.call("apply").stderr
