@@ -63,6 +63,7 @@ def test_an_interval_goes_on_over_a_change_of_the_clock() -> None:
         (datetime(2030, 1, 1, 9, tzinfo=UTC), "2030-01-01T09:00:00"),
         (datetime(2030, 1, 1, 9, tzinfo=timezone(timedelta(hours=5))), "2030-01-01T04:00:00"),
         ("2024-03-31T02:30:00", "2024-03-31T01:00:00"),  # skipped: the end of the gap
+        ("2024-03-31T02:30:00.500", "2024-03-31T01:00:00"),
         ("2024-10-27T02:30:00", "2024-10-27T00:30:00"),  # comes twice: the first
     ],
 )
@@ -384,3 +385,14 @@ def test_what_is_plainly_meant_is_not_warned_about(given: Mapping[str, Any]) -> 
 def test_every_zone_of_the_package_can_be_used() -> None:
     for zone in zone_names():
         assert Schedule.from_spec(ScheduleSpec(cron=("0 0 * * *",), timezone=zone)).next(NEW_YEAR) is not None
+
+
+@pytest.mark.parametrize(("change", "left"), [("2024-03-31T01:00", 240), ("2024-10-27T01:00", 120)])
+def test_an_interval_with_exclusions_is_counted_on_the_wall_clock_on_both_sides_of_a_change(change: str, left: int) -> None:
+    """Local 02:xx is left out: no hour of the night in spring, two in autumn."""
+    middle = int(utc(change).timestamp()) * MICROS
+    reach = 2 * 3600 * MICROS
+    minutely = Schedule(every="1m", timezone=BERLIN, exclude=["* 2 * * *"])
+    counted = minutely.count_us(middle - reach, middle + reach)
+    assert counted == len(list(minutely.between_us(middle - reach, middle + reach)))
+    assert counted == left
