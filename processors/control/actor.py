@@ -212,6 +212,7 @@ class Actor(ABC, Generic[F]):
         at = self._at()
         draft = self.new_draft(at, fresh=False)
         if self.may_fill(draft) and not self.writer.fill(draft) and not draft.taken:
+            self.dropped()
             await self.refresh_facts()
             draft = self.new_draft(self._at(), fresh=True)
             self.writer.fill(draft)
@@ -235,6 +236,7 @@ class Actor(ABC, Generic[F]):
         """Append a draft; True if it is in the log for sure. Otherwise the log was read again and its commands are back or dropped."""
         if not await self._before(draft):
             self.writer.abandon(draft)
+            self.dropped()
             return False
         record = draft.record()
         crash_point("control:before-append")
@@ -303,6 +305,9 @@ class Actor(ABC, Generic[F]):
     def next_due(self) -> float:
         """Seconds until something is due by itself."""
         return IDLE_COMMIT
+
+    def dropped(self) -> None:
+        """A draft is not appended: what was due by itself and stood in it has to come again."""
 
     def folded_again(self) -> None:
         """The fold moved by what somebody else appended, or by our own append of unknown outcome."""

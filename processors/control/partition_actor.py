@@ -75,11 +75,14 @@ class PartitionActor(Actor[Partition]):
             if not (isinstance(state, Waiting) and state.token == self.dispatch.offered[execution_id].token):
                 one = self.dispatch.offered.pop(execution_id)
                 self.dispatch.windows[one.queue].outstanding -= 1
+        self.dropped()
+        self._offer()
+
+    def dropped(self) -> None:
         for timer in self._popped:
             heappush(self.fold.timers, timer)
         self._popped = []
         self.schedules.begin()
-        self._offer()
 
     def new_draft(self, at: Micros, *, fresh: bool) -> Draft[Partition]:
         draft = PartitionDraft(self.fold, self.facts.registry, at, facts_are_fresh=fresh)
