@@ -11,12 +11,16 @@ import msgspec
 import psycopg
 import pytest
 
-from tests.services.stack.processes import ROOT, nothing_left
+from ledger.stack.layout import Layout
+from tests.services.stack.processes import ROOT, nothing_left, until
+
+
+def argv(command: str, directory: Path, *options: str) -> list[str]:
+    return [sys.executable, "-c", "from ledger.cli.main import main; main()", "stack", command, "--dir", str(directory), *options]
 
 
 def stack(command: str, directory: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    argv = [sys.executable, "-c", "from ledger.cli.main import main; main()", "stack", command, "--dir", str(directory), *options]
-    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(argv(command, directory, *options), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_start_use_and_stop_in_the_background(tmp_path: Path) -> None:
@@ -54,6 +58,18 @@ def test_in_the_background_the_end_of_a_server_is_found_in_the_keeper_s_log(tmp_
     assert "kafka was killed by signal 9. Its log " in (folder / "keeper.log").read_text()
     after = stack("status", folder)
     assert (after.returncode, after.stderr) == (3, f"the stack in {folder} is stopped\n")
+
+
+def test_ctrl_c_during_the_start_leaves_nothing(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "s")
+    with subprocess.Popen(
+        argv("start", layout.directory), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as starting:
+        until(layout.pids.exists, "a server is started")
+        os.killpg(starting.pid, signal.SIGINT)
+        starting.communicate(timeout=20)
+    assert starting.returncode == 130
+    nothing_left(layout.directory, {}, 0.1)
 
 
 @pytest.mark.parametrize(("command", "code"), [("stop", 0), ("status", 3), ("env", 3)])
