@@ -6,6 +6,7 @@ process and the supervisor starts it again.
 """
 
 import asyncio
+import gc
 import os
 import sys
 import tempfile
@@ -174,5 +175,7 @@ def has_crashed(app: App) -> bool:
 def run_worker(app: App, *, loglevel: str = "WARNING") -> None:
     """Run until SIGTERM or SIGINT; does not return."""
     uvloop.install()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)  # a large state of frozen values without cycles: the collector finds nothing, and looks often
     worker = faust.Worker(app, loglevel=loglevel, loop=asyncio.new_event_loop(), redirect_stdouts=False, quiet=True, override_logging=False)
     worker.execute_from_commandline()

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec import Raw
 
 NOTHING: Final = Raw(b"")  # always this object: the encoder leaves a default out by identity
+NULL: Final = Raw(b"null")
 
 
 def given(body: Raw) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ledger.core import wire
-from ledger.core.bodies import given
+from ledger.core.bodies import NULL, given
 from ledger.core.definition import Registry
 from ledger.core.execution import Started, Waiting
 from ledger.core.ids import ExecutionId, Token
@@ -196,7 +196,7 @@ def offer_of(partition: Partition, registry: Registry, execution_id: ExecutionId
     if not given(data):
         job = registry.jobs.get(request.job_id)
         version = job.versions.get(request.job_version) if job is not None else None
-        data = version.data if version is not None else data
+        data = version.data if version is not None and given(version.data) else NULL
     return Offer(
         execution_id,
         state.token,

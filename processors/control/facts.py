@@ -64,22 +64,19 @@ class Facts:
 
     async def reach_end(self) -> None:
         """Wait until what the registry's log holds now is folded. The broker being away is waited out."""
-        while True:
-            end = await self._end()
-            if end is not None:
-                break
-            await asyncio.sleep(0.3)
+        end = await self._end()
         async with self._moved:
             await self._moved.wait_for(lambda: self._fold.head.next_offset >= end)
 
-    async def _end(self) -> int | None:
-        """The offset behind the registry's last record; None: the broker is away."""
-        consumer = new_consumer(self._settings.kafka.bootstrap)
-        try:
-            await consumer.start()
-            end: int = (await consumer.end_offsets([self._topic]))[self._topic]
-            return end
-        except (KafkaError, OSError, TimeoutError):
-            return None
-        finally:
-            await consumer.stop()
+    async def _end(self) -> int:
+        """The offset behind the registry's last record."""
+        while True:
+            consumer = new_consumer(self._settings.kafka.bootstrap)
+            try:
+                await consumer.start()
+                end: int = (await consumer.end_offsets([self._topic]))[self._topic]
+                return end
+            except (KafkaError, OSError, TimeoutError):
+                await asyncio.sleep(0.3)
+            finally:
+                await consumer.stop()
