@@ -31,8 +31,6 @@ from projections.statements import statements_for
 from projections.tail import Reached, Source, Stretch, Tail
 from projections.writing import SESSION, write_table
 
-EVENTS_A_WRITE: Final = 60_000
-MOST_HELD: Final = 400_000  # executions under way in memory, about 1 KB each
 CLOSE_ENOUGH: Final = 20  # records of a partition that the consumer may catch up with after the swap
 
 _FINISHED: Final = EXECUTIONS.columns.index("finished_at")
@@ -50,24 +48,43 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-async def rebuild(settings: Settings, report: Report = lambda progress: None) -> Progress:
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """`most_held`: executions under way in memory, about 1 KB each. `records_at_once`: folded before anything else gets a turn."""
+
+    events_a_write: int = 30_000
+    records_at_once: int = 60
+    most_held: int = 400_000
+
+
+USUAL: Final = Sizes()
+
+
+async def rebuild(settings: Settings, report: Report = lambda progress: None, sizes: Sizes = USUAL) -> Progress:
     """Fold the log again and put the result in the tables' place. Raises `Conflict`, `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
     connection = connect(settings)
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="rebuild-sql") as executor:
-            return await _Rebuild(settings, identity, connection, executor, report).run()
+            return await _Rebuild(settings, identity, connection, executor, report, sizes).run()
     finally:
         connection.close()
 
 
 class _Rebuild:
     def __init__(
-        self, settings: Settings, identity: LogIdentity, connection: Connection[TupleRow], executor: ThreadPoolExecutor, report: Report
+        self,
+        settings: Settings,
+        identity: LogIdentity,
+        connection: Connection[TupleRow],
+        executor: ThreadPoolExecutor,
+        report: Report,
+        sizes: Sizes,
     ) -> None:
         schema = settings.database.table_schema
         self._settings = settings
         self._report = report
+        self._sizes = sizes
         self._began = time.monotonic()
         self._connection = connection
         self._executor = executor
@@ -117,11 +134,11 @@ class _Rebuild:
     async def _fold(self, tail: Tail) -> None:
         """A partition up to its end, with what is under way held back as long as it is not too much."""
         async for _ in self._records(tail):
-            if tail.events >= EVENTS_A_WRITE:
+            if tail.events >= self._sizes.events_a_write:
                 stretch = self._take(tail)
                 if stretch is not None:
                     ended, held = split(stretch.changes)
-                    if len(held.executions) > MOST_HELD:
+                    if len(held.executions) > self._sizes.most_held:
                         ended, held = stretch.changes, Changes()
                         await self._sql(self._next.add_keys)
                     tail.hold(held)
@@ -129,7 +146,6 @@ class _Rebuild:
         rest = self._take(tail, everything=True)
         if rest is not None:
             await self._write(rest.changes)
-        await self._written()
 
     async def _catch_up(self) -> bool:
         """Fold what was appended meanwhile; False once that was little."""
@@ -148,7 +164,7 @@ class _Rebuild:
             return
         async with (
             LogReader(self._settings, *tail.source) as reader,
-            aclosing(reader.batches(tail.next_offset, self._ends[tail.source])) as batches,
+            aclosing(reader.batches(tail.next_offset, self._ends[tail.source], most=self._sizes.records_at_once)) as batches,
         ):
             async for batch in batches:
                 before = tail.events

@@ -13,7 +13,10 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.config import Settings
+from ledger.core import execution
+from ledger.core.ids import Token
 from ledger.core.refusal import Conflict, Misconfigured
+from ledger.core.wire import Event
 from ledger.crashpoints import CRASH_AT, EXIT_KILLED
 from ledger.kafka.connect import admin_client
 from ledger.kafka.opening import open_log
@@ -21,10 +24,10 @@ from ledger.kafka.topics import apply
 from ledger.stack import Stack
 from projections import consumer
 from projections.reads import Reads
-from projections.rebuild import Progress, rebuild
+from projections.rebuild import Progress, Sizes, rebuild
 from projections.status import status
 from tests.services.projections.conftest import DEADLINE, Logs, caught_up, consuming, differences, until
-from tests.synthetic_log import registry_events, requested, varied_lives
+from tests.synthetic_log import WORKER, execution_id, registry_events, requested, varied_lives
 
 ROOT = Path(__file__).parents[3]
 
@@ -276,11 +279,17 @@ async def test_a_rebuild_under_a_running_consumer(logs: Logs, reads: Reads, sql:
     assert sql.execute(left, (logs.settings.database.table_schema,)).fetchone() == (0,)
 
 
-async def test_a_rebuild_into_empty_tables(logs: Logs) -> None:
+@pytest.mark.parametrize("sizes", [Sizes(), Sizes(events_a_write=1, records_at_once=1), Sizes(30, 2, most_held=3)])
+async def test_a_rebuild_in_writes_of_any_size(logs: Logs, sizes: Sizes) -> None:
+    """Also where so many executions are under way that they cannot be held back, and where one was asked for twice."""
     fill(logs, 40)
     logs.events(2).void([requested(666, 2)])
+    ended = execution_id(900, 3)
+    life: list[Event] = [requested(900, 3), execution.Started(ended, 1, Token(1), WORKER), execution.Completed(ended, 1)]
+    for event in [*life, *life[:1]]:
+        logs.events(3).commit([event])
     await logs.send()
-    done = await rebuild(logs.settings)
+    done = await rebuild(logs.settings, sizes=sizes)
     assert done.records == sum(len(log.records) for log in logs.of.values())
     assert await differences(logs.settings) == []
 
