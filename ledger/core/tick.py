@@ -85,14 +85,26 @@ class Verdicts(Struct, frozen=True):
     to_fire: tuple[Micros, ...]
 
 
-def judge(due: Sequence[Micros], now: Micros) -> Verdicts:
-    """Catch up by the defaults: late ticks within an hour are made up by the latest of them alone, older ones are missed."""
-    old = [tick for tick in due if tick < now - CATCH_UP_WINDOW]
-    late = [tick for tick in due if now - CATCH_UP_WINDOW <= tick < now - ON_TIME]
+class Range(Struct, frozen=True):
+    """So many ticks in a row, the first and the last of them."""
+
+    first: Micros
+    last: Micros
+    count: int
+
+
+def horizon(now: Micros) -> Micros:
+    """Ticks up to here are too old to be made up; they need not be looked at one by one."""
+    return Micros(now - CATCH_UP_WINDOW - 1)
+
+
+def judge(due: Sequence[Micros], now: Micros, old: Range | None = None) -> Verdicts:
+    """Catch up by the defaults: `old` ticks are missed; of the late ones, an hour at most, the latest alone is made up."""
+    late = [tick for tick in due if tick < now - ON_TIME]
     on_time = [tick for tick in due if tick >= now - ON_TIME]
     missed: list[tuple[Literal["catchup_window", "coalesced"], Micros, Micros, int]] = []
-    if old:
-        missed.append(("catchup_window", old[0], old[-1], len(old)))
+    if old is not None:
+        missed.append(("catchup_window", old.first, old.last, old.count))
     if len(late) > 1:
         missed.append(("coalesced", late[0], late[-2], len(late) - 1))
     return Verdicts(tuple(missed), (*late[-1:], *on_time))

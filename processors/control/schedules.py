@@ -1,7 +1,6 @@
 """The schedules of a home partition: which are in force there, and when each is due next. No I/O here."""
 
 from heapq import heappop, heappush
-from itertools import islice
 from typing import Final
 
 import structlog
@@ -18,7 +17,6 @@ from ledger.core.tzif import tzdata_version
 log = structlog.get_logger(__name__)
 
 ENGINE: Final = 1  # of schedules: what a text means; a new number where a firing moves
-MOST_DUE: Final = 400_000  # ticks looked at in one go: over four days of a job every second
 
 
 class Schedules:
@@ -135,5 +133,13 @@ class Schedules:
         engine = self._engine(job_id, state.job_version) if state is not None else None
         if state is None or found is None or engine is None or until <= state.decided_until:
             return True
-        due = [Micros(one) for one in islice(engine.between_us(state.decided_until, until), MOST_DUE)]
-        return not due or draft.include(draft.fire(*found, tick.judge(due, draft.at)))
+        old = _old(engine, state.decided_until, min(until, tick.horizon(draft.at)))
+        due = [Micros(one) for one in engine.between_us(max(state.decided_until, tick.horizon(draft.at)), until)]
+        return draft.include(draft.fire(*found, tick.judge(due, draft.at, old)))
+
+
+def _old(engine: Schedule, after: int, until: int) -> tick.Range | None:
+    """The ticks in (after, until] as one range, reckoned and not enumerated."""
+    count = engine.count_us(after, until) if after < until else 0
+    first, last = (engine.next_us(after), engine.latest_us(after, until)) if count else (None, None)
+    return tick.Range(Micros(first), Micros(last), count) if first is not None and last is not None else None

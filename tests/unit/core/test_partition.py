@@ -188,7 +188,10 @@ def test_a_commit_is_bounded_in_bytes_too() -> None:
 def fire(world: World, due: list[int], now: int) -> list[wire.Event]:
     job = world.registry.jobs["carts"]
     draft = world.draft(now)
-    draft.include(draft.fire(job, job.versions[1], tick.judge([Micros(one) for one in due], Micros(now))))
+    recent = [Micros(one) for one in due if one > tick.horizon(Micros(now))]
+    old = [Micros(one) for one in due if one <= tick.horizon(Micros(now))]
+    missed = tick.Range(old[0], old[-1], len(old)) if old else None
+    draft.include(draft.fire(job, job.versions[1], tick.judge(recent, Micros(now), missed)))
     world.append(draft)
     return draft.events
 
