@@ -33,6 +33,7 @@ class Sender:
         self._new = new
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def post(self, topic: str, partition: int, record: bytes) -> Ack:
         """Hand a record to the producer; the future is its ack, which may never come. Raises `Unavailable`, `Misconfigured`."""
@@ -97,19 +98,32 @@ class Sender:
             while self._producer is None:
                 producer = self._new(self.bootstrap, self.patience)
                 try:
-                    async with asyncio.timeout_at(deadline):
-                        await producer.start()
+                    await self._start(producer, deadline)
                     self._producer = producer
                 except (KafkaError, OSError, TimeoutError) as error:
-                    await self._stop(producer)
                     if asyncio.get_running_loop().time() + pause > deadline:
                         raise unavailable(self.bootstrap, error) from error
                     await asyncio.sleep(pause)
                     pause = min(LONGEST_PAUSE, pause * 2)
-                except BaseException:
-                    await self._stop(producer)
-                    raise
             return self._producer
+
+    async def _start(self, producer: AIOKafkaProducer, deadline: float) -> None:
+        """A start that is cut short leaves its connection open, so it is left to its own end, which the producer bounds."""
+        starting = asyncio.create_task(producer.start())
+        try:
+            done, _ = await asyncio.wait({starting}, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+            if not done:
+                raise TimeoutError
+            starting.result()
+        except BaseException:
+            leaving = asyncio.create_task(self._leave(producer, starting))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            raise
+
+    async def _leave(self, producer: AIOKafkaProducer, starting: asyncio.Task[None]) -> None:
+        await asyncio.gather(starting, return_exceptions=True)
+        await self._stop(producer)
 
     def _no_topic(self, topic: str) -> Exception:
         return Misconfigured(f"{self.bootstrap} has no topic {topic}: run `jobledger topics apply`, or correct `prefix`")
@@ -119,13 +133,21 @@ class Sender:
         producer, self._producer = self._producer, None
         if producer is not None:
             await self._stop(producer)
+        if self._leaving:
+            await asyncio.wait(set(self._leaving), timeout=self.patience)
 
     async def _stop(self, producer: AIOKafkaProducer) -> None:
         try:
             async with asyncio.timeout(CLOSING):
                 await producer.stop()
-        except (KafkaError, OSError, TimeoutError, Unavailable) as error:
-            log.warning("a producer was left behind", action="producer.left", error=repr(error))
-            with suppress(KafkaError, OSError, TimeoutError):
-                async with asyncio.timeout(1):
-                    await producer.client.close()
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("a producer ended with records that nobody took", action="producer.left", error=repr(error))
+            await _cut(producer)
+
+
+async def _cut(producer: AIOKafkaProducer) -> None:
+    """End what `stop` waits for in vain: the task that sends, which would go on for ever, and the connections."""
+    with suppress(KafkaError, OSError, TimeoutError, AttributeError):
+        async with asyncio.timeout(1):
+            await producer._sender.close()
+            await producer.client.close()
