@@ -17,6 +17,8 @@ from ledger.core.refusal import Refused
 
 Scope = Literal["none", "job", "tenant", "key"]
 STALE_MANIFESTS_KEPT = 1000
+LARGEST_VERSION = 2_000_000_000
+LONGEST_NAME = 200
 
 
 class ScheduleSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -213,6 +215,7 @@ def decide(command: Command, state: Registry) -> list[Event]:
 
 
 def _decide_register(command: Register, job: Job | None) -> list[Event]:
+    _check_bounds(command)
     events: list[Event] = []
     if job is None:
         events.append(
@@ -277,3 +280,13 @@ def _decide_manifest(command: ApplyManifest, state: Registry) -> list[Event]:
         job.job_id for job in state.jobs.values() if job.kind == "system" and job.state == "active" and job.job_id not in listed
     )
     return [ManifestApplied(command.digest, tuple(in_force), retired, command.actor, command.reason)]
+
+
+def _check_bounds(command: Register) -> None:
+    """What the tables and topics can hold."""
+    if not 1 <= command.job_version <= LARGEST_VERSION:
+        raise Refused("invalid", f"job_version {command.job_version}: 1 to {LARGEST_VERSION}")
+    names = (("job_name", command.job_name), ("queue", command.queue), ("content_hash", command.content_hash), ("tenant", command.tenant))
+    for name, value in names:
+        if value is not None and not 0 < len(value) <= LONGEST_NAME:
+            raise Refused("invalid", f"{name} has {len(value)} characters: 1 to {LONGEST_NAME}")

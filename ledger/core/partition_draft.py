@@ -28,6 +28,8 @@ from ledger.core.refusal import Refused
 from ledger.core.wire import LARGEST_RESULT, Event
 
 MOST_LABELS = 32
+LONGEST_MS = 10 * 366 * 86_400_000
+LATEST = 32_503_680_000_000_000  # the year 3000, in microseconds
 LONGEST_NAME = 200
 
 
@@ -126,7 +128,7 @@ class PartitionDraft(Draft[Partition]):
             report = structs.replace(
                 report, outcome="failed", result=NOTHING, error_type="ResultTooLarge", error_message=detail, retry_after_ms=None
             )
-        return list(execution.decide(report, self.state_of(report.execution_id), self.at))
+        return list(execution.decide(_bounded(report), self.state_of(report.execution_id), self.at))
 
     def _forward(self, command: request.Submit | request.RunNow | Report, name: str, home: int) -> list[Event]:
         self.effects.forwards.append(Forward(home, command))
@@ -320,11 +322,32 @@ def _merged(version: Options | None, submit: Options | None) -> KeptOptions | No
     return KeptOptions(**structs.asdict(version) | {name: value for name, value in structs.asdict(submit).items() if value is not None})
 
 
+def _bounded(report: Report) -> Report:
+    """Commands come from anybody, and the tables have columns of a size: a figure beyond reason is cut, the report still counts."""
+    figures = (report.ago_ms, report.run_ms, report.timeout_ms or 0, report.retry_after_ms or 0)
+    if 0 <= min(figures) and max(figures) <= LONGEST_MS and 0 <= (report.progress or 0) <= 100:
+        return report
+    return structs.replace(
+        report,
+        ago_ms=_within(report.ago_ms),
+        run_ms=_within(report.run_ms),
+        timeout_ms=None if report.timeout_ms is None else _within(report.timeout_ms),
+        retry_after_ms=None if report.retry_after_ms is None else _within(report.retry_after_ms),
+        progress=None if report.progress is None else min(max(report.progress, 0), 100),
+    )
+
+
+def _within(figure: int) -> int:
+    return min(max(figure, 0), LONGEST_MS)
+
+
 def _check_bounds(submit: request.Submit) -> None:
     if not 0 <= submit.priority <= 9:
         raise Refused("invalid", f"priority {submit.priority}: 0 (first) to 9")
-    if submit.delay_ms is not None and not 0 <= submit.delay_ms <= 10 * 366 * 86_400_000:
+    if submit.delay_ms is not None and not 0 <= submit.delay_ms <= LONGEST_MS:
         raise Refused("invalid", f"delay_ms {submit.delay_ms}: 0 to ten years")
+    if submit.run_at is not None and not 0 <= submit.run_at <= LATEST:
+        raise Refused("invalid", f"run_at {submit.run_at}: microseconds since 1970, before the year 3000")
     if submit.labels is not None and len(submit.labels) > MOST_LABELS:
         raise Refused("invalid", f"{len(submit.labels)} labels, at most {MOST_LABELS}")
     names = [("tenant", submit.tenant), ("exclusive_key", submit.exclusive_key), ("idempotency_key", submit.idempotency_key)]

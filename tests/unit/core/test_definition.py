@@ -94,6 +94,11 @@ def test_an_old_node_cannot_undo_a_newer_manifest_but_a_rollback_can() -> None:
     assert definition.decide(back, state) == []
 
 
+def test_what_the_tables_cannot_hold_is_refused() -> None:
+    for wild in ({"job_version": 0}, {"job_version": 10**12}, {"queue": ""}, {"tenant": "t" * 201}):
+        assert refusal(structs.replace(CARTS, **wild), Registry()) == "invalid"  # type: ignore[arg-type]  # fields by name
+
+
 def test_a_manifest_lists_only_what_is_registered() -> None:
     assert refusal(manifest("a", ("clean-carts", 2, "h2")), registry(CARTS)) == "unknown_version"
     assert refusal(manifest("a", ("send-mail", 1, "m1")), registry(MAIL)) == "unknown_version"

@@ -9,7 +9,7 @@ from ledger.core import chain, outcome, request, snapshot, tick, wire
 from ledger.core.backlog import Backlog
 from ledger.core.definition import Job, Registry, ScheduleSpec, Version
 from ledger.core.draft import Delivered
-from ledger.core.execution import Completed, Ended, Options, Report, Requested, Started, Waiting
+from ledger.core.execution import Completed, Ended, Options, Progressed, Report, Requested, Started, Waiting
 from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId, execution_of_tick, partition_for
 from ledger.core.outcome import Forwarded, Rejected
 from ledger.core.partition import Partition
@@ -108,6 +108,8 @@ def test_a_report_in_the_wrong_partition_is_forwarded_too() -> None:
         (submit(priority=10), "invalid"),
         (submit(delay_ms=-1), "invalid"),
         (submit(tenant=""), "invalid"),
+        (submit(tenant="t" * 201), "invalid"),
+        (submit(run_at=10**18), "invalid"),
         (submit(labels={str(n): "x" for n in range(33)}), "invalid"),
         (submit(after=Address(6, 0)), "registry_position_unknown"),
         (request.RunNow(ID, "nope"), "unknown_job"),
@@ -144,6 +146,18 @@ def test_a_result_that_is_too_large_fails_the_execution() -> None:
     assert isinstance(state, Waiting)
     huge = Report(requested.execution_id, state.token, WorkerId("w"), outcome="completed", result=Raw(b'"' + b"x" * 70_000 + b'"'))
     assert [type(event).__name__ for event in world.when(huge)] == ["Started", "Failed"]
+
+
+def test_figures_beyond_reason_are_cut_and_the_report_still_counts() -> None:
+    world = World()
+    (requested,) = world.when(submit())
+    assert isinstance(requested, Requested)
+    state = world.partition.executions[requested.execution_id]
+    assert isinstance(state, Waiting)
+    wild = Report(requested.execution_id, state.token, WorkerId("w"), ago_ms=-5, timeout_ms=10**30, progress=10**30)
+    started, progressed = world.when(wild)
+    assert isinstance(started, Started) and started.deadline_at is not None and started.deadline_at < 2**62
+    assert isinstance(progressed, Progressed) and progressed.progress == 100
 
 
 def test_run_now_runs_a_job_with_its_own_data_and_is_quiet_when_repeated() -> None:
