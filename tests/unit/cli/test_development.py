@@ -1,0 +1,44 @@
+"""`jobledger dev` watches what the project is made of, and restarts what uses it."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ledger.cli.development import Development
+from ledger.config import Settings
+
+
+class Dev(Development):
+    """Does not apply: that needs servers."""
+
+    async def _apply(self) -> None:
+        pass
+
+
+def test_the_project_is_watched_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("jobs.py", "jobledger.yaml", "pkg/more.py", "notes.txt", ".venv/x.py", ".jobledger/y.py", "__pycache__/z.py", "venv/v.py"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    stamps = Development(Settings(), tmp_path)._stamps()
+    assert {str(path.relative_to(tmp_path)) for path in stamps} == {"jobs.py", "jobledger.yaml", "pkg/more.py"}
+
+
+def sleeper() -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(["sleep", "60"])
+
+
+@pytest.mark.parametrize(("saved", "ends"), [("jobs.py", {"runner-default"}), ("jobledger.yaml", {"runner-default", "control"})])
+async def test_what_uses_a_saved_file_is_restarted(tmp_path: Path, saved: str, ends: set[str]) -> None:
+    processes = {name: sleeper() for name in ("control", "runner-default", "projections")}
+    try:
+        development = Dev(Settings(), tmp_path, {name: process.pid for name, process in processes.items()})
+        await development._reload([tmp_path / saved])
+        for name in ends:
+            processes[name].wait(10)
+        assert {name for name, process in processes.items() if process.poll() is not None} == ends
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
