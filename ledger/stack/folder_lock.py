@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from ledger.stack.layout import Layout, write_private
 KEEPER_MODULE = "ledger.stack.keeper"
 DYING = 3.0  # seconds that orphaned servers are given to end by their own death signal
 ENDING = 15.0
+SERVER_PROGRAMS = frozenset({"java", "valkey-server", "postgres"})
 
 
 def holder(layout: Layout) -> int | None:
@@ -63,7 +65,8 @@ def note_pids(layout: Layout, programs: dict[str, str]) -> None:
 
 
 def end_leftovers(layout: Layout) -> None:
-    """Kills what a killed keeper left (only where there is no death signal), if the pid still runs the program noted."""
+    """Kills what a killed keeper left: on Linux what servers had started themselves, elsewhere the servers too, by the pids noted."""
+    end_orphans(layout, SERVER_PROGRAMS)
     try:
         noted = msgspec.json.decode(layout.pids.read_bytes(), type=dict[int, str])
     except (FileNotFoundError, msgspec.DecodeError):
@@ -76,6 +79,51 @@ def end_leftovers(layout: Layout) -> None:
                 continue
             except PermissionError as error:
                 raise StackFailed(f"Process {pid} of an earlier stack in {layout.directory} belongs to another user: end it.") from error
+
+
+def end_orphans(layout: Layout, programs: frozenset[str]) -> bool:
+    """Kills what still runs one of these programs and holds the lock; True when nothing does any more.
+
+    For after the server itself has ended. A backend of Postgres that computes notices the death of its postmaster only when it
+    next waits: until then it would keep the folder's lock and the shared memory, and no Postgres would start.
+    """
+    orphans = [pid for pid in lock_holders(layout) if pid != os.getpid() and program_of(pid) in programs]
+    for pid in orphans:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+    return not orphans
+
+
+def lock_holders(layout: Layout) -> Iterator[int]:
+    """The processes that have the lock's file open, as far as /proc tells (Linux)."""
+    try:
+        lock = layout.lock.stat()
+    except FileNotFoundError:
+        return
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(_is_same(fd, lock) for fd in (entry / "fd").iterdir()):
+                yield int(entry.name)
+        except OSError:  # gone meanwhile, or another user's
+            continue
+
+
+def _is_same(fd: Path, lock: os.stat_result) -> bool:
+    try:
+        found = fd.stat()
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (lock.st_dev, lock.st_ino)
+
+
+def program_of(pid: int) -> str:
+    """The name of the executable: a process may write what it likes into its command line."""
+    try:
+        return Path(f"/proc/{pid}/exe").readlink().name
+    except OSError:
+        return ""
 
 
 def is_keeper(pid: int) -> bool:

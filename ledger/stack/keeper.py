@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ledger.stack.failure import StackFailed
-from ledger.stack.folder_lock import note_pids, take
+from ledger.stack.folder_lock import SERVER_PROGRAMS, end_orphans, note_pids, take
 from ledger.stack.jars import Jars
 from ledger.stack.kafka import Kafka
 from ledger.stack.layout import Layout, check_space
@@ -32,6 +32,7 @@ TELL_EVERY = 4.0
 AGAIN_AFTER = 0.5
 DISK_LOW = 32 * 2**20
 DISK_EVERY = 2.0
+ORPHANS_END = 5.0
 
 
 def say(message: Message) -> None:
@@ -76,6 +77,7 @@ class Keeper:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         began = time.monotonic()
         codes, killed = await self._offspring.stop()
+        await self._end_orphans(SERVER_PROGRAMS)
         self._layout.state.unlink(missing_ok=True)
         say(Stopped(codes, killed, round(time.monotonic() - began, 2)))
         return failed.exit_code if failed else 0
@@ -217,7 +219,14 @@ class Keeper:
             child.signal(how)
             child.signal(signal.SIGCONT)
         await child.ended.wait()
+        await self._end_orphans(frozenset({Path(child.program.argv[0]).name}))
         return child.exit_code or 0
+
+    async def _end_orphans(self, programs: frozenset[str]) -> None:
+        """What a server had started itself, and left when it was killed."""
+        limit = time.monotonic() + ORPHANS_END
+        while not end_orphans(self._layout, programs) and time.monotonic() < limit:  # noqa: ASYNC110  # nobody tells of an orphan
+            await asyncio.sleep(0.02)
 
     async def _restart(self, name: ServerName, *, empty: bool) -> None:
         server = self._servers.get(name)

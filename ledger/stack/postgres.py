@@ -57,6 +57,7 @@ class Postgres:
         self._ready = self._folder / "ready"
         self._ports = ports
         self._account = Account.for_postgres()
+        self._is_first_start = True
 
     @property
     def url(self) -> str:
@@ -68,6 +69,7 @@ class Postgres:
     async def prepare(self, offspring: Offspring) -> None:
         """initdb, once; a run of it that did not reach its end is thrown away."""
         if self._ready.exists():
+            self._forget_former_run()
             return
         self.wipe()
         if not self._password.exists():
@@ -77,6 +79,16 @@ class Postgres:
         if done.exit_code:
             raise StackFailed(NOT_ROOT_ENOUGH if done.exit_code == NOT_PERMITTED else explain_end(done, self._folder))
         self._ready.touch()
+        self._is_first_start = False
+
+    def _forget_former_run(self) -> None:
+        """The pid it noted may be a zombie or somebody else's by now; Postgres would refuse to start beside it.
+
+        Only once, at the keeper's first start: then the folder's lock, which every backend holds, shows that all are gone.
+        """
+        if self._is_first_start:
+            (self._data / "postmaster.pid").unlink(missing_ok=True)
+        self._is_first_start = False
 
     def program(self) -> Program:
         options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
