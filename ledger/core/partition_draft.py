@@ -325,7 +325,7 @@ def _merged(version: Options | None, submit: Options | None) -> KeptOptions | No
 def _bounded(report: Report) -> Report:
     """Commands come from anybody, and the tables have columns of a size: a figure beyond reason is cut, the report still counts."""
     figures = (report.ago_ms, report.run_ms, report.timeout_ms or 0, report.retry_after_ms or 0)
-    if 0 <= min(figures) and max(figures) <= LONGEST_MS and 0 <= (report.progress or 0) <= 100:
+    if min(figures) >= 0 and max(figures) <= LONGEST_MS and 0 <= (report.progress or 0) <= 100:
         return report
     return structs.replace(
         report,
