@@ -18,6 +18,8 @@ LONGEST_LOOK: Final = 0.5
 FOLLOWED_LOOK: Final = 2.0  # ... with news, in case some is not heard
 PATIENCE: Final = 5.0  # seconds that the tables may be away while somebody waits for them
 
+BEHIND: Final = 30.0  # seconds that the tables may be behind the news
+
 FindExecution = Callable[[str], Awaitable[Execution | None]]
 
 
@@ -46,12 +48,14 @@ class ExecutionHandle:
         command_id: str | None = None,
         was_known: bool = False,
         news: News | None = None,
+        behind: float = BEHIND,
     ) -> None:
         self.execution_id = execution_id
         self.command_id = command_id
         self.was_known = was_known
         self._find = find
         self._news = news
+        self._behind = behind
 
     def __repr__(self) -> str:
         return f"ExecutionHandle({self.execution_id!r})"
@@ -91,12 +95,18 @@ class ExecutionHandle:
         return None if row is None else Update(row.state, row.attempt, row.progress, row.progress_note)
 
     async def ended(self) -> Execution:
-        """The row with the end in it: the news may be ahead of the tables."""
+        """The row with the end in it. Call it once the end was told: the news may be ahead of the tables, but not for ever."""
         pause = FIRST_LOOK
+        deadline = asyncio.get_running_loop().time() + self._behind
         while True:
             row = await self._row_patiently()
             if row is not None and row.state in TERMINAL:
                 return row
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable(
+                    f"execution {self.execution_id} is over, but the tables did not get its end within {self._behind:g} s: "
+                    "see whether `jobledger projections run` runs and how far it is (`jobledger projections status`)"
+                )
             await asyncio.sleep(pause)
             pause = min(LONGEST_LOOK, pause * 1.5)
 

@@ -74,6 +74,14 @@ async def test_the_result_waits_for_tables_that_are_behind_the_news() -> None:
     assert await handle(rows, news).result(5) == 7
 
 
+async def test_tables_that_never_get_the_end_are_told() -> None:
+    news = News()
+    news.tell(Answer(execution_id=ExecutionId("e1-0"), state="completed", attempt=1))
+    waiting = ExecutionHandle(ExecutionId("e1-0"), Rows(None), news=news, behind=0.1)
+    with pytest.raises(Unavailable, match="jobledger projections run"):
+        await waiting.result(5)
+
+
 async def test_without_news_each_change_is_told_once() -> None:
     rows = Rows(execution_row("waiting"), execution_row("waiting"), execution_row("active"), execution_row("completed"))
     assert [update.state async for update in handle(rows).progress()] == ["waiting", "active", "completed"]
