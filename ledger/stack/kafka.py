@@ -122,7 +122,7 @@ class Kafka:
         identity = self._folder / "cluster.id"
         if not identity.exists():
             fresh = identity.with_name("cluster.id.new")
-            fresh.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+            fresh.write_text(_cluster_id())
             fresh.replace(identity)
         tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", identity.read_text(), "-c", "server.properties")
         done = await offspring.run("kafka's format", self._java(*tool))
@@ -136,3 +136,10 @@ class Kafka:
 
     def _write(self, name: str, settings: dict[str, str]) -> None:
         (self._folder / name).write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+
+
+def _cluster_id() -> str:
+    """A random one as Kafka writes it. One in 64 would begin with a dash, which the format tool takes for an option."""
+    while (identity := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        continue
+    return identity
