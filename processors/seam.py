@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -19,6 +19,7 @@ import faust
 import uvloop
 from faust import streams
 from faust.transport.drivers import aiokafka as driver
+from mode.services import WaitResults
 from msgspec import Struct
 
 from ledger.config import Settings
@@ -67,6 +68,33 @@ class _SeamConsumer(driver.Consumer):
         if positions is not None:
             await positions.revoked({(tp.topic, tp.partition) for tp in revoked})
         await super().on_partitions_revoked(revoked)
+
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
+        """Faust hands each record over under four tasks, in case the stream is full. It seldom is: try without them first."""
+        if len(coros) != 2 or timeout is not None or not all(hasattr(coro, "send") for coro in coros):
+            return await super().wait_first(*coros, **({} if timeout is None else {"timeout": timeout}))
+        handing_over, suspended = coros
+        try:
+            waits_for = handing_over.send(None)
+        except StopIteration as done:
+            suspended.close()
+            return WaitResults([handing_over], [done.value], False)
+        return await super().wait_first(_Resumed(handing_over, waits_for), suspended)
+
+    async def sleep(self, n: Any) -> None:
+        await (asyncio.sleep(0) if n == 0 else super().sleep(n))
+
+
+class _Resumed:
+    """A coroutine that was begun and waits for a future: awaited, it goes on from there."""
+
+    def __init__(self, coroutine: Any, waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        yield self._waits_for
+        return (yield from self._coroutine.__await__())
 
 
 class _Transport(driver.Transport):
@@ -175,6 +203,7 @@ def has_crashed(app: App) -> bool:
 def run_worker(app: App, *, loglevel: str = "WARNING") -> None:
     """Run until SIGTERM or SIGINT; does not return."""
     uvloop.install()
+    sys.setswitchinterval(0.001)  # Faust's consumer lives in a thread: its fetches shall not wait 5 ms for each turn
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)  # a large state of frozen values without cycles: the collector finds nothing, and looks often
     worker = faust.Worker(app, loglevel=loglevel, loop=asyncio.new_event_loop(), redirect_stdouts=False, quiet=True, override_logging=False)
