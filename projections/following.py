@@ -26,7 +26,7 @@ from projections.tail import Source, Tail
 log = structlog.get_logger(__name__)
 MOST_EVENTS: Final = 60_000  # folded and not written yet; beyond it fetching waits for Postgres
 MANY_EVENTS: Final = 200  # in a batch: that is load, and the next one waits to grow
-PACE: Final = 0.03  # seconds between batches under load: a transaction costs as much as two hundred rows
+PACE: Final = 0.2  # seconds between batches under load: a transaction costs as much as two hundred rows
 PAUSE: Final = 1.0
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from ledger.core import wire
 from ledger.core.chain import COMMIT_VERSION, Head, Header
-from ledger.core.ids import Address, ExecutionId, Micros, Position
+from ledger.core.ids import Address, ExecutionId, Micros, Position, address
 from ledger.core.outcome import Answer, DeadLettered
 from ledger.core.refusal import Undecodable
 from ledger.core.wire import Event, Item
@@ -84,17 +84,23 @@ class Draft(ABC, Generic[C]):
 
     def add(self, delivered: Delivered) -> Added:
         """Decide a command and take its events in, all or none. "full": it belongs to the next commit."""
-        before = self.effects.lengths()
+        before = self.effects.lengths() if self.may_overflow else None
         try:
             events: Sequence[Event] = self._dead_letter(delivered) if isinstance(delivered.item, Undecodable) else self.decide(delivered)
         except NeedsFacts:
             return "needs_facts"
         if not self.include(events):
-            self.effects.cut(before)
+            if before is not None:
+                self.effects.cut(before)
             return "full"
         self.position = delivered.position
         self.taken.append(delivered)
         return "added"
+
+    @property
+    def may_overflow(self) -> bool:
+        """The next command might not fit: it decides to at most 100 events of 256 KB together."""
+        return self.size > wire.LARGEST_COMMIT // 4 or len(self.events) > wire.MOST_EVENTS - wire.MOST_EVENTS_OF_A_COMMAND
 
     def include(self, events: Sequence[Event]) -> bool:
         """Take in events if there is room for all of them."""
@@ -105,7 +111,7 @@ class Draft(ABC, Generic[C]):
         if self.events and (size > wire.LARGEST_COMMIT or len(self.events) + len(events) > wire.MOST_EVENTS):
             return False
         for event in events:
-            self.preview(event, Address(self.seq, len(self.events)))
+            self.preview(event, address(self.seq, len(self.events)))
             self.events.append(event)
         self.encoded += encoded
         self.size = size

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from ledger.core import chain, outcome, wire
 from ledger.core.chain import Accepted, Broken, Head, Header, Verdict, Void
-from ledger.core.ids import Address, Micros
+from ledger.core.ids import Address, Micros, address
 from ledger.core.refusal import ChainBroken, Conflict, Undecodable
 
 
@@ -59,7 +59,7 @@ class LogFold(ABC):
             if isinstance(event, outcome.Opened):
                 self._open(event)
             else:
-                self.evolve(event, Address(seq, nth), at)
+                self.evolve(event, address(seq, nth), at)
         self.head = chain.after(self.head, header, record_digest, offset)
         self.accepted += 1
         self.settle(at)

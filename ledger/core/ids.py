@@ -33,6 +33,16 @@ class Position(NamedTuple):
     nth: int
 
 
+def address(seq: int, nth: int, new: "type[tuple[int, int]]" = tuple) -> Address:
+    """`Address(seq, nth)` at half the price, for where there is one an event."""
+    return new.__new__(Address, (seq, nth))
+
+
+def position(offset: int, nth: int, new: "type[tuple[int, int]]" = tuple) -> Position:
+    """`Position(offset, nth)` at half the price, for where there is one a command."""
+    return new.__new__(Position, (offset, nth))
+
+
 NOWHERE = Position(-1, 0)
 BEFORE_ALL = Address(0, 0)
 

@@ -209,7 +209,12 @@ def _decode_item(item: bytes, registry: bool) -> Item:
     return command
 
 
-_odd: Final = re.compile(rb"[0-9][eE][+-]?[0-9]{3}|[0-9]{200}")
+_exponent: Final = re.compile(rb"[0-9][eE][+-]?[0-9]{3}")
+_digits: Final = re.compile(rb"[0-9]{200}")
+
+
+def _is_odd(body: Raw | bytes) -> bool:
+    return _exponent.search(body) is not None or (len(memoryview(body)) >= 200 and _digits.search(body) is not None)
 
 
 def _is_suspicious(record: bytes) -> bool:
@@ -225,7 +230,7 @@ def _is_suspicious(record: bytes) -> bool:
 def _has_odd_number(command: Item) -> bool:
     """A user's body may hold a number beyond a double. Looked for in bodies alone: names in hex would look like one at every turn."""
     body = getattr(command, "result", NOTHING) if isinstance(command, execution.Report) else getattr(command, "data", NOTHING)
-    return body is not NOTHING and _odd.search(body) is not None
+    return body is not NOTHING and _is_odd(body)
 
 
 def check_json(text: bytes) -> None:
@@ -235,7 +240,7 @@ def check_json(text: bytes) -> None:
         document = orjson.loads(text)
         if b"\\u" in text:
             _check_strings(document)
-        if _odd.search(text) is not None:
+        if _is_odd(text):
             stdlib_json.loads(text, parse_float=_check_number)
     except (ValueError, RecursionError) as error:
         raise Refused("invalid_json", str(error)) from error

@@ -11,7 +11,7 @@ from typing import Generic, Literal, TypeVar
 from ledger.core import chain
 from ledger.core.draft import Delivered, Draft
 from ledger.core.fold import LogFold
-from ledger.core.ids import Micros, Position
+from ledger.core.ids import Micros, Position, position
 from ledger.core.wire import Item
 
 Delivery = Literal["taken", "behind", "gap", "full"]
@@ -38,9 +38,9 @@ class Writer(Generic[F]):
             return "full"
         decided = self.fold.head.position
         for nth, item in enumerate(items):
-            position = Position(offset, nth)
-            if self.is_news(position, decided):
-                self.inbox.append(Delivered(position, appended, item))
+            place = position(offset, nth)
+            if self.is_news(place, decided):
+                self.inbox.append(Delivered(place, appended, item))
         self.next_offset = offset + 1
         return "taken"
 
