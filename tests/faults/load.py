@@ -42,7 +42,7 @@ class Load:
     def _wish(self) -> Submission:
         chance = self.cluster.random
         number = chance.getrandbits(48)
-        data = {"n": number, "ms": chance.choice((0, 0, 5, 20, 100)), "fails": int(chance.random() < 0.02)}
+        data = {"n": number, "ms": chance.choice((0, 0, 5, 20, 100, 800)), "fails": int(chance.random() < 0.02)}
         key = f"key-{number:012x}" if chance.random() < 0.3 else None
         job = "blocking" if chance.random() < 0.1 else "probe"
         return Submission(job, data, idempotency_key=key)

@@ -5,11 +5,10 @@ import asyncio
 from ledger.crashpoints import CRASH_AT, EXIT_KILLED
 from tests.faults.audit import audit
 from tests.faults.harness import Cluster
-from tests.faults.load import Load
+from tests.faults.load import CHUNK, Load
 
 CONTROL_POINTS = ("control:before-append", "control:after-append", "control:before-offers")
 PROJECTION_POINTS = ("projection:before-sql-commit", "projection:after-sql-commit")
-BURST = 60
 
 
 async def test_a_death_between_any_two_steps_costs_nothing(cluster: Cluster) -> None:
@@ -29,6 +28,7 @@ async def die_at(cluster: Cluster, load: Load, part: str, point: str) -> None:
     """Replace the process by one that dies there, and give it work."""
     deaths = len(cluster.processes.surprises)
     cluster.processes.kill(part, **{CRASH_AT: point})
-    submitting = asyncio.create_task(load.submit(BURST))
-    await cluster.until(lambda: len(cluster.processes.surprises) > deaths, f"{part} dies at {point}")
-    await submitting
+    while len(cluster.processes.surprises) == deaths:
+        submitting = asyncio.create_task(load.submit(CHUNK))
+        await cluster.until(lambda task=submitting: task.done(), f"{part} dies at {point}, or {CHUNK} submits are decided")  # type: ignore[misc]
+        await submitting

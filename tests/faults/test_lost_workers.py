@@ -1,7 +1,9 @@
 """A worker dies in the middle of a job: another one runs it, and what loses its worker too often is lost."""
 
+import asyncio
 from pathlib import Path
 
+from ledger.client.handle import ExecutionHandle
 from ledger.core import execution
 from tests.faults.audit import audit
 from tests.faults.harness import Cluster
@@ -19,11 +21,10 @@ async def test_a_job_outlives_its_worker_but_not_three_of_them(cluster: Cluster,
         lucky = await ledger.submit("held", {"until": str(released)})
         hopeless = await ledger.submit("held", {"until": str(never)})
         for attempt in range(1, cluster.settings.limits.max_lost_attempts + 1):
-            await cluster.until(lambda attempt=attempt: attempt in starts(cluster, hopeless.execution_id), f"attempt {attempt} begins")  # type: ignore[misc]
-            if attempt == 1:
-                await cluster.until(lambda: 1 in starts(cluster, lucky.execution_id), "the lucky one begins")
+            await is_accepted(hopeless, attempt)
+            if attempt <= 2:
+                await is_accepted(lucky, attempt)
             if attempt == 2:
-                await cluster.until(lambda: 2 in starts(cluster, lucky.execution_id), "the lucky one begins again")
                 released.touch()
                 await cluster.all_finished(1)
             for name in ("runner-0", "runner-1"):
@@ -33,7 +34,18 @@ async def test_a_job_outlives_its_worker_but_not_three_of_them(cluster: Cluster,
     found = await audit(cluster)
     assert ends(found.histories[lucky.execution_id]) == ["AttemptLost", "Completed"]
     assert ends(found.histories[hopeless.execution_id]) == ["AttemptLost", "AttemptLost", "Lost"]
-    assert starts(cluster, hopeless.execution_id) == [1, 2, 3]
+    # a dead worker's offer may come again by Kafka before control calls the attempt lost: user code runs at least once per attempt
+    assert set(starts(cluster, hopeless.execution_id)) == {1, 2, 3}
+
+
+async def is_accepted(handle: ExecutionHandle, attempt: int) -> None:
+    """The start of this attempt is in the log: a worker that is killed before that may leave its grant to another."""
+    for _ in range(1200):
+        row = await handle.row()
+        if row is not None and row.attempt == attempt and row.state in ("active", "processing"):
+            return
+        await asyncio.sleep(0.05)  # between two looks, a minute of them at most
+    raise TimeoutError(f"attempt {attempt} of {handle.execution_id} did not start: {row}")
 
 
 def ends(history: list[execution.Event]) -> list[str]:
