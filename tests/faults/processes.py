@@ -65,14 +65,14 @@ class Processes:
     def send(self, name: str, number: signal.Signals) -> None:
         self.running[name].process.send_signal(number)
 
-    def kill(self, name: str, *, again: bool = True, **environment: str) -> int:
-        """kill -9; its successor is started at once. The pid that was killed."""
+    def kill(self, name: str, *, again: bool = True, told: Mapping[str, str] | None = None) -> int:
+        """kill -9; its successor is started at once, with `told` in its environment. The pid that was killed."""
         one = self.running.pop(name)
         one.process.kill()
         code = one.process.wait()
         self.ended.append(Ended(name, one.process.pid, time.monotonic(), code, code == -signal.SIGKILL))
         if again:
-            self.start(name, *one.command, **environment)
+            self.start(name, *one.command, **(told or {}))
         return one.process.pid
 
     def look(self, *, again: bool = True) -> list[Ended]:

@@ -27,7 +27,7 @@ async def test_a_death_between_any_two_steps_costs_nothing(cluster: Cluster) -> 
 async def die_at(cluster: Cluster, load: Load, part: str, point: str) -> None:
     """Replace the process by one that dies there, and give it work."""
     deaths = len(cluster.processes.surprises)
-    cluster.processes.kill(part, **{CRASH_AT: point})
+    cluster.processes.kill(part, told={CRASH_AT: point})
     while len(cluster.processes.surprises) == deaths:
         submitting = asyncio.create_task(load.submit(CHUNK))
         await cluster.until(lambda task=submitting: task.done(), f"{part} dies at {point}, or {CHUNK} submits are decided")  # type: ignore[misc]
