@@ -68,8 +68,8 @@ async def run_worker(settings: Settings, wanted: Worker) -> int:
     if jobs is not None and wanted.apply:
         declared(settings, jobs)  # a mismatch is told before anything is started
     supervisor = Supervisor(
-        parts(settings, queues=list(wanted.queues) or list(settings.queues), only=wanted.only),
-        environment(settings, wanted.config, wanted.app),
+        parts(queues=list(wanted.queues) or list(settings.queues), only=wanted.only),
+        environment(wanted.config, wanted.app),
         grace=settings.limits.shutdown_grace + SETTLE,
     )
     running = asyncio.create_task(supervisor.run())

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import structlog
 
-from ledger.config import Settings
-
 log = structlog.get_logger(__name__)
 
 FIRST_BACKOFF = 0.2  # seconds before a restart; doubled at each one that follows soon
@@ -30,14 +28,14 @@ class Part:
     command: tuple[str, ...]
 
 
-def parts(settings: Settings, *, queues: list[str], only: str | None) -> list[Part]:
+def parts(*, queues: list[str], only: str | None) -> list[Part]:
     """The processes of a worker: control, and a runner per queue."""
     control = [Part("control", (sys.executable, "-m", "processors.control"))]
     runners = [Part(f"runner-{queue}", (sys.executable, "-m", "processors.runner", "--queue", queue)) for queue in queues]
     return (control if only != "runner" else []) + (runners if only != "control" else [])
 
 
-def environment(settings: Settings, config_path: Path | None, app: str | None) -> dict[str, str]:
+def environment(config_path: Path | None, app: str | None) -> dict[str, str]:
     """What the processes need to come to the same settings."""
     here = dict(os.environ)
     if config_path is not None:
@@ -46,13 +44,6 @@ def environment(settings: Settings, config_path: Path | None, app: str | None) -
         here["JOBLEDGER_APP"] = app
     here["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path.cwd()), here.get("PYTHONPATH"))))
     return here
-
-
-def supervise(settings: Settings, *, config_path: Path | None, app: str | None, queues: list[str], only: str | None = None) -> int:
-    """Run until SIGTERM or SIGINT; blocking. Returns the exit code."""
-    wanted = parts(settings, queues=queues or list(settings.queues), only=only)
-    supervisor = Supervisor(wanted, environment(settings, config_path, app), grace=settings.limits.shutdown_grace + SETTLE)
-    return asyncio.run(supervisor.run())
 
 
 @dataclass(slots=True)

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from ledger.core.execution import TERMINAL
 from ledger.core.wire import Event
 
 T = TypeVar("T")
-TERMINAL: Final = frozenset({"completed", "failed", "timed_out", "lost", "missed", "skipped", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True)

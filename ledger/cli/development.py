@@ -33,10 +33,10 @@ class Development:
 
     async def run(self) -> int:
         """Until SIGINT or SIGTERM. The exit code."""
-        wanted = parts(self.settings, queues=list(self.settings.queues), only=None)
+        wanted = parts(queues=list(self.settings.queues), only=None)
         supervisor = Supervisor(
             [*wanted, Part("projections", (*PROGRAM, "projections", "run"))],
-            environment(self.settings, None, None),
+            environment(None, None),
             grace=self.settings.limits.shutdown_grace + SETTLE,
             started=self._pids.__setitem__,
         )

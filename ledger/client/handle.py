@@ -8,10 +8,11 @@ from typing import Final
 
 from ledger.client.errors import ExecutionCancelled, ExecutionEnded, ExecutionFailed, ExecutionSkipped
 from ledger.client.news import News
+from ledger.core.execution import TERMINAL
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
 from ledger.core.refusal import Unavailable
-from projections.rows import TERMINAL, Execution
+from projections.rows import Execution
 
 FIRST_LOOK: Final = 0.02  # seconds until the tables are looked at again, without news
 LONGEST_LOOK: Final = 0.5

@@ -5,8 +5,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from ledger.core.execution import TERMINAL
 from ledger.core.outcome import Answer
-from projections.rows import TERMINAL
 
 MOST_FOLLOWED: Final = 100_000
 MOST_UNREAD: Final = 100  # the oldest is forgotten first; progress that nobody reads is worth nothing

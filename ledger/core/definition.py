@@ -3,7 +3,7 @@
 Read in this order: events, state, `evolve`, commands, `decide`. Source: architecture.md, section 3; scheduling.md, sections 1, 3 and 4.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
@@ -286,7 +286,13 @@ def _check_bounds(command: Register) -> None:
     """What the tables and topics can hold."""
     if not 1 <= command.job_version <= LARGEST_VERSION:
         raise Refused("invalid", f"job_version {command.job_version}: 1 to {LARGEST_VERSION}")
-    names = (("job_name", command.job_name), ("queue", command.queue), ("content_hash", command.content_hash), ("tenant", command.tenant))
+    check_names(
+        (("job_name", command.job_name), ("queue", command.queue), ("content_hash", command.content_hash), ("tenant", command.tenant))
+    )
+
+
+def check_names(names: Iterable[tuple[str, str | None]]) -> None:
+    """Refuses a name that is there and empty, or longer than an index entry may be."""
     for name, value in names:
         if value is not None and not 0 < len(value) <= LONGEST_NAME:
             raise Refused("invalid", f"{name} has {len(value)} characters: 1 to {LONGEST_NAME}")

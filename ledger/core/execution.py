@@ -17,6 +17,7 @@ Kind = Literal["system", "scheduled", "on_demand"]
 
 MILLISECOND: Final = 1000  # in microseconds, the unit of instants
 DEFAULT_PRIORITY: Final = 5
+TERMINAL: Final = frozenset({"completed", "failed", "timed_out", "lost", "missed", "skipped", "cancelled"})  # states, by name
 LONGEST_RETRY_MS: Final = 366 * 86_400_000
 
 

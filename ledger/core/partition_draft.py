@@ -7,7 +7,7 @@ from msgspec import structs
 
 from ledger.core import execution, outcome, request, tick
 from ledger.core.bodies import NOTHING
-from ledger.core.definition import Job, Registry, Version
+from ledger.core.definition import Job, Registry, Version, check_names
 from ledger.core.draft import Delivered, Draft, Forward, NeedsFacts
 from ledger.core.execution import MILLISECOND, Ended, KeptOptions, Options, Report, Requested, State, kept
 from ledger.core.ids import (
@@ -30,7 +30,6 @@ from ledger.core.wire import LARGEST_RESULT, Event
 MOST_LABELS = 32
 LONGEST_MS = 10 * 366 * 86_400_000
 LATEST = 32_503_680_000_000_000  # the year 3000, in microseconds
-LONGEST_NAME = 200
 
 
 def home_of(job: Job, partitions: int) -> int:
@@ -353,6 +352,4 @@ def _check_bounds(submit: request.Submit) -> None:
     names = [("tenant", submit.tenant), ("exclusive_key", submit.exclusive_key), ("idempotency_key", submit.idempotency_key)]
     if submit.labels is not None:
         names += [(f"labels.{label}", f"{label}{text}") for label, text in submit.labels.items()]
-    for name, value in names:
-        if value is not None and not 0 < len(value) <= LONGEST_NAME:
-            raise Refused("invalid", f"{name} has {len(value)} characters: 1 to {LONGEST_NAME}")
+    check_names(names)

@@ -217,7 +217,7 @@ class Actor(ABC, Generic[F]):
             draft = self.new_draft(self._at(), fresh=True)
             self.writer.fill(draft)
         idle = time.monotonic() - self._committed_at >= IDLE_COMMIT
-        if not draft.is_worth_a_commit and not idle and not self.must_append(draft):
+        if not draft.is_worth_a_commit and not idle:
             return
         self._paced_until = time.monotonic() + self._pace(len(draft.taken))
         await self._append(draft)
@@ -297,10 +297,6 @@ class Actor(ABC, Generic[F]):
     def may_fill(self, draft: "Draft[F]") -> bool:
         """Commands may be decided in this draft."""
         return True
-
-    def must_append(self, draft: "Draft[F]") -> bool:
-        """Append although nothing was decided."""
-        return False
 
     def next_due(self) -> float:
         """Seconds until something is due by itself."""

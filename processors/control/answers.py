@@ -41,12 +41,9 @@ class Followers:
             channel = self._channels.get(getattr(event, "execution_id", ExecutionId("")))
             if channel is not None and (answer := news_of(event)) is not None:
                 told.append((channel, answer))
-                if answer.state in TERMINAL and answer.execution_id is not None:
+                if answer.state in execution.TERMINAL and answer.execution_id is not None:
                     del self._channels[answer.execution_id]
         return told
-
-
-TERMINAL = frozenset({"completed", "failed", "timed_out", "skipped", "missed", "cancelled", "lost"})
 
 
 def news_of(event: wire.Event) -> Answer | None:

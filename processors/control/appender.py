@@ -33,7 +33,6 @@ class Appender:
         self._linger_ms = linger_ms
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
-        self.replaced = 0
 
     async def append(
         self, topic: str, partition: int, record: bytes | None, *, key: bytes | None = None, headers: list[tuple[str, bytes]] | None = None
@@ -66,7 +65,6 @@ class Appender:
     async def _replace(self, broken: AIOKafkaProducer | None) -> None:
         if broken is not None and self._producer is broken:
             self._producer = None
-            self.replaced += 1
             await _stop(broken)
 
     async def stop(self) -> None:

@@ -76,7 +76,7 @@ class Dispatch:
             if entries:
                 self.suspects[queue] = Suspects(entries, ends(queue))
 
-    def queues_in_doubt(self, now: float) -> set[str]:
+    def queues_in_doubt(self) -> set[str]:
         """Queues for which the place of the runners' group has to be looked up."""
         return set(self.suspects) | {one.queue for one in self.offered.values() if one.place is not None}
 
@@ -99,9 +99,9 @@ class Dispatch:
                 if isinstance(event, Started):
                     window.started()
             elif not isinstance(event, Started):
-                self._unpause(execution_id)
+                self._unpause()
 
-    def _unpause(self, execution_id: ExecutionId) -> None:
+    def _unpause(self) -> None:
         """Something ended, so there may be room again."""
         for window in self.windows.values():
             window.paused_until = 0.0

@@ -11,6 +11,7 @@ from ledger.core.definition import Registry
 from ledger.core.ids import Address
 from ledger.core.registry import RegistryFold
 from ledger.kafka.connect import new_consumer
+from processors.control.log_access import bounds
 
 Notice = Callable[[set[str]], None]
 
@@ -64,19 +65,6 @@ class Facts:
 
     async def reach_end(self) -> None:
         """Wait until what the registry's log holds now is folded. The broker being away is waited out."""
-        end = await self._end()
+        _, end = (await bounds(self._settings, [self._topic]))[self._topic]
         async with self._moved:
             await self._moved.wait_for(lambda: self._fold.head.next_offset >= end)
-
-    async def _end(self) -> int:
-        """The offset behind the registry's last record."""
-        while True:
-            consumer = new_consumer(self._settings.kafka.bootstrap)
-            try:
-                await consumer.start()
-                end: int = (await consumer.end_offsets([self._topic]))[self._topic]
-                return end
-            except (KafkaError, OSError, TimeoutError):
-                await asyncio.sleep(0.3)
-            finally:
-                await consumer.stop()

@@ -1,6 +1,7 @@
 """Reads a partition's log for its actor: from the fold's head to the end there is now."""
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -56,7 +57,8 @@ async def _take(consumer: AIOKafkaConsumer, partition: TopicPartition, fold: Log
 
 async def readable_from(settings: Settings, topic: str, number: int, wanted: int, decided: int) -> int:
     """Where reading of `wanted` can begin: later only if retention took records up to `decided`. Raises `Conflict` if commands are gone."""
-    start, end = await _bounds(settings, topic, number)
+    place = TopicPartition(topic, number)
+    start, end = (await bounds(settings, [place]))[place]
     if wanted > end or decided >= end > 0:
         raise Conflict(f"{topic}[{number}] ends at {end}, but commands up to offset {decided} were decided: the topic was made anew")
     if start > decided + 1:
@@ -64,15 +66,16 @@ async def readable_from(settings: Settings, topic: str, number: int, wanted: int
     return max(start, wanted)
 
 
-async def _bounds(settings: Settings, topic: str, number: int) -> tuple[int, int]:
-    partition = TopicPartition(topic, number)
+async def bounds(settings: Settings, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+    """Partition -> its first offset, and the one that its next record gets. A broker that is away is waited out."""
     backoff = 0.1
     while True:
         consumer = new_consumer(settings.kafka.bootstrap)
         try:
             await consumer.start()
-            start = (await consumer.beginning_offsets([partition]))[partition]
-            return start, (await consumer.end_offsets([partition]))[partition]
+            starts = await consumer.beginning_offsets(partitions)
+            ends = await consumer.end_offsets(partitions)
+            return {partition: (starts[partition], ends[partition]) for partition in partitions}
         except (KafkaError, OSError, TimeoutError):
             await asyncio.sleep(backoff)
             backoff = min(2.0, backoff * 2)

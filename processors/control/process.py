@@ -181,7 +181,7 @@ class Control:
     async def _heal(self) -> None:
         while True:
             await asyncio.sleep(HEAL_EVERY)
-            queues = set[str]().union(*(actor.dispatch.queues_in_doubt(time.monotonic()) for actor in self._partitions()))
+            queues = set[str]().union(*(actor.dispatch.queues_in_doubt() for actor in self._partitions()))
             passed = {queue: places for queue in queues if (places := await self._work.passed(queue)) is not None}
             for actor in self._partitions():
                 actor.heal(passed)

@@ -8,8 +8,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from ledger.config import Settings
-from ledger.kafka.connect import REQUEST_TIMEOUT_MS, new_consumer
+from ledger.kafka.connect import REQUEST_TIMEOUT_MS
 from processors.control.appender import Appended, Appender, Unknown
+from processors.control.log_access import bounds
 
 
 def runner_group(settings: Settings, queue: str) -> str:
@@ -40,15 +41,7 @@ class Work:
         if queue not in self._settings.queues:
             return {}
         partitions = [TopicPartition(self._settings.topic(f"work.{queue}"), one) for one in range(self._partitions(queue))]
-        while True:
-            consumer = new_consumer(self._settings.kafka.bootstrap)
-            try:
-                await consumer.start()
-                return {partition.partition: end for partition, end in (await consumer.end_offsets(partitions)).items()}
-            except (KafkaError, OSError, TimeoutError):
-                await asyncio.sleep(0.3)
-            finally:
-                await consumer.stop()
+        return {place.partition: end for place, (_, end) in (await bounds(self._settings, partitions)).items()}
 
     async def passed(self, queue: str) -> dict[int, int] | None:
         """Partition -> the offset up to which the queue's runners have taken everything, or retention has. None: not known now."""
