@@ -31,6 +31,7 @@ from projections.connecting import conninfo_of
 APP: Final = "ledger.cli.measuring.jobs:jobs"
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
 PATIENCE: Final = 120.0
+FASTEST: Final = 30_000  # executions a second that the measure could still tell
 
 Say = Callable[[str], None]
 
@@ -91,7 +92,7 @@ class Bed:
                     return
                 if asyncio.get_running_loop().time() > deadline:
                     raise Unavailable(f"{done} of {count} executions ended within {patience:g} s; the processes said:\n{self.complain()}")
-                await asyncio.sleep(0.02 if count - done < 10_000 else 0.1)
+                await asyncio.sleep(max(0.02, (count - done) / FASTEST))  # each look reads the whole table: it must not be what is measured
 
 
 @asynccontextmanager
