@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from ledger.core import wire
 from ledger.core.chain import COMMIT_VERSION, Head, Header
+from ledger.core.execution import State
 from ledger.core.ids import Address, ExecutionId, Micros, Position, address
 from ledger.core.outcome import Answer, DeadLettered
 from ledger.core.refusal import Undecodable
@@ -24,6 +25,7 @@ class Delivered(Struct, frozen=True, gc=False):
     position: Position
     appended: Micros
     item: Item
+    hashed: int = 0  # murmur2 of a submit's id, reckoned for a whole record at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Draft(ABC, Generic[C]):
         self.seq = head.seq + 1
         self.position = head.position
         self.events: list[Event] = []
+        self.foreseen: list[State | None] = []  # what `preview` returned for each
         self.encoded: list[bytes] = []
         self.size = COMMIT_OVERHEAD
         self.taken: list[Delivered] = []
@@ -106,13 +109,16 @@ class Draft(ABC, Generic[C]):
         """Take in events if there is room for all of them."""
         if not events:
             return True
-        encoded = [wire.encode(event) for event in events]
-        size = self.size + sum(map(len, encoded)) + len(encoded)
-        if self.events and (size > wire.LARGEST_COMMIT or len(self.events) + len(events) > wire.MOST_EVENTS):
+        encoded = list(map(wire.encode, events))
+        size = self.size + len(encoded)
+        for one in encoded:
+            size += len(one)
+        first = len(self.events)
+        if first and (size > wire.LARGEST_COMMIT or first + len(events) > wire.MOST_EVENTS):
             return False
-        for event in events:
-            self.preview(event, address(self.seq, len(self.events)))
-            self.events.append(event)
+        for nth, event in enumerate(events, first):
+            self.foreseen.append(self.preview(event, address(self.seq, nth)))
+        self.events += events
         self.encoded += encoded
         self.size = size
         return True
@@ -145,12 +151,12 @@ class Draft(ABC, Generic[C]):
         return wire.encode_commit(self.header(), self.encoded)
 
     @abstractmethod
-    def decide(self, delivered: Delivered) -> list[Event]:
+    def decide(self, delivered: Delivered) -> Sequence[Event]:
         """The events of one readable command; raises `NeedsFacts`. A refusal is an event."""
 
     @abstractmethod
-    def preview(self, event: Event, address: Address) -> None:
-        """Let later decisions of this draft see an event."""
+    def preview(self, event: Event, address: Address) -> State | None:
+        """Let later decisions of this draft see an event. Returns the state of its execution after it, if it is of one."""
 
     @abstractmethod
     def registry_position(self) -> Address | None:

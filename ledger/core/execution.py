@@ -167,8 +167,8 @@ class ReportRefused(Struct, frozen=True, omit_defaults=True, gc=False, tag_field
     reason: Literal["unknown_execution", "stale_token", "not_the_worker", "not_started"]
 
 
-Event = (
-    Requested | Due | Started | Progressed | Completed | AttemptFailed | Failed | HandedBack | AttemptLost | Lost | Missed | ReportRefused
+Event = (  # what comes most stands first: a question for the type of one goes through them in turn
+    Requested | Started | Completed | Progressed | Due | AttemptFailed | Failed | HandedBack | AttemptLost | Lost | Missed | ReportRefused
 )
 
 
@@ -211,8 +211,8 @@ class Ended(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", t
     worker: WorkerId | None = None
 
 
-Live = Waiting | Delayed | Active
-State = Live | Ended
+Live = Active | Waiting | Delayed
+State = Ended | Live
 
 
 def evolve(state: State | None, event: Event, epoch: int, address: Address, at: Micros) -> State | None:

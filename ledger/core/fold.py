@@ -1,10 +1,13 @@
 """What every fold of a log shares: it accepts commits by the chain's rule and gives their events, in order, to `evolve`."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Protocol
 
 from ledger.core import chain, outcome, wire
 from ledger.core.chain import Accepted, Broken, Head, Header, Verdict, Void
+from ledger.core.execution import State
 from ledger.core.ids import Address, Micros, address
 from ledger.core.refusal import ChainBroken, Conflict, Undecodable
 
@@ -52,14 +55,16 @@ class LogFold(ABC):
     def _verdict(self, record: bytes | None) -> Verdict:
         return chain.judge(self.head, wire.decode_header(record))
 
-    def accept(self, header: Header, events: tuple[wire.Event, ...], record_digest: str, offset: int) -> None:
-        """Fold a commit that is known to be the next one."""
+    def accept(
+        self, header: Header, events: Sequence[wire.Event], record_digest: str, offset: int, foreseen: Iterable[State | None] = repeat(None)
+    ) -> None:
+        """Fold a commit that is known to be the next one. `foreseen`: what its draft found already, an event each."""
         at, seq = Micros(header.at), header.seq
-        for nth, event in enumerate(events):
-            if isinstance(event, outcome.Opened):
+        for nth, (event, known) in enumerate(zip(events, foreseen, strict=False)):
+            if type(event) is outcome.Opened:
                 self._open(event)
             else:
-                self.evolve(event, address(seq, nth), at)
+                self.evolve(event, address(seq, nth), at, known)
         self.head = chain.after(self.head, header, record_digest, offset)
         self.accepted += 1
         self.settle(at)
@@ -78,8 +83,8 @@ class LogFold(ABC):
             )
 
     @abstractmethod
-    def evolve(self, event: wire.Event, address: Address, at: Micros) -> None:
-        """Fold one event."""
+    def evolve(self, event: wire.Event, address: Address, at: Micros, foreseen: State | None = None) -> None:
+        """Fold one event. `foreseen`: the state of its execution after it, if the draft that this commit was made from found it."""
 
     @abstractmethod
     def settle(self, at: Micros) -> None:

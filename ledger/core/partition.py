@@ -42,26 +42,26 @@ class Partition(LogFold):
                 self._track_run(execution_id, state.request)
                 self._enter(execution_id, state)
 
-    def evolve(self, event: Event, address: Address, at: Micros) -> None:
+    def evolve(self, event: Event, address: Address, at: Micros, foreseen: State | None = None) -> None:
         if isinstance(event, execution.Event):
-            self._evolve_execution(event, address, at)
+            before = self.executions.get(event.execution_id)
+            after = foreseen or execution.evolve(before, event, self.epoch, address, at)
+            if after is not before and after is not None:
+                self._turn(event, before, after, at)
         elif isinstance(event, tick.Event):
             self._evolve_schedule(event)
         elif isinstance(event, outcome.Rejected):
             self.rejections[rejection_key(event.tenant, event.command_type, event.command_id)] = event
 
-    def _evolve_execution(self, event: execution.Event, address: Address, at: Micros) -> None:
+    def _turn(self, event: execution.Event, before: State | None, after: State, at: Micros) -> None:
+        """An execution went from one state to another: the indexes follow."""
         execution_id = event.execution_id
-        before = self.executions.get(execution_id)
-        after = execution.evolve(before, event, self.epoch, address, at)
-        if after is before or after is None:
-            return
         self.executions[execution_id] = after
-        if isinstance(before, Active):
-            if isinstance(after, Active):
+        if type(before) is Active:
+            if type(after) is Active:
                 return  # progress
-            self._leave_worker(before.worker, execution_id)
-        elif isinstance(event, Requested):
+            self.workers[before.worker].pop(execution_id, None)
+        elif type(event) is Requested:
             self._remember(event)
         if isinstance(after, Ended):
             self.ended.append((at, execution_id))
@@ -92,23 +92,16 @@ class Partition(LogFold):
         if not runs:
             self.runs.pop(before.request.job_id, None)
 
-    def _leave_worker(self, worker: WorkerId, execution_id: ExecutionId) -> None:
-        held = self.workers.get(worker)
-        if held is not None:
-            held.pop(execution_id, None)
-            if not held:
-                del self.workers[worker]
-
     def _enter(self, execution_id: ExecutionId, state: Waiting | Delayed | Active) -> None:
         match state:
             case Waiting(request, token):
                 self.backlog.add(request.queue, request.priority, request.tenant, (execution_id, token))
                 self._await_deadline(execution_id, request)
+            case Active(worker=worker):
+                self.workers.setdefault(worker, {})[execution_id] = None
             case Delayed(request, until):
                 heappush(self.timers, (until, execution_id))
                 self._await_deadline(execution_id, request)
-            case Active(worker=worker):
-                self.workers.setdefault(worker, {})[execution_id] = None
 
     def _await_deadline(self, execution_id: ExecutionId, request: Requested) -> None:
         if request.start_deadline is not None:
@@ -123,6 +116,8 @@ class Partition(LogFold):
 
     def settle(self, at: Micros) -> None:
         """Forget by the broker's append times, which a control that was away for hours does not change."""
+        for worker in [worker for worker, held in self.workers.items() if not held]:
+            del self.workers[worker]
         horizon = self.newest_append - self.window
         while self.ended and (self.ended[0][0] < horizon or len(self.ended) > self.remembered):
             self.executions.pop(self.ended.popleft()[1], None)

@@ -1,5 +1,6 @@
 """Decisions of one partition of `events`: submits, run-nows, reports, timers, losses, ticks; on top of the fold and the registry."""
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import assert_never
 
@@ -20,6 +21,7 @@ from ledger.core.ids import (
     execution_of_tick,
     partition_for,
     partition_of,
+    partition_of_hash,
     routing_key,
 )
 from ledger.core.outcome import Answer
@@ -51,6 +53,7 @@ class PartitionDraft(Draft[Partition]):
         self.schedules: dict[str, tick.InForce | None] = {}
         self.runs: dict[str, list[ExecutionId]] = {}
         self.adopts_up_to: Address | None = None
+        self._here = f"-{partition.number}"  # what the ids of executions that live here end with
 
     def registry_position(self) -> Address | None:
         """Moves on only when all consequences of the registry in this partition are appended."""
@@ -72,18 +75,20 @@ class PartitionDraft(Draft[Partition]):
                 return execution_id
         return None
 
-    def preview(self, event: Event, address: Address) -> None:
+    def preview(self, event: Event, address: Address) -> State | None:
         if isinstance(event, execution.Event):
             before = self.state_of(event.execution_id)
             after = execution.evolve(before, event, self.partition.epoch, address, self.at)
             if after is not None:
                 self.executions[event.execution_id] = after
-            if isinstance(event, Requested):
+            if type(event) is Requested:
                 self._preview_request(event)
-        elif isinstance(event, tick.Event):
+            return after
+        if isinstance(event, tick.Event):
             self.schedules[event.job_id] = tick.evolve(event, self.schedule_of(event.job_id))
         elif isinstance(event, outcome.Rejected):
             self.rejections[rejection_key(event.tenant, event.command_type, event.command_id)] = event
+        return None
 
     def _preview_request(self, event: Requested) -> None:
         if event.kind != "on_demand":
@@ -96,13 +101,13 @@ class PartitionDraft(Draft[Partition]):
 
     # Decisions
 
-    def decide(self, delivered: Delivered) -> list[Event]:
+    def decide(self, delivered: Delivered) -> Sequence[Event]:
         command = delivered.item
         match command:
             case Report():
                 return self._decide_report(command)
             case request.Submit() | request.RunNow():
-                return self._decide_request(command, delivered.appended)
+                return self._decide_request(command, delivered)
             case request.Return():
                 self.effects.returned += [(execution_id, command.reason) for execution_id in command.execution_ids]
                 return []
@@ -118,29 +123,30 @@ class PartitionDraft(Draft[Partition]):
     def decide_loss(self, loss: execution.Lose) -> list[Event]:
         return list(execution.decide(loss, self.state_of(loss.execution_id), self.at))
 
-    def _decide_report(self, report: Report) -> list[Event]:
-        home = partition_of(report.execution_id)
-        if home is not None and home != self.partition.number and home < self.partition.partitions:
-            return self._forward(report, report.execution_id, home)
-        if len(bytes(report.result)) > LARGEST_RESULT:
-            detail = f"the result has {len(bytes(report.result))} bytes, at most {LARGEST_RESULT} are kept"
+    def _decide_report(self, report: Report) -> Sequence[Event]:
+        if not report.execution_id.endswith(self._here):
+            home = partition_of(report.execution_id)
+            if home is not None and home != self.partition.number and home < self.partition.partitions:
+                return self._forward(report, report.execution_id, home)
+        if (size := len(memoryview(report.result))) > LARGEST_RESULT:
+            detail = f"the result has {size} bytes, at most {LARGEST_RESULT} are kept"
             report = structs.replace(
                 report, outcome="failed", result=NOTHING, error_type="ResultTooLarge", error_message=detail, retry_after_ms=None
             )
-        return list(execution.decide(_bounded(report), self.state_of(report.execution_id), self.at))
+        return execution.decide(_bounded(report), self.state_of(report.execution_id), self.at)
 
     def _forward(self, command: request.Submit | request.RunNow | Report, name: str, home: int) -> list[Event]:
         self.effects.forwards.append(Forward(home, command))
         return [outcome.Forwarded(name, tag_of(command), home)]
 
-    def _decide_request(self, command: request.Submit | request.RunNow, appended: Micros) -> list[Event]:
+    def _decide_request(self, command: request.Submit | request.RunNow, delivered: Delivered) -> list[Event]:
         tenant = command.tenant if isinstance(command, request.Submit) else None
         if (rejected := self._known_rejection(command, tenant)) is not None:
             self._answer_rejected(command, rejected)
             return []
         try:
             if isinstance(command, request.Submit):
-                return self._decide_submit(command, appended)
+                return self._decide_submit(command, delivered.appended, delivered.hashed)
             return self._decide_run_now(command)
         except Refused as refused:
             event = outcome.Rejected(
@@ -158,12 +164,13 @@ class PartitionDraft(Draft[Partition]):
     def _answer_rejected(self, command: request.Submit | request.RunNow, event: outcome.Rejected) -> None:
         self.answer(command.answer, Answer(command.command_id, "rejected", reason=event.reason, detail=event.detail))
 
-    def _decide_submit(self, submit: request.Submit, appended: Micros) -> list[Event]:
+    def _decide_submit(self, submit: request.Submit, appended: Micros, hashed: int) -> list[Event]:
         job, version = self._wanted(submit)
         if job.kind != "on_demand":
             raise Refused("not_on_demand", f"{job.job_id} is a {job.kind} job: `jobledger run {job.job_id}` runs it now")
         exclusive = exclusive_key(job.job_id, job.job_name, submit.tenant, job.exclusive_scope, submit.exclusive_key)
-        home = partition_for(exclusive or submit.command_id, self.partition.partitions)
+        partitions = self.partition.partitions
+        home = partition_of_hash(hashed, partitions) if exclusive is None else partition_for(exclusive, partitions)
         if home != self.partition.number:
             return self._forward(submit, submit.command_id, home)
         execution_id, is_known = self._identify(submit, exclusive, appended)
@@ -323,8 +330,13 @@ def _merged(version: Options | None, submit: Options | None) -> KeptOptions | No
 
 def _bounded(report: Report) -> Report:
     """Commands come from anybody, and the tables have columns of a size: a figure beyond reason is cut, the report still counts."""
-    figures = (report.ago_ms, report.run_ms, report.timeout_ms or 0, report.retry_after_ms or 0)
-    if min(figures) >= 0 and max(figures) <= LONGEST_MS and 0 <= (report.progress or 0) <= 100:
+    if (
+        0 <= report.ago_ms <= LONGEST_MS
+        and 0 <= report.run_ms <= LONGEST_MS
+        and 0 <= (report.timeout_ms or 0) <= LONGEST_MS
+        and 0 <= (report.retry_after_ms or 0) <= LONGEST_MS
+        and 0 <= (report.progress or 0) <= 100
+    ):
         return report
     return structs.replace(
         report,

@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from ledger.core import definition, outcome
 from ledger.core.definition import Registry
+from ledger.core.execution import State
 from ledger.core.fold import LogFold
 from ledger.core.ids import Address, Micros
 from ledger.core.wire import Event
@@ -28,7 +29,7 @@ class RegistryFold(LogFold):
         self.decided: dict[str, Decided] = {}
         self.touched: set[str] = set()  # jobs, since somebody emptied it
 
-    def evolve(self, event: Event, address: Address, at: Micros) -> None:
+    def evolve(self, event: Event, address: Address, at: Micros, foreseen: State | None = None) -> None:
         match event:
             case outcome.Accepted(command_id=command_id, outcome=result):
                 self.decided[command_id] = Decided(result)

@@ -11,7 +11,8 @@ from typing import Generic, Literal, TypeVar
 from ledger.core import chain
 from ledger.core.draft import Delivered, Draft
 from ledger.core.fold import LogFold
-from ledger.core.ids import Micros, Position, position
+from ledger.core.ids import Micros, Position, murmur2_of_all, position
+from ledger.core.request import Submit
 from ledger.core.wire import Item
 
 Delivery = Literal["taken", "behind", "gap", "full"]
@@ -37,10 +38,12 @@ class Writer(Generic[F]):
         if len(self.inbox) >= MOST_WAITING:
             return "full"
         decided = self.fold.head.position
+        hashes = iter(murmur2_of_all([item.command_id for item in items if type(item) is Submit]))
         for nth, item in enumerate(items):
             place = position(offset, nth)
+            hashed = next(hashes) if type(item) is Submit else 0
             if self.is_news(place, decided):
-                self.inbox.append(Delivered(place, appended, item))
+                self.inbox.append(Delivered(place, appended, item, hashed))
         self.next_offset = offset + 1
         return "taken"
 
@@ -74,7 +77,7 @@ class Writer(Generic[F]):
         if offset != self.fold.head.next_offset:
             self.abandon(draft)
             return False
-        self.fold.accept(draft.header(), tuple(draft.events), chain.digest(record), offset)
+        self.fold.accept(draft.header(), draft.events, chain.digest(record), offset, draft.foreseen)
         return True
 
     def abandon(self, draft: "Draft[F]") -> None:

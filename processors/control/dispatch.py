@@ -96,9 +96,9 @@ class Dispatch:
             if one is not None:
                 window = self.windows[one.queue]
                 window.outstanding -= 1
-                if isinstance(event, Started):
+                if type(event) is Started:
                     window.started()
-            elif not isinstance(event, Started):
+            elif type(event) is not Started:
                 self._unpause()
 
     def _unpause(self) -> None:

@@ -14,6 +14,7 @@ from ledger.core.ids import (
     execution_of_key,
     execution_of_tick,
     murmur2,
+    murmur2_of_all,
     partition_for,
     partition_of,
     routing_key,
@@ -30,6 +31,11 @@ partitions = st.integers(0, 999)
 @given(st.binary(max_size=70))
 def test_murmur2_is_kafkas(key: bytes) -> None:
     assert murmur2(key) == theirs(key) & 0xFFFFFFFF
+
+
+@given(st.lists(st.text("0123456789abcdef", min_size=32, max_size=32), max_size=12) | st.lists(st.text(max_size=9), max_size=12))
+def test_many_keys_are_hashed_together_as_one_by_one(keys: list[str]) -> None:
+    assert murmur2_of_all(keys) == [murmur2(key.encode()) for key in keys]
 
 
 @settings(deadline=None)  # a busy machine is no failure
