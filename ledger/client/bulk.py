@@ -1,9 +1,12 @@
 """Many submits at once: arrays of commands, one record after the other per partition, nobody waits for a decision."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
+
+from msgspec import Raw
 
 from ledger.client.encoding import check_size
 from ledger.client.routes import Route, Routes
@@ -12,6 +15,7 @@ from ledger.client.submission import Wish, command_of, submission_of
 from ledger.core import wire
 from ledger.core.ids import ExecutionId
 from ledger.core.refusal import Refused, Undecodable
+from ledger.core.request import Submit
 
 COMMANDS_PER_RECORD: Final = 200
 BYTES_PER_RECORD: Final = 128 * 1024
@@ -24,6 +28,7 @@ class _Record:
     """Commands for one partition that are not sent yet."""
 
     commands: list[bytes] = field(default_factory=list)
+    bodies: list[Raw] = field(default_factory=list)
     size: int = 2
 
 
@@ -42,44 +47,60 @@ class Bulk:
     async def submit(self, wishes: Iterable[Wish], first: int = 0) -> list[ExecutionId | None]:
         """Returns once all records are acknowledged. `first` is the number of the first item, for messages."""
         submitted: list[ExecutionId | None] = []
+        left = iter(wishes)
         try:
-            for number, wish in enumerate(wishes, first):
-                try:
-                    submitted.append(await self._add(wish))
-                except Refused as refused:
-                    raise Refused(refused.reason, f"item {number}: {refused.detail}; the items before it are sent") from refused
-                if number % BREATH == 0:
-                    await asyncio.sleep(0)
+            while some := list(islice(left, BREATH)):
+                await self._add(some, first + len(submitted), submitted)
+                await asyncio.sleep(0)
         finally:
             for partition in list(self._records):
                 await self._flush(partition)
             await self._settle(0)
         return submitted
 
-    async def _add(self, wish: Wish) -> ExecutionId | None:
-        command = command_of(submission_of(wish), actor=self._actor)
-        route = self._route.get(command.job_id)
-        if route is None:
-            route = self._route[command.job_id] = await self._routes.find(command.job_id)
-        partition, execution_id = self._routes.of_submit(command, route)
-        encoded = wire.encode(command)
-        size = len(encoded) + 1
-        if size > BYTES_PER_RECORD:
-            check_size(encoded, command.data)
+    async def _add(self, wishes: Sequence[Wish], first: int, submitted: list[ExecutionId | None]) -> None:
+        """Where one is refused, those before it count."""
+        commands: list[Submit] = []
+        encoded: list[bytes] = []
+        routes: list[Route] = []
+        try:
+            for wish in wishes:
+                command = command_of(submission_of(wish), actor=self._actor)
+                text = wire.encode(command)
+                if len(text) >= BYTES_PER_RECORD:
+                    check_size(text, command.data)
+                routes.append(self._route.get(command.job_id) or await self._find(command.job_id))
+                commands.append(command)
+                encoded.append(text)
+        except Refused as refused:
+            place = first + len(commands)
+            raise Refused(refused.reason, f"item {place}: {refused.detail}; the items before it are sent") from refused
+        finally:
+            for command, text, (partition, execution_id) in zip(commands, encoded, self._routes.of_submits(commands, routes), strict=True):
+                await self._put(partition, text, command.data)
+                submitted.append(execution_id)
+
+    async def _find(self, job_id: str) -> Route:
+        found = self._route[job_id] = await self._routes.find(job_id)
+        return found
+
+    async def _put(self, partition: int, command: bytes, body: Raw) -> None:
+        size = len(command) + 1
         record = self._records.get(partition)
         if record is None or len(record.commands) >= COMMANDS_PER_RECORD or record.size + size > BYTES_PER_RECORD:
             await self._flush(partition)
             record = self._records[partition] = _Record()
-        record.commands.append(encoded)
+        record.commands.append(command)
+        record.bodies.append(body)
         record.size += size
-        return execution_id
 
     async def _flush(self, partition: int) -> None:
         waiting = self._records.pop(partition, None)
         if waiting is None:
             return
         record = b"[%b]" % b",".join(waiting.commands)
-        check(record)
+        if wire.has_to_be_read(record, waiting.bodies):
+            check(record)
         await self._settle(MOST_UNDER_WAY - 1)
         self._under_way.add(asyncio.create_task(self._sender.send(self._topic, partition, record)))
 

@@ -136,7 +136,7 @@ class Ledger:
         command = command_of(wish, actor=self.actor, answer=self._answers, follow=follow)
         record = _checked(command)
         route = self._routes.guess(wish.job) or await self._routes.find(wish.job)
-        partition, _ = self._routes.of_submit(command, route)
+        [(partition, _)] = self._routes.of_submits([command], [route])
         return await self._ask(command, record, partition, wish.tenant, follow, timeout)
 
     async def submit_many(self, wishes: Iterable[Wish], *, first: int = 0) -> list[ExecutionId | None]:

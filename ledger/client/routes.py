@@ -1,10 +1,10 @@
 """Where a command belongs. A wrong guess costs a hop, as control forwards; but then the execution's id is not known beforehand."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from ledger.config import Settings
-from ledger.core.ids import ExecutionId, execution_of_command, partition_for, routing_key
+from ledger.core.ids import ExecutionId, execution_of_command, murmur2_of_all, partition_for, partition_of_hash, routing_key
 from ledger.core.refusal import Misconfigured, Unavailable
 from ledger.core.request import RunNow, Submit
 from ledger.handlers import Jobs
@@ -62,20 +62,28 @@ class Routes:
             self._known[job_id] = found
         return found
 
-    def of_submit(self, command: Submit, route: Route) -> tuple[int, ExecutionId | None]:
-        """The partition, and the execution's id where it follows from the command alone."""
-        scope, key = route.scope, command.exclusive_key
-        if scope == "none":
-            partition = partition_for(command.command_id, self._partitions)
-        else:
-            name = routing_key(route.job_id, route.job_name, command.tenant, scope, key, route.has_schedule, command.command_id)
-            partition = partition_for(name, self._partitions)
-        if command.idempotency_key is not None:
-            return partition, None
-        return partition, execution_of_command(command.command_id, command.tenant, "submit", partition)
+    def of_submits(self, commands: Sequence[Submit], routes: Sequence[Route]) -> list[tuple[int, ExecutionId | None]]:
+        """Of each its partition, and the execution's id where it follows from the command alone."""
+        names = [_routing_name(command, route) for command, route in zip(commands, routes, strict=True)]
+        placed: list[tuple[int, ExecutionId | None]] = []
+        for command, hashed in zip(commands, murmur2_of_all(names), strict=True):
+            partition = partition_of_hash(hashed, self._partitions)
+            if command.idempotency_key is not None:
+                placed.append((partition, None))
+            else:
+                placed.append((partition, execution_of_command(command.command_id, command.tenant, "submit", partition)))
+        return placed
 
     def of_run_now(self, command: RunNow, route: Route) -> tuple[int, ExecutionId]:
         """A run-now goes to the home partition of its job."""
         name = routing_key(route.job_id, route.job_name, route.tenant, route.scope, None, True, command.command_id)
         partition = partition_for(name, self._partitions)
         return partition, execution_of_command(command.command_id, None, "run_now", partition)
+
+
+def _routing_name(command: Submit, route: Route) -> str:
+    if route.scope == "none":
+        return command.command_id
+    return routing_key(
+        route.job_id, route.job_name, command.tenant, route.scope, command.exclusive_key, route.has_schedule, command.command_id
+    )

@@ -6,7 +6,7 @@ changes gets a new type name and an entry in `UPCASTERS`; a golden file keeps ev
 
 import json as stdlib_json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
 import orjson
@@ -225,6 +225,11 @@ def _is_suspicious(record: bytes) -> bool:
         except UnicodeDecodeError:
             return True
     return b"\\u" in record
+
+
+def has_to_be_read(record: bytes, bodies: Iterable[Raw]) -> bool:
+    """Whether an array of commands with these bodies, made by us from checked names, may hold what `decode_commands` refuses."""
+    return len(record) > LARGEST_COMMAND or _is_suspicious(record) or any(map(_is_odd, bodies))
 
 
 def _has_odd_number(command: Item) -> bool:

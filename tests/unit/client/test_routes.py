@@ -50,7 +50,7 @@ class Tables:
 )
 async def test_a_submit_goes_where_control_expects_it(wish: Submission, scope: str) -> None:
     routes, command = Routes(SETTINGS, jobs, Tables()), command_of(wish)
-    partition, execution_id = routes.of_submit(command, await routes.find(wish.job))
+    [(partition, execution_id)] = routes.of_submits([command], [await routes.find(wish.job)])
     home = exclusive_key(wish.job, wish.job, wish.tenant, scope, wish.exclusive_key) or command.command_id
     assert partition == partition_for(home, 16)
     assert execution_id == execution_of_command(command.command_id, wish.tenant, "submit", partition)
@@ -59,7 +59,7 @@ async def test_a_submit_goes_where_control_expects_it(wish: Submission, scope: s
 async def test_the_execution_of_a_keyed_submit_is_not_known_beforehand() -> None:
     routes = Routes(SETTINGS, jobs, Tables())
     command = command_of(Submission("plain", idempotency_key="k"))
-    assert routes.of_submit(command, await routes.find("plain"))[1] is None
+    assert routes.of_submits([command], [await routes.find("plain")])[0][1] is None
 
 
 async def test_a_run_now_goes_to_the_home_of_the_job() -> None:
