@@ -1,6 +1,6 @@
 """One attempt on its way through the pipeline: what was offered, what runs it, how it went, and what of that is still to be told."""
 
-from asyncio import Task, TimerHandle
+from asyncio import Task
 from typing import Literal
 
 from msgspec import Raw
@@ -22,6 +22,7 @@ class Attempt:
         "arrived",
         "claim",
         "context",
+        "due",
         "ended",
         "error_message",
         "error_type",
@@ -40,7 +41,6 @@ class Attempt:
         "stopping",
         "task",
         "timeout_ms",
-        "timer",
         "untold_progress",
     )
 
@@ -56,7 +56,7 @@ class Attempt:
         self.started = 0.0
         self.ended = 0.0  # set by the event loop, after a thread may have set the outcome
         self.task: Task[None] | None = None
-        self.timer: TimerHandle | None = None  # of its timeout, later of its stubbornness
+        self.due = 0.0  # when its time is up, later when its stubbornness is
         self.stopping: Literal["timed_out", "handed_back"] | None = None  # asked to stop, and why
         self.outcome: Outcome | None = None
         self.result: Raw = NOTHING

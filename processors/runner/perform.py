@@ -25,7 +25,7 @@ async def in_task(attempt: Attempt) -> None:
     handler = _begin(attempt)
     try:
         arguments = arguments_of(attempt, handler)
-        value = await cast(Callable[..., Awaitable[object]], handler.function)(*arguments)  # the signature was read: it is a coroutine
+        value = await cast("Callable[..., Awaitable[object]]", handler.function)(*arguments)  # the signature was read: it is a coroutine
         settle.returned(attempt, value)
     except BaseException as error:  # also what is no Exception: the code is not ours
         _settle_error(attempt, error)

@@ -1,6 +1,7 @@
 """Step 5, start, and what follows until an attempt has ended: its time, its progress, and being asked to stop."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,7 @@ from processors.runner.perform import Perform
 
 log = structlog.get_logger(__name__)
 PROGRESS_APART: Final = 0.5  # seconds between two reports of progress of an attempt
+NEVER: Final = math.inf
 
 
 class Running:
@@ -46,6 +48,8 @@ class Running:
         self._clock = clock
         self._thread = threading.get_ident()
         self._loop = asyncio.get_running_loop()
+        self._look: asyncio.TimerHandle | None = None
+        self._look_at = NEVER
         self.attempts: dict[str, Attempt] = {}  # by claim
 
     def held_claims(self) -> list[str]:
@@ -54,15 +58,18 @@ class Running:
 
     def start(self, attempts: Iterable[Attempt]) -> None:
         now, loop = self._clock(), self._loop
+        earliest = NEVER
         for attempt in attempts:
             assert attempt.handler is not None
             assert attempt.timeout_ms is not None
-            budget = attempt.timeout_ms / 1000
             attempt.started = now
-            attempt.context = Context(attempt.offer, now + budget, partial(self._progress, attempt))
+            attempt.due = due = now + attempt.timeout_ms / 1000
+            if due < earliest:
+                earliest = due
+            attempt.context = Context(attempt.offer, due, partial(self._progress, attempt))
             self.attempts[attempt.claim] = attempt
             attempt.task = loop.create_task(self._perform(attempt, self._ways[attempt.handler.run_in]))
-            attempt.timer = loop.call_later(budget, self._time_out, attempt)
+        self._look_by(earliest)
         for attempt in attempts:  # after all first steps are due, so that what ends in them is told in one report
             self._outbox.tell(attempt)
 
@@ -79,18 +86,36 @@ class Running:
         if attempt.ended:
             return  # given up, and its code ended after all
         attempt.ended = self._clock()
-        if attempt.timer is not None:
-            attempt.timer.cancel()
-        attempt.task = attempt.timer = attempt.context = None  # they refer back to it: what is no ring needs no collector
+        attempt.task = attempt.context = None  # they refer back to it: what is no ring needs no collector
         del self.attempts[attempt.claim]
         self._outbox.tell(attempt)
         self._ended(attempt)
 
-    def _time_out(self, attempt: Attempt) -> None:
+    def _look_by(self, due: float) -> None:
+        """One timer for all attempts: few run at a time, and most end long before their time is up."""
+        if due >= self._look_at:
+            return
+        if self._look is not None:
+            self._look.cancel()
+        self._look_at = due
+        self._look = self._loop.call_later(max(0.0, due - self._clock()), self._look_round)
+
+    def _look_round(self) -> None:
+        self._look, self._look_at = None, NEVER
+        now = self._clock()
+        for attempt in [attempt for attempt in self.attempts.values() if attempt.due <= now]:
+            self._time_is_up(attempt)
+        self._look_by(min((attempt.due for attempt in self.attempts.values()), default=NEVER))
+
+    def _time_is_up(self, attempt: Attempt) -> None:
+        if attempt.stopping == "timed_out":
+            attempt.due = NEVER
+            self._insist(attempt)
+            return
         if attempt.stopping is None:
             attempt.stopping = "timed_out"
         self._ask_to_stop(attempt)
-        attempt.timer = self._loop.call_later(self._grace, self._insist, attempt)
+        attempt.due = self._clock() + self._grace
 
     def _ask_to_stop(self, attempt: Attempt) -> None:
         assert attempt.context is not None
@@ -98,8 +123,7 @@ class Running:
         attempt.context.cancelled = True
         if is_async(attempt):
             attempt.task.cancel()
-        if attempt.timer is not None:
-            attempt.timer.cancel()
+        attempt.due = NEVER
 
     def _insist(self, attempt: Attempt) -> None:
         log.error(
