@@ -135,12 +135,15 @@ def _life(number: int, partition: int, chance: random.Random) -> Iterator[wire.E
     if chance.random() < 0.05:
         yield execution.Missed(named, "start_deadline")
         return
+    if chance.random() < 0.05:
+        yield execution.Skipped(named, "version_too_old", WORKER, "version 1")
+        return
     attempt = 1
     while True:
         yield execution.Started(named, attempt, Token(number * 10 + attempt), WORKER, chance.randrange(50))
         if chance.random() < 0.3:
             yield execution.Progressed(named, attempt, chance.randrange(100), chance.choice([None, "half\nway"]))
-        match chance.randrange(8):
+        match chance.randrange(9):
             case 0:
                 yield execution.AttemptFailed(named, attempt, "failed", "ValueError", "no\x01good", Micros(BEGAN + 10**10), 7)
                 yield execution.Due(named)
@@ -158,6 +161,10 @@ def _life(number: int, partition: int, chance: random.Random) -> Iterator[wire.E
                 return
             case 5:
                 return  # it runs still
+            case 6:
+                yield execution.CancelRequested(named, "cancel_other")
+                yield execution.Cancelled(named, "cancel_other", attempt, 5)
+                return
             case _:
                 yield execution.Completed(named, attempt, 2, chance.choice([NOTHING, Raw(b"null"), Raw(b'{"ok": 1.50, "a": [1e3]}')]))
                 yield execution.ReportRefused(named, Token(1), WORKER, "stale_token")

@@ -1,9 +1,10 @@
 """What should be: jobs, their versions and the manifest, decided in one order in the registry.
 
-Read in this order: events, state, `evolve`, commands, `decide`. Source: architecture.md, section 3; scheduling.md, sections 1, 3 and 4.
+Read in this order: events, state, `evolve`, commands; `decide` is in `registering.py`. Pauses are in `pause.py`.
+Source: architecture.md, section 3; scheduling.md, sections 1, 3 and 4.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
@@ -11,13 +12,16 @@ from msgspec import Raw, Struct, structs
 
 from ledger.core.bodies import NOTHING
 from ledger.core.cron import Dst
-from ledger.core.execution import KeptOptions, Kind, Options, kept
+from ledger.core.execution import KeptOptions, Kind, Options
 from ledger.core.ids import BEFORE_ALL, Address, Micros
+from ledger.core.pause import Pauses
 from ledger.core.refusal import Refused
+from ledger.core.tick import Coalesce, Overlap
 
 Scope = Literal["none", "job", "tenant", "key"]
 STALE_MANIFESTS_KEPT = 1000
 LARGEST_VERSION = 2_000_000_000
+AUTO = 0  # in the place of a version's number: it is numbered by its content
 LONGEST_NAME = 200
 
 
@@ -25,6 +29,7 @@ class ScheduleSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     """A schedule as written and normalised: one of `cron` (a union), `every_ms` and `at`. The engine is `ledger.core.schedule`.
 
     `at`, `start` and `end` stay texts: without an offset from UTC they are read in `timezone`, whose rules may change.
+    What stands from `overlap` on is control's and no matter of the engine (`policies.py`).
     """
 
     cron: tuple[str, ...] | None = None
@@ -36,6 +41,12 @@ class ScheduleSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     start: str | None = None
     end: str | None = None
     exclude: tuple[str, ...] = ()
+    overlap: Overlap = "skip"
+    catchup_window_ms: int = 3_600_000  # late ticks older than this are not made up; at least 10 s
+    coalesce: Coalesce = "latest"
+    limit: int | None = None  # of ticks that fired, of this version
+    jitter_ms: int = 0
+    pause_on_failure: int | None = None  # after so many executions in a row that failed the job pauses itself
 
 
 class KeptSchedule(ScheduleSpec, frozen=True, omit_defaults=True, forbid_unknown_fields=False):
@@ -55,6 +66,9 @@ class Registered(Struct, frozen=True, omit_defaults=True, tag_field="type", tag=
     exclusive_scope: Scope = "none"
     tenant: str | None = None
     actor: str | None = None
+    reason: str | None = None
+    name: str | None = None  # the user's own, of a scheduled job
+    exclusive_key: str | None = None  # its value, where the scope is `key` and the job has a schedule
 
 
 class Versioned(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="job.versioned.v1"):
@@ -69,6 +83,16 @@ class Versioned(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="
     schedule: KeptSchedule | None = None
     actor: str | None = None
     reason: str | None = None
+    engine: int | None = None  # which engine, and which zone data, accepted the schedule
+    tzdata: str | None = None
+
+
+class Retired(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="job.retired.v1"):
+    """Unscheduled and kept in history. What was requested of it runs; it returns with its next version."""
+
+    job_id: str
+    actor: str | None = None
+    reason: str | None = None
 
 
 class ManifestApplied(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="manifest.applied.v1"):
@@ -81,7 +105,7 @@ class ManifestApplied(Struct, frozen=True, omit_defaults=True, tag_field="type",
     reason: str | None = None
 
 
-Event = Registered | Versioned | ManifestApplied
+Event = Registered | Versioned | Retired | ManifestApplied
 
 
 # State
@@ -107,6 +131,8 @@ class Job(Struct, frozen=True, omit_defaults=True):
     current_version: int | None = None
     in_force_since: Address | None = None
     in_force_at: Micros = Micros(0)
+    name: str | None = None
+    exclusive_key: str | None = None
     versions: Mapping[int, Version] = {}
 
     @property
@@ -119,8 +145,9 @@ class Registry:
     """The fold of the registry. `at` is the place of the commit folded last; actors decide with it and name it."""
 
     at: Address = BEFORE_ALL
-    jobs: dict[str, Job] = field(default_factory=dict)
+    jobs: MutableMapping[str, Job] = field(default_factory=dict)
     manifests: list[str] = field(default_factory=list)  # digests, the one in force last
+    pauses: Pauses = field(default_factory=Pauses)
 
     @property
     def scheduled(self) -> list[Job]:
@@ -132,7 +159,16 @@ def evolve(state: Registry, event: Event, address: Address, at: Micros) -> None:
     """Fold one event into `state`, in place: a process holds one registry for all its actors."""
     match event:
         case Registered():
-            state.jobs[event.job_id] = Job(event.job_id, event.job_name, event.kind, event.queue, event.exclusive_scope, event.tenant)
+            state.jobs[event.job_id] = Job(
+                event.job_id,
+                event.job_name,
+                event.kind,
+                event.queue,
+                event.exclusive_scope,
+                event.tenant,
+                name=event.name,
+                exclusive_key=event.exclusive_key,
+            )
         case Versioned(job_id, number):
             job = state.jobs[job_id]
             body = Version(number, event.content_hash, at, event.data, event.options, event.schedule)
@@ -144,7 +180,9 @@ def evolve(state: Registry, event: Event, address: Address, at: Micros) -> None:
             for job_id, number in in_force:
                 _put_in_force(state, job_id, number, address, at)
             for job_id in retired:
-                state.jobs[job_id] = structs.replace(state.jobs[job_id], state="retired", in_force_since=address, in_force_at=at)
+                _retire(state, job_id, address, at)
+        case Retired(job_id):
+            _retire(state, job_id, address, at)
         case _:
             assert_never(event)
 
@@ -152,12 +190,16 @@ def evolve(state: Registry, event: Event, address: Address, at: Micros) -> None:
 def jobs_of(event: Event) -> list[str]:
     """The jobs an event concerns."""
     match event:
-        case Registered(job_id) | Versioned(job_id):
+        case Registered(job_id) | Versioned(job_id) | Retired(job_id):
             return [job_id]
         case ManifestApplied(_, in_force, retired):
             return [job_id for job_id, _ in in_force] + list(retired)
         case _:
             assert_never(event)
+
+
+def _retire(state: Registry, job_id: str, address: Address, at: Micros) -> None:
+    state.jobs[job_id] = structs.replace(state.jobs[job_id], state="retired", in_force_since=address, in_force_at=at)
 
 
 def _put_in_force(state: Registry, job_id: str, number: int, address: Address, at: Micros) -> None:
@@ -168,7 +210,10 @@ def _put_in_force(state: Registry, job_id: str, number: int, address: Address, a
 
 
 class Register(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="job.register.v1"):
-    """Make a job and a version of it known. Repeating it changes nothing; another body under the same number is drift."""
+    """Make a job and a version of it known. Repeating it changes nothing; another body under the same number is drift.
+
+    With `job_version` 0 it is numbered by its content: a body that is known keeps its number, another gets the next.
+    """
 
     command_id: str
     job_id: str
@@ -187,9 +232,42 @@ class Register(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     answer: str | None = None
 
 
+class ScheduleJob(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="job.schedule.v1"):
+    """Make a user's job with a schedule, or a new version of it, in force at once. Its id is given, or follows from (job name, tenant,
+    name). The queue is that of the handler's own job where none is given. `job_version` 0 (the default) numbers by content: what is in
+    force already changes nothing, anything else gets the next number."""
+
+    command_id: str
+    job_name: str
+    content_hash: str
+    schedule: ScheduleSpec
+    job_id: str | None = None
+    name: str | None = None
+    tenant: str | None = None
+    queue: str | None = None
+    job_version: int = AUTO
+    exclusive_scope: Scope = "tenant"
+    exclusive_key: str | None = None
+    data: Raw = NOTHING
+    options: Options | None = None
+    actor: str | None = None
+    reason: str | None = None
+    answer: str | None = None
+
+
+class Retire(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="job.retire.v1"):
+    """Unschedule a job. A system job is retired by taking it out of the configuration."""
+
+    command_id: str
+    job_id: str
+    actor: str | None = None
+    reason: str | None = None
+    answer: str | None = None
+
+
 class ApplyManifest(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="manifest.apply.v1"):
     """These are the system jobs, by (job id, version, content hash). The bodies were registered before. A digest that was
-    superseded is stale: it changes nothing, unless `rollback` says that going back is meant."""
+    superseded is stale: it changes nothing, unless `rollback` says that going back is meant. Version 0 is the newest with that hash."""
 
     command_id: str
     digest: str
@@ -200,95 +278,7 @@ class ApplyManifest(Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     answer: str | None = None
 
 
-Command = Register | ApplyManifest
-
-
-def decide(command: Command, state: Registry) -> list[Event]:
-    """The events that `command` leads to; none where it is so already or stale. Raises `Refused`."""
-    match command:
-        case Register():
-            return _decide_register(command, state.jobs.get(command.job_id))
-        case ApplyManifest():
-            return _decide_manifest(command, state)
-        case _:
-            assert_never(command)
-
-
-def _decide_register(command: Register, job: Job | None) -> list[Event]:
-    _check_bounds(command)
-    events: list[Event] = []
-    if job is None:
-        events.append(
-            Registered(
-                command.job_id, command.job_name, command.kind, command.queue, command.exclusive_scope, command.tenant, command.actor
-            )
-        )
-    else:
-        _refuse_another_identity(command, job)
-        if (known := job.versions.get(command.job_version)) is not None:
-            if known.content_hash != command.content_hash:
-                raise Refused(
-                    "drift",
-                    f"{command.job_id} version {command.job_version} is stored with content {known.content_hash[:12]}, "
-                    f"not {command.content_hash[:12]}: a changed body needs a new version",
-                )
-            return []
-        if job.versions and command.job_version < max(job.versions):
-            return []  # stale: a node with an older configuration; the answer says so
-    in_force = command.kind != "system"
-    events.append(
-        Versioned(
-            command.job_id,
-            command.job_version,
-            command.content_hash,
-            in_force,
-            command.data,
-            kept(command.options),
-            None if command.schedule is None else KeptSchedule(**structs.asdict(command.schedule)),
-            command.actor,
-            command.reason,
-        )
-    )
-    return events
-
-
-def _refuse_another_identity(command: Register, job: Job) -> None:
-    stored = (job.job_name, job.kind, job.queue, job.exclusive_scope, job.tenant)
-    wanted = (command.job_name, command.kind, command.queue, command.exclusive_scope, command.tenant)
-    for name, is_stored, is_wanted in zip(("job_name", "kind", "queue", "exclusive_scope", "tenant"), stored, wanted, strict=True):
-        if is_stored != is_wanted:
-            reason = "scope_changed" if name == "exclusive_scope" else "identity_changed"
-            raise Refused(reason, f"{job.job_id} has {name} {is_stored!r} for its life, not {is_wanted!r}: register another job")
-
-
-def _decide_manifest(command: ApplyManifest, state: Registry) -> list[Event]:
-    if not command.rollback and command.digest in state.manifests:
-        return []  # in force already, or superseded by a newer one: an old node changes nothing
-    if command.rollback and state.manifests[-1:] == [command.digest]:
-        return []
-    listed = set()
-    in_force = []
-    for job_id, number, content_hash in command.jobs:
-        job = state.jobs.get(job_id)
-        known = job.versions.get(number) if job is not None else None
-        if job is None or job.kind != "system" or known is None or known.content_hash != content_hash:
-            raise Refused("unknown_version", f"the manifest names {job_id} version {number} ({content_hash[:12]}), which is not registered")
-        listed.add(job_id)
-        if job.state != "active" or job.current_version != number:
-            in_force.append((job_id, number))
-    retired = tuple(
-        job.job_id for job in state.jobs.values() if job.kind == "system" and job.state == "active" and job.job_id not in listed
-    )
-    return [ManifestApplied(command.digest, tuple(in_force), retired, command.actor, command.reason)]
-
-
-def _check_bounds(command: Register) -> None:
-    """What the tables and topics can hold."""
-    if not 1 <= command.job_version <= LARGEST_VERSION:
-        raise Refused("invalid", f"job_version {command.job_version}: 1 to {LARGEST_VERSION}")
-    check_names(
-        (("job_name", command.job_name), ("queue", command.queue), ("content_hash", command.content_hash), ("tenant", command.tenant))
-    )
+Command = Register | ScheduleJob | Retire | ApplyManifest
 
 
 def check_names(names: Iterable[tuple[str, str | None]]) -> None:

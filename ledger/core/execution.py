@@ -14,6 +14,9 @@ from ledger.core.ids import Address, ExecutionId, Micros, Token, WorkerId, token
 
 Trigger = Literal["schedule", "run_now", "backfill", "submit", "retry"]
 Kind = Literal["system", "scheduled", "on_demand"]
+Busy = Literal["wait", "skip", "keep_last"]
+SkipReason = Literal["version_too_old", "no_worker_for_version", "busy"]
+CancelReason = Literal["cancel_other", "terminate_other", "asked", "by_handler"]
 
 MILLISECOND: Final = 1000  # in microseconds, the unit of instants
 DEFAULT_PRIORITY: Final = 5
@@ -30,6 +33,7 @@ class Options(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     backoff: Literal["exponential", "fixed"] | None = None
     backoff_first_ms: int | None = None
     backoff_max_ms: int | None = None
+    busy: Busy | None = None  # what happens while its exclusivity key is held; absent: it waits
 
 
 class KeptOptions(Options, frozen=True, omit_defaults=True, forbid_unknown_fields=False):
@@ -72,10 +76,13 @@ class Requested(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="ty
     reason: str | None = None
     correlation_id: str | None = None
     trace_id: str | None = None
+    blocked_by: ExecutionId | None = None  # by its overlap policy it waits until this one, and any other of its job, has ended
+    ignore_pause: bool = False
+    backfill_id: str | None = None
 
 
 class Due(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.due.v1"):
-    """Its time has come: a delayed execution may run. The grant of its next attempt."""
+    """Its time has come: a delayed or a buffered execution may run. The grant of its next attempt."""
 
     execution_id: ExecutionId
 
@@ -158,6 +165,36 @@ class Missed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type"
     reason: Literal["start_deadline"]
 
 
+class Skipped(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.skipped.v1"):
+    """Nobody may run it: terminal, and no failure."""
+
+    execution_id: ExecutionId
+    reason: SkipReason
+    worker: WorkerId | None = None  # who said so
+    detail: str | None = None
+
+
+class CancelRequested(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.cancel_requested.v1"):
+    """Its code was asked to stop; it goes on until it does. `because_of`: the execution that takes its place."""
+
+    execution_id: ExecutionId
+    reason: CancelReason
+    because_of: ExecutionId | None = None
+    actor: str | None = None
+
+
+class Cancelled(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.cancelled.v1"):
+    """It stopped because it was asked to, or was fenced out: terminal. `attempt`: the one that was under way, 0 if none was."""
+
+    execution_id: ExecutionId
+    reason: CancelReason
+    attempt: int = 0
+    run_ms: int = 0
+    because_of: ExecutionId | None = None
+    actor: str | None = None
+    detail: str | None = None
+
+
 class ReportRefused(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.report_refused.v1"):
     """A worker spoke for an attempt that is not its own (any more)."""
 
@@ -168,7 +205,21 @@ class ReportRefused(Struct, frozen=True, omit_defaults=True, gc=False, tag_field
 
 
 Event = (  # what comes most stands first: a question for the type of one goes through them in turn
-    Requested | Started | Completed | Progressed | Due | AttemptFailed | Failed | HandedBack | AttemptLost | Lost | Missed | ReportRefused
+    Requested
+    | Started
+    | Completed
+    | Progressed
+    | Due
+    | AttemptFailed
+    | Failed
+    | HandedBack
+    | AttemptLost
+    | Lost
+    | Missed
+    | Skipped
+    | CancelRequested
+    | Cancelled
+    | ReportRefused
 )
 
 
@@ -192,6 +243,14 @@ class Delayed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is",
     lost: int = 0
 
 
+class Buffered(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="buffered"):
+    """By its overlap policy it waits until the former executions of its job have ended; then it becomes due."""
+
+    request: Requested
+    attempt: int = 1
+    lost: int = 0
+
+
 class Active(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="active"):
     """Started; `progress` is known once it reported some (the state is then called `processing`)."""
 
@@ -202,6 +261,7 @@ class Active(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", 
     lost: int = 0
     progress: int | None = None
     note: str | None = None
+    cancel: CancelRequested | None = None  # it was asked to stop: however the attempt ends, none follows
 
 
 class Ended(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="ended"):
@@ -211,7 +271,7 @@ class Ended(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", t
     worker: WorkerId | None = None
 
 
-Live = Active | Waiting | Delayed
+Live = Active | Waiting | Delayed | Buffered
 State = Ended | Live
 
 
@@ -219,6 +279,8 @@ def evolve(state: State | None, event: Event, epoch: int, address: Address, at: 
     """The state after `event`, which stands at `address` in a commit of time `at`. Pure; accepts only what `decide` can have written."""
     match event:
         case Requested():
+            if state is None and event.blocked_by is not None:
+                return Buffered(event)
             if state is None:
                 delayed = event.run_at is not None and event.run_at > at
                 return Delayed(event, Micros(event.run_at or 0)) if delayed else Waiting(event, token_of(epoch, address), at)
@@ -230,12 +292,12 @@ def evolve(state: State | None, event: Event, epoch: int, address: Address, at: 
                 return Ended(state.token, state.worker)
         case Progressed():
             if isinstance(state, Active):
-                return Active(state.request, state.token, state.worker, state.attempt, state.lost, event.progress, event.note)
+                return structs.replace(state, progress=event.progress, note=event.note)
         case AttemptFailed():
             if isinstance(state, Active):
                 return Delayed(state.request, event.retry_at, state.attempt + 1, state.lost)
         case Due():
-            if isinstance(state, Delayed):
+            if isinstance(state, Delayed | Buffered):
                 return Waiting(state.request, token_of(epoch, address), at, state.attempt, state.lost)
         case HandedBack():
             if isinstance(state, Active):
@@ -244,8 +306,19 @@ def evolve(state: State | None, event: Event, epoch: int, address: Address, at: 
             if isinstance(state, Active):
                 return Waiting(state.request, token_of(epoch, address), at, state.attempt + 1, state.lost + 1)
         case Missed():
-            if isinstance(state, Waiting | Delayed):
+            if isinstance(state, Waiting | Delayed | Buffered):
                 return Ended()
+        case Skipped():
+            if isinstance(state, Waiting | Active):
+                return Ended(state.token, event.worker)
+        case CancelRequested():
+            if isinstance(state, Active):
+                return structs.replace(state, cancel=event)
+        case Cancelled():
+            if isinstance(state, Active) and event.reason != "terminate_other":
+                return Ended(state.token, state.worker)
+            if isinstance(state, Live):
+                return Ended()  # without a token: whatever its worker still says is refused
         case ReportRefused():
             return state
         case _:
@@ -266,13 +339,14 @@ class Report(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_f
     timeout_ms: int | None = None
     progress: int | None = None
     note: str | None = None
-    outcome: Literal["completed", "failed", "timed_out", "handed_back"] | None = None
+    outcome: Literal["completed", "failed", "timed_out", "handed_back", "skipped", "cancelled"] | None = None
     run_ms: int = 0
     result: Raw = NOTHING
     error_type: str | None = None
     error_message: str | None = None
     retry_after_ms: int | None = None  # of a failure: absent means that no retry follows
     answer: str | None = None
+    skip_reason: SkipReason | None = None  # of a skip, which is said instead of a start; `error_message` says more
 
 
 class BecomeDue(Struct, frozen=True):
@@ -295,7 +369,22 @@ class Lose(Struct, frozen=True):
     max_lost_attempts: int
 
 
-Command = Report | BecomeDue | Expire | Lose
+class Cancel(Struct, frozen=True):
+    """It is not wanted any more. What runs is asked to stop, or with `terminate_other` fenced out at once."""
+
+    execution_id: ExecutionId
+    reason: CancelReason
+    because_of: ExecutionId | None = None
+    actor: str | None = None
+
+
+class Release(Struct, frozen=True):
+    """What this buffered execution waited for has ended."""
+
+    execution_id: ExecutionId
+
+
+Command = Report | BecomeDue | Expire | Lose | Cancel | Release
 
 
 def decide(command: Command, state: State | None, at: Micros) -> list[Event]:
@@ -310,24 +399,48 @@ def decide(command: Command, state: State | None, at: Micros) -> list[Event]:
         case Lose(execution_id, worker, most):
             if not isinstance(state, Active) or state.worker != worker:
                 return []
+            if state.cancel is not None:
+                return [_cancelled(state.cancel, state.attempt)]
             if state.lost + 1 >= most:
                 return [Lost(execution_id, state.attempt, worker)]
             return [AttemptLost(execution_id, state.attempt, worker)]
+        case Cancel():
+            return _decide_cancel(command, state)
+        case Release(execution_id):
+            return [Due(execution_id)] if isinstance(state, Buffered) else []
         case _:
             assert_never(command)
 
 
 def _start_is_too_late(state: State | None, at: Micros) -> bool:
-    first = isinstance(state, Waiting | Delayed) and state.attempt == 1 and state.lost == 0
-    return (
-        first and isinstance(state, Waiting | Delayed) and state.request.start_deadline is not None and state.request.start_deadline <= at
-    )
+    if not isinstance(state, Waiting | Delayed | Buffered) or state.attempt > 1 or state.lost > 0:
+        return False
+    return state.request.start_deadline is not None and state.request.start_deadline <= at
+
+
+def _decide_cancel(command: Cancel, state: State | None) -> list[Event]:
+    request = CancelRequested(command.execution_id, command.reason, command.because_of, command.actor)
+    match state:
+        case Active() if command.reason == "terminate_other":
+            return [_cancelled(request, state.attempt)]
+        case Active():
+            return [request] if state.cancel is None else []
+        case Waiting() | Delayed() | Buffered():
+            return [_cancelled(request, 0)]
+        case _:
+            return []
+
+
+def _cancelled(request: CancelRequested, attempt: int, run_ms: int = 0, detail: str | None = None) -> Cancelled:
+    return Cancelled(request.execution_id, request.reason, attempt, run_ms, request.because_of, request.actor, detail)
 
 
 def _decide_report(report: Report, state: State | None, at: Micros) -> list[Event]:
     match state:
         case Waiting() if report.outcome == "handed_back":
             return []  # it waits already
+        case Waiting(token=token) | Active(token=token) if token == report.token and report.outcome == "skipped":
+            return _decide_skip(report, state)
         case Waiting(token=token, attempt=attempt) if token == report.token:
             started = _started(report, state, at)
             return [started, *_further(report, attempt, None, at)]
@@ -345,6 +458,13 @@ def _decide_report(report: Report, state: State | None, at: Micros) -> list[Even
             return [_refused(report, "stale_token")]
 
 
+def _decide_skip(report: Report, state: Waiting | Active) -> list[Event]:
+    """Said instead of a start, or by the worker that started it."""
+    if isinstance(state, Active) and state.worker != report.worker:
+        return [_refused(report, "not_the_worker")]
+    return [Skipped(report.execution_id, report.skip_reason or "version_too_old", report.worker, report.error_message)]
+
+
 def _started(report: Report, state: Waiting, at: Micros) -> Started:
     waited = max(0, (at - state.eligible_at) // MILLISECOND - report.ago_ms)
     deadline = None if report.timeout_ms is None else Micros(at + (report.timeout_ms - report.ago_ms) * MILLISECOND)
@@ -354,15 +474,25 @@ def _started(report: Report, state: Waiting, at: Micros) -> Started:
 def _further(report: Report, attempt: int, active: Active | None, at: Micros) -> list[Event]:
     """What the report says beyond the start."""
     execution_id = report.execution_id
+    cancel = active.cancel if active is not None else None
     match report.outcome:
         case "completed":
             return [Completed(execution_id, attempt, report.run_ms, report.result)]
         case "failed" | "timed_out" as state:
             kind, message = report.error_type or "Error", report.error_message or ""
+            if cancel is not None and report.retry_after_ms is not None:
+                return [_cancelled(cancel, attempt, report.run_ms, message)]
             if report.retry_after_ms is None:
                 return [Failed(execution_id, attempt, state, kind, message, report.run_ms)]
             retry_at = Micros(at + min(max(report.retry_after_ms, 0), LONGEST_RETRY_MS) * MILLISECOND)
             return [AttemptFailed(execution_id, attempt, state, kind, message, retry_at, report.run_ms)]
+        case "cancelled":
+            wish = cancel or CancelRequested(execution_id, "by_handler")
+            return [_cancelled(wish, attempt, report.run_ms, report.error_message)]
+        case "handed_back" if cancel is not None:
+            return [_cancelled(cancel, attempt, report.run_ms)]
+        case "skipped":
+            raise AssertionError("a skip is decided before a start")
         case "handed_back":
             return [HandedBack(execution_id, attempt, report.worker, report.run_ms)]
         case None:

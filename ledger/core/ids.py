@@ -75,6 +75,18 @@ def execution_of_tick(job_id: str, tick_at: int, partition: int) -> ExecutionId:
     return ExecutionId(f"{max(0, tick_at) // 1000:012x}{mixed[12:]}-{partition}")
 
 
+def execution_of_backfill(backfill_id: str, job_id: str, tick_at: int, partition: int) -> ExecutionId:
+    """The execution that a backfill asks for in the place of a tick: the same backfill repeated asks for the same ones."""
+    mixed = blake2b(f"backfill\0{backfill_id}\0{job_id}\0{tick_at}".encode(), digest_size=16).hexdigest()
+    return ExecutionId(f"{max(0, tick_at) // 1000:012x}{mixed[12:]}-{partition}")
+
+
+def job_id_of(job_name: str, tenant: str | None, name: str | None) -> str:
+    """The id of a user's job that was given none: it follows from handler, tenant and name, so scheduling it again means the same job."""
+    mixed = blake2b(f"job\0{job_name}\0{tenant or ''}\0{name or ''}".encode(), digest_size=8).hexdigest()
+    return f"{job_name[:100]}~{mixed}"
+
+
 def partition_of(execution_id: str) -> int | None:
     """The partition an execution lives in, or None for something that is no execution id."""
     head, dash, tail = execution_id.rpartition("-")

@@ -31,7 +31,7 @@ class Rejected(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="c
 
 
 class Accepted(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="command.accepted.v1"):
-    """An act of the registry was accepted; `outcome` says whether it changed anything."""
+    """An act, of the registry or of a home partition, was accepted; `outcome` says whether it changed anything."""
 
     command_id: str
     command_type: str
@@ -74,3 +74,4 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     attempt: int | None = None
     progress: int | None = None
     note: str | None = None
+    job_id: str | None = None  # of an act: a job's id may be derived

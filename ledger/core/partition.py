@@ -8,7 +8,7 @@ from heapq import heappush
 
 from ledger.core import execution, outcome, tick
 from ledger.core.backlog import Backlog
-from ledger.core.execution import Active, Delayed, Ended, Requested, State, Waiting
+from ledger.core.execution import Active, Buffered, Delayed, Ended, Live, Requested, State, Waiting
 from ledger.core.fold import LogFold
 from ledger.core.ids import Address, ExecutionId, Micros, WorkerId
 from ledger.core.wire import Event
@@ -49,7 +49,7 @@ class Partition(LogFold):
             if after is not before and after is not None:
                 self._turn(event, before, after, at)
         elif isinstance(event, tick.Event):
-            self._evolve_schedule(event)
+            self._evolve_schedule(event, at)
         elif isinstance(event, outcome.Rejected):
             self.rejections[rejection_key(event.tenant, event.command_type, event.command_id)] = event
 
@@ -72,7 +72,7 @@ class Partition(LogFold):
     def _remember(self, event: Requested) -> None:
         self._track_run(event.execution_id, event)
         if event.tick_at is not None and (schedule := self.schedules.get(event.job_id)) is not None and event.trigger == "schedule":
-            self.schedules[event.job_id] = tick.InForce(schedule.job_version, max(schedule.decided_until, event.tick_at))
+            self.schedules[event.job_id] = tick.decided(schedule, event.tick_at, fired=1)
         if event.trigger == "submit":
             self.newest_append = max(self.newest_append, event.requested_at)
             if event.idempotency_key is not None:
@@ -92,7 +92,7 @@ class Partition(LogFold):
         if not runs:
             self.runs.pop(before.request.job_id, None)
 
-    def _enter(self, execution_id: ExecutionId, state: Waiting | Delayed | Active) -> None:
+    def _enter(self, execution_id: ExecutionId, state: Live) -> None:
         match state:
             case Waiting(request, token):
                 self.backlog.add(request.queue, request.priority, request.tenant, (execution_id, token))
@@ -102,13 +102,15 @@ class Partition(LogFold):
             case Delayed(request, until):
                 heappush(self.timers, (until, execution_id))
                 self._await_deadline(execution_id, request)
+            case Buffered(request):
+                self._await_deadline(execution_id, request)
 
     def _await_deadline(self, execution_id: ExecutionId, request: Requested) -> None:
         if request.start_deadline is not None:
             heappush(self.timers, (request.start_deadline, execution_id))
 
-    def _evolve_schedule(self, event: tick.Event) -> None:
-        after = tick.evolve(event, self.schedules.get(event.job_id))
+    def _evolve_schedule(self, event: tick.Event, at: Micros) -> None:
+        after = tick.evolve(event, self.schedules.get(event.job_id), at)
         if after is None:
             self.schedules.pop(event.job_id, None)
         else:

@@ -36,7 +36,7 @@ LATEST = 32_503_680_000_000_000  # the year 3000, in microseconds
 
 def home_of(job: Job, partitions: int) -> int:
     """The partition where a job's ticks and executions live, with whatever they exclude."""
-    return partition_for(routing_key(job.job_id, job.job_name, job.tenant, job.exclusive_scope, None, True, ""), partitions)
+    return partition_for(routing_key(job.job_id, job.job_name, job.tenant, job.exclusive_scope, job.exclusive_key, True, ""), partitions)
 
 
 class PartitionDraft(Draft[Partition]):
@@ -85,7 +85,7 @@ class PartitionDraft(Draft[Partition]):
                 self._preview_request(event)
             return after
         if isinstance(event, tick.Event):
-            self.schedules[event.job_id] = tick.evolve(event, self.schedule_of(event.job_id))
+            self.schedules[event.job_id] = tick.evolve(event, self.schedule_of(event.job_id), self.at)
         elif isinstance(event, outcome.Rejected):
             self.rejections[rejection_key(event.tenant, event.command_type, event.command_id)] = event
         return None
@@ -96,8 +96,8 @@ class PartitionDraft(Draft[Partition]):
         if event.idempotency_key is not None:
             key = deduplication_key(event.tenant, event.job_id, event.exclusive_key, event.idempotency_key)
             self.keys[key] = (event.execution_id, event.requested_at)
-        if event.tick_at is not None and (schedule := self.schedule_of(event.job_id)) is not None:
-            self.schedules[event.job_id] = tick.InForce(schedule.job_version, max(schedule.decided_until, event.tick_at))
+        if event.tick_at is not None and event.trigger == "schedule" and (schedule := self.schedule_of(event.job_id)) is not None:
+            self.schedules[event.job_id] = tick.decided(schedule, event.tick_at, fired=1)
 
     # Decisions
 
@@ -245,7 +245,7 @@ class PartitionDraft(Draft[Partition]):
         ]
 
     def _request_of(self, job: Job, version: Version, execution_id: ExecutionId) -> Requested:
-        exclusive = exclusive_key(job.job_id, job.job_name, job.tenant, job.exclusive_scope, None)
+        exclusive = exclusive_key(job.job_id, job.job_name, job.tenant, job.exclusive_scope, job.exclusive_key)
         return Requested(
             execution_id,
             job.job_id,

@@ -1,8 +1,10 @@
 """The fold of the registry log, for its own writer and for everybody who follows it."""
 
+from dataclasses import dataclass, field
+
 from msgspec import Struct
 
-from ledger.core import definition, outcome
+from ledger.core import definition, outcome, pause
 from ledger.core.definition import Registry
 from ledger.core.execution import State
 from ledger.core.fold import LogFold
@@ -20,6 +22,17 @@ class Decided(Struct, frozen=True, omit_defaults=True):
     detail: str | None = None
 
 
+@dataclass(slots=True)
+class Touched:
+    """What commits of the registry moved: whom it concerns sees to it."""
+
+    jobs: set[str] = field(default_factory=set)
+    pauses: set[pause.Paused] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs or self.pauses)
+
+
 class RegistryFold(LogFold):
     """The registry's state, the outcomes it remembers against repeats, and which jobs the last commits touched."""
 
@@ -27,7 +40,7 @@ class RegistryFold(LogFold):
         super().__init__("registry", 0)
         self.registry = Registry()
         self.decided: dict[str, Decided] = {}
-        self.touched: set[str] = set()  # jobs, since somebody emptied it
+        self.touched = Touched()  # since somebody took it
 
     def evolve(self, event: Event, address: Address, at: Micros, foreseen: State | None = None) -> None:
         match event:
@@ -35,9 +48,12 @@ class RegistryFold(LogFold):
                 self.decided[command_id] = Decided(result)
             case outcome.Rejected(command_id=command_id, reason=reason, detail=detail):
                 self.decided[command_id] = Decided("rejected", reason, detail)
-            case definition.Registered() | definition.Versioned() | definition.ManifestApplied():
+            case definition.Registered() | definition.Versioned() | definition.Retired() | definition.ManifestApplied():
                 definition.evolve(self.registry, event, address, at)
-                self.touched.update(definition.jobs_of(event))
+                self.touched.jobs.update(definition.jobs_of(event))
+            case pause.Began() | pause.Ended():
+                pause.evolve(self.registry.pauses, event, address, at)
+                self.touched.pauses.add(pause.Paused(event.scope, event.name))
             case _:
                 pass
 

@@ -1,25 +1,30 @@
-"""Decisions of the registry: jobs, versions and manifests, each act with exactly one outcome."""
+"""Decisions of the registry: jobs, versions, manifests and pauses, each act with exactly one outcome."""
+
+from collections import ChainMap
+from typing import Literal, assert_never
 
 from msgspec import structs
 
-from ledger.core import definition, outcome
+from ledger.core import definition, outcome, pause, registering
 from ledger.core.definition import Registry
 from ledger.core.draft import Delivered, Draft
-from ledger.core.ids import Address, Micros
+from ledger.core.ids import Address, Micros, job_id_of
 from ledger.core.outcome import Answer
+from ledger.core.policies import check_schedule, engine_versions
 from ledger.core.refusal import Refused
 from ledger.core.registry import Decided, RegistryFold
-from ledger.core.schedule import Schedule
-from ledger.core.wire import Event
+from ledger.core.wire import Event, RegistryCommand
 
 
 class RegistryDraft(Draft[RegistryFold]):
-    """The first preview copies the registry's index of jobs, not the jobs: they are frozen."""
+    """Its jobs lie over those of the fold, which it does not change."""
 
     def __init__(self, fold: RegistryFold, at: Micros) -> None:
         super().__init__(fold.head, at)
         self.fold = fold
-        self.registry = Registry(fold.registry.at, dict(fold.registry.jobs), list(fold.registry.manifests))
+        self.registry = Registry(
+            fold.registry.at, ChainMap({}, fold.registry.jobs), list(fold.registry.manifests), fold.registry.pauses.copy()
+        )
         self.decided: dict[str, Decided] = {}
 
     def registry_position(self) -> Address | None:
@@ -27,8 +32,10 @@ class RegistryDraft(Draft[RegistryFold]):
 
     def preview(self, event: Event, address: Address) -> None:
         match event:
-            case definition.Registered() | definition.Versioned() | definition.ManifestApplied():
+            case definition.Registered() | definition.Versioned() | definition.Retired() | definition.ManifestApplied():
                 definition.evolve(self.registry, event, address, self.at)
+            case pause.Began() | pause.Ended():
+                pause.evolve(self.registry.pauses, event, address, self.at)
             case outcome.Accepted():
                 self.decided[event.command_id] = Decided(event.outcome)
             case outcome.Rejected():
@@ -38,46 +45,82 @@ class RegistryDraft(Draft[RegistryFold]):
 
     def decide(self, delivered: Delivered) -> list[Event]:
         command = delivered.item
-        if not isinstance(command, definition.Register | definition.ApplyManifest):
+        if not isinstance(command, RegistryCommand):
             raise TypeError(f"{type(command).__name__} does not belong to this topic")
         known = self.decided.get(command.command_id) or self.fold.decided.get(command.command_id)
         if known is not None:
             self._answer(command, known)
             return []
         try:
-            if isinstance(command, definition.Register) and command.schedule is not None:
-                Schedule.from_spec(command.schedule)  # commands come from anybody: what no engine reads is refused here
-            events: list[Event] = list(definition.decide(command, self.registry))
+            events = self._decide(command)
         except Refused as refused:
             self._answer(command, Decided("rejected", refused.reason, refused.detail))
             return [_outcome(command, refused)]
-        result = "applied" if events else _why_nothing(command, self.registry)
+        result = "applied" if events else self._why_nothing(command)
         self._answer(command, Decided(result))
         return [*events, structs.replace(_accepted(command), outcome=result)]
 
-    def _answer(self, command: definition.Command, decided: Decided) -> None:
-        answer = Answer(command.command_id, reason=decided.reason, detail=decided.detail)
+    def _decide(self, command: RegistryCommand) -> list[Event]:
+        if isinstance(command, pause.Pause | pause.Resume):
+            definition.check_names((("name", command.name), ("note", command.note if isinstance(command, pause.Pause) else None)))
+            if command.scope == "job" and command.name not in self.registry.jobs:
+                raise Refused("unknown_job", f"no job is called {command.name}: `jobledger jobs list` shows what there is")
+            return list(pause.decide(command, self.registry.pauses))
+        events = registering.decide(command, self.registry)
+        return [self._stamped(event) if isinstance(event, definition.Versioned) else event for event in events]
+
+    def _stamped(self, event: definition.Versioned) -> definition.Versioned:
+        """Commands come from anybody: a schedule that no engine reads, or that has nothing left to fire, is refused here."""
+        if event.schedule is None:
+            return event
+        check_schedule(event.schedule, self.at)
+        engine, tzdata = engine_versions()
+        return structs.replace(event, engine=engine, tzdata=tzdata)
+
+    def _answer(self, command: RegistryCommand, decided: Decided) -> None:
+        answer = Answer(command.command_id, reason=decided.reason, detail=decided.detail, job_id=_accepted(command).job_id)
         self.answer(command.answer, structs.replace(answer, outcome=decided.outcome))
 
+    def _why_nothing(self, command: RegistryCommand) -> Literal["unchanged", "stale"]:
+        """Nothing was to do: because it is so already, or because something newer is in force."""
+        match command:
+            case definition.Register(job_id=job_id, job_version=number):
+                return "unchanged" if number == definition.AUTO or number in self.registry.jobs[job_id].versions else "stale"
+            case definition.ScheduleJob(job_version=number):
+                job = self.registry.jobs[_job_id(command)]
+                return "unchanged" if number in (definition.AUTO, job.current_version) else "stale"
+            case definition.ApplyManifest(digest=digest):
+                return "unchanged" if self.registry.manifests[-1:] == [digest] else "stale"
+            case definition.Retire() | pause.Pause() | pause.Resume():
+                return "unchanged"
+            case _:
+                assert_never(command)
 
-def _why_nothing(command: definition.Command, registry: Registry) -> str:
-    """Nothing was to do: because it is so already, or because something newer is in force."""
-    match command:
-        case definition.Register(job_id=job_id, job_version=number):
-            return "unchanged" if number in registry.jobs[job_id].versions else "stale"
-        case definition.ApplyManifest(digest=digest):
-            return "unchanged" if registry.manifests[-1:] == [digest] else "stale"
+
+def _job_id(command: definition.ScheduleJob) -> str:
+    return command.job_id or job_id_of(command.job_name, command.tenant, command.name)
 
 
-def _accepted(command: definition.Command) -> outcome.Accepted:
+def _accepted(command: RegistryCommand) -> outcome.Accepted:
+    name, actor = command.command_id, command.actor
     match command:
         case definition.Register():
-            return outcome.Accepted(command.command_id, "job.register.v1", "applied", command.job_id, command.tenant, command.actor)
+            return outcome.Accepted(name, "job.register.v1", "applied", command.job_id, command.tenant, actor)
+        case definition.ScheduleJob():
+            return outcome.Accepted(name, "job.schedule.v1", "applied", _job_id(command), command.tenant, actor)
+        case definition.Retire():
+            return outcome.Accepted(name, "job.retire.v1", "applied", command.job_id, actor=actor)
         case definition.ApplyManifest():
-            return outcome.Accepted(command.command_id, "manifest.apply.v1", "applied", actor=command.actor)
+            return outcome.Accepted(name, "manifest.apply.v1", "applied", actor=actor)
+        case pause.Pause() | pause.Resume():
+            tag = "pause.begin.v1" if isinstance(command, pause.Pause) else "pause.end.v1"
+            job, tenant = (command.name if command.scope == scope else None for scope in ("job", "tenant"))
+            return outcome.Accepted(name, tag, "applied", job, tenant, actor)
+        case _:
+            assert_never(command)
 
 
-def _outcome(command: definition.Command, refused: Refused) -> outcome.Rejected:
+def _outcome(command: RegistryCommand, refused: Refused) -> outcome.Rejected:
     accepted = _accepted(command)
     return outcome.Rejected(
         command.command_id, accepted.command_type, refused.reason, refused.detail, accepted.job_id, accepted.tenant, accepted.actor

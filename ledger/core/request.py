@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from ledger.core.bodies import NOTHING
 from ledger.core.execution import DEFAULT_PRIORITY, Options
 from ledger.core.ids import Address, ExecutionId, Micros, WorkerId
+from ledger.core.tick import Overlap
 
 
 class Submit(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="execution.submit.v1"):
@@ -36,7 +37,10 @@ class Submit(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_f
 
 
 class RunNow(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="job.run_now.v1"):
-    """Run a job with a schedule, or an on-demand one, now: with its own data or with `data`. Goes to the job's home partition."""
+    """Run a job with a schedule, or an on-demand one, now: with its own data or with `data`. Goes to the job's home partition.
+
+    Without `overlap` it runs beside former executions of its job, unless its exclusivity makes it wait.
+    """
 
     command_id: str
     job_id: str
@@ -48,6 +52,36 @@ class RunNow(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_f
     after: Address | None = None
     answer: str | None = None
     follow: bool = False
+    overlap: Overlap | None = None
+    ignore_pause: bool = False
+
+
+class Backfill(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="job.backfill.v1"):
+    """Run a job for each tick in (after, until] of its version in force. Goes to the job's home partition. The same `backfill_id` again
+    does nothing; it has the characters of a command id."""
+
+    command_id: str
+    job_id: str
+    backfill_id: str
+    from_exclusive: Micros
+    to_inclusive: Micros
+    only_unfired: bool = False
+    actor: str | None = None
+    reason: str | None = None
+    after: Address | None = None
+    answer: str | None = None
+
+
+class SkipTick(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="tick.skip.v1"):
+    """Leave out one tick that is still to come. Goes to the job's home partition. An instant that is no tick is refused."""
+
+    command_id: str
+    job_id: str
+    tick_at: Micros
+    actor: str | None = None
+    reason: str | None = None
+    after: Address | None = None
+    answer: str | None = None
 
 
 class Return(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="offers.return.v1"):
@@ -59,4 +93,5 @@ class Return(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_f
     reason: Literal["no_slot", "draining", "no_handler", "newer_version"]
 
 
-Command = Submit | RunNow | Return
+Act = Backfill | SkipTick  # of a home partition; each leaves `command.accepted` or `command.rejected`
+Command = Submit | RunNow | Act | Return

@@ -4,11 +4,16 @@ A tick that fires is the `execution.requested` event that carries `tick_at`. Sou
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from ledger.core.ids import Micros
+from ledger.core.ids import Address, ExecutionId, Micros
+
+Overlap = Literal["skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other", "allow_all"]
+Coalesce = Literal["latest", "earliest", "all"]
+SkipReason = Literal["overlap", "buffer_full", "paused", "by_hand", "busy"]
+MissReason = Literal["catchup_window", "coalesced"]
 
 ON_TIME: Final = 10_000_000  # a tick decided later than this after its time is late
 CATCH_UP_WINDOW: Final = 3_600_000_000  # late ticks older than this are not made up
@@ -30,6 +35,45 @@ class Dropped(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="sc
     job_id: str
 
 
+class Rezoned(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="schedule.rezoned.v1"):
+    """The owner of this partition reckons with another engine or other zone data: the ticks after this follow them, of all schedules."""
+
+    engine: int
+    tzdata: str | None = None
+    former_engine: int | None = None
+    former_tzdata: str | None = None
+
+
+class AutoPaused(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="schedule.auto_paused.v1"):
+    """So many executions in a row failed that the job paused itself: its ticks are skipped, its executions held."""
+
+    job_id: str
+    failures: int
+    note: str
+    because_of: ExecutionId | None = None  # the last that failed
+    registry: Address = Address(0, 0)  # a resume beyond this place of the registry lifts it
+
+
+class AutoResumed(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="schedule.auto_resumed.v1"):
+    """Somebody resumed the job in the registry: its ticks after `since` fire again, and the count of failures begins anew."""
+
+    job_id: str
+    since: Micros
+    actor: str | None = None
+    reason: str | None = None
+
+
+class SkipOrdered(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="tick.skip_ordered.v1"):
+    """Somebody wants this future tick left out. Its outcome follows at its time: `tick.skipped` with the reason `by_hand`."""
+
+    job_id: str
+    tick_at: Micros
+    job_version: int
+    command_id: str | None = None
+    actor: str | None = None
+    reason: str | None = None
+
+
 class Skipped(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="tick.skipped.v1"):
     """Ticks that did not fire because something stood in their way: `count` of them, from `tick_at` to `last_tick_at`."""
 
@@ -39,9 +83,9 @@ class Skipped(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="ti
     tick_at: Micros
     last_tick_at: Micros
     count: int
-    reason: Literal["overlap", "paused", "busy"]
+    reason: SkipReason
     tenant: str | None = None
-    because_of: str | None = None
+    because_of: str | None = None  # the execution that stood in the way
 
 
 class Missed(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="tick.missed.v1"):
@@ -53,29 +97,62 @@ class Missed(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="tic
     tick_at: Micros
     last_tick_at: Micros
     count: int
-    reason: Literal["catchup_window", "coalesced"]
+    reason: MissReason
     tenant: str | None = None
 
 
-Event = Adopted | Dropped | Skipped | Missed
+Event = Skipped | Missed | Adopted | Dropped | SkipOrdered | AutoPaused | AutoResumed
 
 
-class InForce(Struct, frozen=True):
+class Stopped(Struct, frozen=True, gc=False):
+    """The job paused itself then; a resume beyond this place of the registry lifts it."""
+
+    since: Micros
+    registry: Address
+    note: str
+
+
+class InForce(Struct, frozen=True, omit_defaults=True, gc=False):
     """State: the schedule a home partition fires; every tick up to `decided_until` has its outcome."""
 
     job_version: int
     decided_until: Micros
+    fired: int = 0  # ticks of this version
+    failures: int = 0  # executions in a row
+    stopped: Stopped | None = None
+    to_skip: tuple[Micros, ...] = ()  # by hand, in order
 
 
-def evolve(event: Event, state: InForce | None) -> InForce | None:
-    """The job's schedule state after an event."""
+def evolve(event: Event, state: InForce | None, at: Micros) -> InForce | None:
+    """The job's schedule state after an event of a commit of time `at`."""
     match event:
         case Adopted(_, job_version, since):
-            return InForce(job_version, since)
+            if state is None:
+                return InForce(job_version, since)
+            return InForce(job_version, since, 0, state.failures, state.stopped, state.to_skip)
         case Dropped():
             return None
         case Skipped(last_tick_at=last) | Missed(last_tick_at=last):
-            return state and InForce(state.job_version, max(state.decided_until, last))
+            return state and decided(state, last)
+        case SkipOrdered(tick_at=tick_at):
+            return state and structs.replace(state, to_skip=tuple(sorted({*state.to_skip, tick_at})))
+        case AutoPaused(note=note, registry=registry):
+            return state and structs.replace(state, stopped=Stopped(at, registry, note))
+        case AutoResumed():
+            return state and structs.replace(state, stopped=None, failures=0)
+        case _:
+            assert_never(event)
+
+
+def decided(state: InForce, last: Micros, fired: int = 0) -> InForce:
+    """Every tick up to `last` has its outcome now; so many of them fired."""
+    to_skip = tuple(one for one in state.to_skip if one > last) if state.to_skip else ()
+    return InForce(state.job_version, max(state.decided_until, last), state.fired + fired, state.failures, state.stopped, to_skip)
+
+
+def run_ended(state: InForce, *, well: bool) -> InForce:
+    """An execution of the job ended, well or badly: whoever asked for it."""
+    return structs.replace(state, failures=0 if well else state.failures + 1)
 
 
 class Verdicts(Struct, frozen=True):

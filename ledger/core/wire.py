@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import orjson
 from msgspec import DecodeError, Raw, Struct, convert, json
 
-from ledger.core import definition, execution, outcome, request, tick
+from ledger.core import backfill, definition, execution, outcome, pause, request, tick
 from ledger.core.bodies import NOTHING
 from ledger.core.chain import COMMIT_VERSION, Header
 from ledger.core.offers import Offers
@@ -26,9 +26,9 @@ MOST_EVENTS: Final = 500  # in a commit
 MOST_EVENTS_OF_A_COMMAND: Final = 100
 MOST_ITEMS: Final = 2000  # commands in a record
 
-Event = execution.Event | outcome.Event | tick.Event | definition.Event
+Event = execution.Event | outcome.Event | tick.Event | tick.Rezoned | backfill.Event | definition.Event | pause.Event
 Command = request.Command | execution.Report
-RegistryCommand = definition.Command
+RegistryCommand = definition.Command | pause.Command
 
 BODIES: Final = ("data", "result")  # fields that belong to users; an upcaster sees them as `Raw`
 Document = dict[str, object]
@@ -279,6 +279,12 @@ COMMAND_ID: Final = re.compile(r"[A-Za-z0-9._:~-]{1,128}", re.ASCII)
 def _is_wellformed(command: Item) -> bool:
     if isinstance(command, execution.Report):
         return True  # it names what control named
-    if isinstance(command, request.Submit | request.RunNow | definition.Register):
-        return COMMAND_ID.fullmatch(command.command_id) is not None and NAME.fullmatch(command.job_id) is not None
-    return not isinstance(command, definition.ApplyManifest) or COMMAND_ID.fullmatch(command.command_id) is not None
+    if isinstance(command, Undecodable | request.Return):
+        return True
+    if COMMAND_ID.fullmatch(command.command_id) is None:
+        return False
+    if isinstance(command, request.Backfill) and COMMAND_ID.fullmatch(command.backfill_id) is None:
+        return False
+    if isinstance(command, definition.ApplyManifest | pause.Command):
+        return True
+    return command.job_id is None or NAME.fullmatch(command.job_id) is not None

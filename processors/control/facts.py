@@ -9,15 +9,15 @@ from aiokafka.errors import KafkaError
 from ledger.config import Settings
 from ledger.core.definition import Registry
 from ledger.core.ids import Address
-from ledger.core.registry import RegistryFold
+from ledger.core.registry import RegistryFold, Touched
 from ledger.kafka.connect import new_consumer
 from processors.control.log_access import bounds
 
-Notice = Callable[[set[str]], None]
+Notice = Callable[[Touched], None]
 
 
 class Facts:
-    """Follows the registry. `listeners` hear which jobs a commit touched, after it was folded."""
+    """Follows the registry. `listeners` hear what a commit touched, after it was folded."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -52,7 +52,7 @@ class Facts:
             await self._tell()
 
     async def _tell(self) -> None:
-        touched, self._fold.touched = self._fold.touched, set()
+        touched, self._fold.touched = self._fold.touched, Touched()
         for listener in self.listeners if touched else ():
             listener(touched)
         async with self._moved:

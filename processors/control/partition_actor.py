@@ -13,6 +13,7 @@ from ledger.core.ids import ExecutionId, Micros, WorkerId
 from ledger.core.offers import Offer, Offers
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
+from ledger.core.registry import Touched
 from processors.control import snapshots
 from processors.control.actor import IDLE_COMMIT, Actor, Edges
 from processors.control.answers import Followers
@@ -61,8 +62,8 @@ class PartitionActor(Actor[Partition]):
         self.facts.listeners.discard(self._notice)
         await super().end()
 
-    def _notice(self, touched: set[str]) -> None:
-        if self.schedules.notice(touched):
+    def _notice(self, touched: Touched) -> None:
+        if self.schedules.notice(touched.jobs):
             self.wake()
 
     async def refresh_facts(self) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ledger.core.execution import AttemptFailed, AttemptLost, Completed, Event, Failed, HandedBack, Lost, Started
+from ledger.core.execution import AttemptFailed, AttemptLost, Cancelled, Completed, Event, Failed, HandedBack, Lost, Started
 from projections.forms import ATTEMPTS
 from projections.patches import Place, Rows
 
@@ -23,6 +23,8 @@ def fold(rows: Rows, event: Event, place: Place, index: int) -> None:
             _end(rows, event, place, index, event.state, event.run_ms, event.error_type, event.error_message)
         case HandedBack():
             _end(rows, event, place, index, "handed_back", event.run_ms, None, None)
+        case Cancelled(attempt=attempt) if attempt > 0:
+            _end(rows, event, place, index, "cancelled", event.run_ms, None, None)
         case AttemptLost() | Lost():
             _end(rows, event, place, index, "lost", None, None, None)
         case _:
@@ -49,7 +51,7 @@ def _start(rows: Rows, event: Started, place: Place, index: int) -> None:
     ]
 
 
-_Ending = Completed | Failed | AttemptFailed | HandedBack | AttemptLost | Lost
+_Ending = Completed | Failed | AttemptFailed | HandedBack | AttemptLost | Lost | Cancelled
 
 
 def _end(

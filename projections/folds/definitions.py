@@ -2,7 +2,7 @@
 
 from typing import Final, assert_never
 
-from ledger.core.definition import Event, ManifestApplied, Registered, Versioned
+from ledger.core.definition import Event, ManifestApplied, Registered, Retired, Versioned
 from ledger.core.ids import exclusive_key, partition_for, routing_key
 from projections.forms import DEFINITIONS
 from projections.patches import Patch, Place, Rows
@@ -23,12 +23,15 @@ def fold(rows: Rows, event: Event, place: Place, index: int, partitions: int) ->
                 _moved(rows, job_id, place, index, "active", number)
             for job_id in retired:
                 _moved(rows, job_id, place, index, "retired", None)
+        case Retired(job_id):
+            _moved(rows, job_id, place, index, "retired", None)
         case _:
             assert_never(event)
 
 
 def _registered(event: Registered, place: Place, index: int, partitions: int) -> Patch:
     job_id, name, tenant, scope = event.job_id, event.job_name, event.tenant, event.exclusive_scope
+    key = event.exclusive_key
     return [
         job_id,
         name,
@@ -36,8 +39,8 @@ def _registered(event: Registered, place: Place, index: int, partitions: int) ->
         event.queue,
         tenant,
         scope,
-        exclusive_key(job_id, name, tenant, scope, None),
-        partition_for(routing_key(job_id, name, tenant, scope, None, True, ""), partitions),
+        exclusive_key(job_id, name, tenant, scope, key),
+        partition_for(routing_key(job_id, name, tenant, scope, key, True, ""), partitions),
         "declared",
         None,  # current_version
         place.at,

@@ -7,6 +7,8 @@ from msgspec import UNSET, json
 from ledger.core.execution import (
     AttemptFailed,
     AttemptLost,
+    Cancelled,
+    CancelRequested,
     Completed,
     Due,
     Event,
@@ -17,6 +19,7 @@ from ledger.core.execution import (
     Progressed,
     ReportRefused,
     Requested,
+    Skipped,
     Started,
 )
 from projections.folds.body import body
@@ -70,6 +73,12 @@ def fold(rows: Rows, event: Event, place: Place, index: int) -> None:
             row[_STATE], row[_FINISHED] = "lost", at
         case Missed():
             row[_STATE], row[_REASON], row[_FINISHED] = "missed", event.reason, at
+        case Skipped():
+            row[_STATE], row[_REASON], row[_FINISHED] = "skipped", event.reason, at
+        case Cancelled():
+            row[_STATE], row[_REASON], row[_FINISHED] = "cancelled", event.reason, at
+        case CancelRequested():
+            pass  # it goes on until it stops
         case _:
             assert_never(event)
 

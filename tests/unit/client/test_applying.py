@@ -5,7 +5,7 @@ import pytest
 from ledger.client.applying import Plan, plan
 from ledger.client.declared import Declared, declared
 from ledger.config import Settings
-from ledger.core import definition
+from ledger.core import definition, registering
 from ledger.core.definition import Registry
 from ledger.core.ids import Address, Micros
 from ledger.core.refusal import Conflict, Misconfigured
@@ -59,7 +59,7 @@ class Stored:
 
     def _decide(self, command: definition.Command) -> None:
         self._seq += 1
-        for index, event in enumerate(definition.decide(command, self.registry)):
+        for index, event in enumerate(registering.decide(command, self.registry)):
             definition.evolve(self.registry, event, Address(self._seq, index), Micros(self._seq))
 
 

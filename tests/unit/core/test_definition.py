@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from ledger.core import definition, wire
+from ledger.core import definition, registering, wire
 from ledger.core.chain import Header
 from ledger.core.definition import ApplyManifest, Event, ManifestApplied, Register, Registered, Registry, ScheduleSpec, Versioned
 from ledger.core.draft import Delivered
@@ -20,7 +20,7 @@ MAIL = Register("c2", "send-mail", "send-mail", "on_demand", "mail", 1, "m1")
 def registry(*commands: definition.Command) -> Registry:
     state = Registry()
     for seq, command in enumerate(commands, 1):
-        apply(state, definition.decide(command, state), seq)
+        apply(state, registering.decide(command, state), seq)
     return state
 
 
@@ -35,12 +35,12 @@ def manifest(digest: str, *jobs: tuple[str, int, str], rollback: bool = False) -
 
 def refusal(command: definition.Command, state: Registry) -> str:
     with pytest.raises(Refused) as refused:
-        definition.decide(command, state)
+        registering.decide(command, state)
     return refused.value.reason
 
 
 def test_a_job_without_a_manifest_is_in_force_at_once() -> None:
-    assert definition.decide(MAIL, Registry()) == [
+    assert registering.decide(MAIL, Registry()) == [
         Registered("send-mail", "send-mail", "on_demand", "mail"),
         Versioned("send-mail", 1, "m1", True),
     ]
@@ -51,13 +51,13 @@ def test_a_job_without_a_manifest_is_in_force_at_once() -> None:
 def test_a_system_job_is_in_force_with_the_manifest_that_lists_it() -> None:
     state = registry(CARTS)
     assert state.jobs["clean-carts"].state == "declared"
-    assert definition.decide(manifest("a", ("clean-carts", 1, "h1")), state) == [ManifestApplied("a", (("clean-carts", 1),), ())]
+    assert registering.decide(manifest("a", ("clean-carts", 1, "h1")), state) == [ManifestApplied("a", (("clean-carts", 1),), ())]
 
 
 def test_the_same_again_changes_nothing() -> None:
     listed = manifest("a", ("clean-carts", 1, "h1"))
     state = registry(CARTS, MAIL, listed)
-    assert [definition.decide(one, state) for one in (CARTS, MAIL, listed)] == [[], [], []]
+    assert [registering.decide(one, state) for one in (CARTS, MAIL, listed)] == [[], [], []]
 
 
 def test_another_body_under_the_same_number_is_drift() -> None:
@@ -66,7 +66,7 @@ def test_another_body_under_the_same_number_is_drift() -> None:
 
 def test_a_lower_number_is_stale_and_ignored() -> None:
     state = registry(structs.replace(MAIL, job_version=3), structs.replace(MAIL, command_id="c9", job_version=4, content_hash="m4"))
-    assert definition.decide(structs.replace(MAIL, job_version=2, content_hash="m2"), state) == []
+    assert registering.decide(structs.replace(MAIL, job_version=2, content_hash="m2"), state) == []
 
 
 def test_scope_queue_and_kind_belong_to_the_job_for_its_life() -> None:
@@ -78,24 +78,24 @@ def test_scope_queue_and_kind_belong_to_the_job_for_its_life() -> None:
 def test_a_job_that_is_not_listed_any_more_is_retired_and_may_come_back() -> None:
     with_carts, without = manifest("a", ("clean-carts", 1, "h1")), manifest("b")
     state = registry(CARTS, with_carts)
-    assert definition.decide(without, state) == [ManifestApplied("b", (), ("clean-carts",))]
-    apply(state, definition.decide(without, state), 9)
+    assert registering.decide(without, state) == [ManifestApplied("b", (), ("clean-carts",))]
+    apply(state, registering.decide(without, state), 9)
     assert state.jobs["clean-carts"].state == "retired"
-    assert definition.decide(manifest("c", ("clean-carts", 1, "h1")), state) == [ManifestApplied("c", (("clean-carts", 1),), ())]
+    assert registering.decide(manifest("c", ("clean-carts", 1, "h1")), state) == [ManifestApplied("c", (("clean-carts", 1),), ())]
 
 
 def test_an_old_node_cannot_undo_a_newer_manifest_but_a_rollback_can() -> None:
     old, new = manifest("a", ("clean-carts", 1, "h1")), manifest("b")
     state = registry(CARTS, old, new)
-    assert definition.decide(old, state) == []
+    assert registering.decide(old, state) == []
     back = structs.replace(old, rollback=True)
-    apply(state, definition.decide(back, state), 9)
+    apply(state, registering.decide(back, state), 9)
     assert state.jobs["clean-carts"].state == "active"
-    assert definition.decide(back, state) == []
+    assert registering.decide(back, state) == []
 
 
 def test_what_the_tables_cannot_hold_is_refused() -> None:
-    for wild in ({"job_version": 0}, {"job_version": 10**12}, {"queue": ""}, {"tenant": "t" * 201}):
+    for wild in ({"job_version": -1}, {"job_version": 10**12}, {"queue": ""}, {"tenant": "t" * 201}):
         assert refusal(structs.replace(CARTS, **wild), Registry()) == "invalid"  # type: ignore[arg-type]  # fields by name
 
 

@@ -5,7 +5,7 @@ A golden file is for ever: a shape that changes gets a new type name, a new file
 
 from msgspec import Raw, Struct, structs
 
-from ledger.core import definition, execution, outcome, request, tick
+from ledger.core import backfill, definition, execution, outcome, pause, request, tick
 from ledger.core.chain import GENESIS
 from ledger.core.definition import KeptSchedule, ScheduleSpec
 from ledger.core.execution import KeptOptions, Options
@@ -19,7 +19,7 @@ TOKEN = Token(144115188075857409)
 WORKER = WorkerId("w-7f3a")
 AT = Micros(1_764_000_000_000_000)
 DATA = Raw(b'{"to": "a@example.org",  "n": 1.10}')  # bytes of a user's own: blanks and digits stay as they are
-OPTIONS = Options(600_000, 3_600_000, 5, "exponential", 1_000, 60_000)
+OPTIONS = Options(600_000, 3_600_000, 5, "exponential", 1_000, 60_000, "keep_last")
 SCHEDULE = ScheduleSpec(
     cron=("0 */15 * * * *",),
     every_ms=900_000,
@@ -30,6 +30,12 @@ SCHEDULE = ScheduleSpec(
     start="2026-01-01T00:00:00",
     end="2027-01-01T00:00:00",
     exclude=("2026-12-25",),
+    overlap="buffer_one",
+    catchup_window_ms=60_000,
+    coalesce="all",
+    limit=12,
+    jitter_ms=30_000,
+    pause_on_failure=3,
 )
 KEPT_OPTIONS = KeptOptions(**structs.asdict(OPTIONS))
 KEPT_SCHEDULE = KeptSchedule(**structs.asdict(SCHEDULE))
@@ -64,6 +70,9 @@ EVENTS: dict[str, Struct] = {
         retry_of=FORMER,
         **PERSON,
         **TRACE,
+        blocked_by=FORMER,
+        ignore_pause=True,
+        backfill_id="b-1",
     ),
     "execution.due.v1": execution.Due(EXECUTION),
     "execution.started.v1": STARTED,
@@ -75,6 +84,9 @@ EVENTS: dict[str, Struct] = {
     "execution.attempt_lost.v1": execution.AttemptLost(EXECUTION, 1, WORKER),
     "execution.lost.v1": execution.Lost(EXECUTION, 3, WORKER),
     "execution.missed.v1": execution.Missed(EXECUTION, "start_deadline"),
+    "execution.skipped.v1": execution.Skipped(EXECUTION, "version_too_old", WORKER, "version 1, the handler needs 2"),
+    "execution.cancel_requested.v1": execution.CancelRequested(EXECUTION, "cancel_other", FORMER, "ops@example.org"),
+    "execution.cancelled.v1": execution.Cancelled(EXECUTION, "terminate_other", 2, 7, FORMER, "ops@example.org", "not needed"),
     "execution.report_refused.v1": execution.ReportRefused(EXECUTION, TOKEN, WORKER, "stale_token"),
     "log.opened.v1": outcome.Opened("99df457532c341da91c0d2948c483165", 4, epoch=2),
     "command.rejected.v1": outcome.Rejected(
@@ -85,10 +97,24 @@ EVENTS: dict[str, Struct] = {
     "command.dead_lettered.v1": outcome.DeadLettered(Position(17, 4), "invalid_json"),
     "schedule.adopted.v1": tick.Adopted("sync", 2, AT, engine=2, tzdata="2025b"),
     "schedule.dropped.v1": tick.Dropped("sync"),
+    "schedule.rezoned.v1": tick.Rezoned(2, "2025b", 1, "2025a"),
+    "schedule.auto_paused.v1": tick.AutoPaused("sync", 3, "3 in a row failed", EXECUTION, Address(12, 1)),
+    "schedule.auto_resumed.v1": tick.AutoResumed("sync", AT, **PERSON),
+    "tick.skip_ordered.v1": tick.SkipOrdered("sync", AT, 2, "c-5", **PERSON),
+    "backfill.begun.v1": backfill.Begun("b-1", "sync", 2, AT, AT, 24, True, "c-5", "acme", **PERSON),
+    "backfill.advanced.v1": backfill.Advanced("b-1", "sync", AT, 20, 4),
+    "backfill.finished.v1": backfill.Finished("b-1", "sync", 20, 4, "retired"),
     "tick.skipped.v1": tick.Skipped("sync", "sync", 2, AT, AT, 3, "overlap", "acme", because_of=EXECUTION),
     "tick.missed.v1": tick.Missed("sync", "sync", 2, AT, AT, 3, "catchup_window", "acme"),
-    "job.registered.v1": definition.Registered("sync", "sync", "system", "default", "tenant", "acme", "ops@example.org"),
-    "job.versioned.v1": definition.Versioned("sync", 2, "9f86d081884c7d65", True, DATA, KEPT_OPTIONS, KEPT_SCHEDULE, **PERSON),
+    "job.registered.v1": definition.Registered(
+        "sync", "sync", "scheduled", "default", "key", "acme", **PERSON, name="hourly", exclusive_key="7"
+    ),
+    "job.versioned.v1": definition.Versioned(
+        "sync", 2, "9f86d081884c7d65", True, DATA, KEPT_OPTIONS, KEPT_SCHEDULE, **PERSON, engine=1, tzdata="2025b"
+    ),
+    "job.retired.v1": definition.Retired("sync", **PERSON),
+    "pause.began.v1": pause.Began("tenant", "acme", "unpaid", **PERSON),
+    "pause.ended.v1": pause.Ended("tenant", "acme", **PERSON),
     "manifest.applied.v1": definition.ManifestApplied("60303ae22b998861", (("sync", 2),), ("cleanup",), **PERSON),
 }
 
@@ -112,8 +138,19 @@ COMMANDS: dict[str, Struct] = {
         follow=True,
     ),
     "job.run_now.v1": request.RunNow(
-        "c-2", "sync", DATA, **PERSON, **TRACE, after=Address(12, 1), answer="jobledger:answer:7", follow=True
+        "c-2",
+        "sync",
+        DATA,
+        **PERSON,
+        **TRACE,
+        after=Address(12, 1),
+        answer="jobledger:answer:7",
+        follow=True,
+        overlap="cancel_other",
+        ignore_pause=True,
     ),
+    "job.backfill.v1": request.Backfill("c-5", "sync", "b-1", AT, AT, True, **PERSON, after=Address(12, 1), answer="a"),
+    "tick.skip.v1": request.SkipTick("c-6", "sync", AT, **PERSON, after=Address(12, 1), answer="a"),
     "offers.return.v1": request.Return(WORKER, "mail", (EXECUTION, FORMER), "draining"),
     "execution.report.v1": execution.Report(
         EXECUTION,
@@ -130,6 +167,7 @@ COMMANDS: dict[str, Struct] = {
         error_message="no such invoice",
         retry_after_ms=1_000,
         answer="jobledger:answer:7",
+        skip_reason="version_too_old",
     ),
 }
 
@@ -137,6 +175,26 @@ REGISTRY_COMMANDS: dict[str, Struct] = {
     "job.register.v1": definition.Register(
         "c-3", "sync", "sync", "system", "default", 2, "9f86d081884c7d65", "tenant", "acme", DATA, OPTIONS, SCHEDULE, **PERSON, answer="a"
     ),
+    "job.schedule.v1": definition.ScheduleJob(
+        "c-7",
+        "sync",
+        "9f86d081884c7d65",
+        SCHEDULE,
+        "sync~1",
+        "hourly",
+        "acme",
+        "default",
+        2,
+        "key",
+        "7",
+        DATA,
+        OPTIONS,
+        **PERSON,
+        answer="a",
+    ),
+    "job.retire.v1": definition.Retire("c-8", "sync", **PERSON, answer="a"),
+    "pause.begin.v1": pause.Pause("c-9", "tenant", "acme", "unpaid", **PERSON, answer="a"),
+    "pause.end.v1": pause.Resume("c-10", "tenant", "acme", **PERSON, answer="a"),
     "manifest.apply.v1": definition.ApplyManifest(
         "c-4", "60303ae22b998861", (("sync", 2, "9f86d081884c7d65"),), rollback=True, **PERSON, answer="a"
     ),
