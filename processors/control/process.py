@@ -40,6 +40,7 @@ class Control:
             settings,
             {self.commands: self.take, self.registry_commands: self.take},
             positions=self,
+            in_thread=False,
             background=self.look_after,
             on_stopping=self.stop,
         )
@@ -58,8 +59,8 @@ class Control:
 
     @property
     def stuck_since(self) -> float | None:
-        """Since when an actor has work and makes no progress."""
-        return min((actor.progress_at for actor in self.actors.values() if actor.is_behind), default=None)
+        """Since when an actor has work and makes no progress. The watchdog's thread asks, while actors come and go."""
+        return min((actor.progress_at for actor in list(self.actors.values()) if actor.is_behind), default=None)
 
     # Called by the seam
 
