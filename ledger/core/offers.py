@@ -7,7 +7,11 @@ from ledger.core.ids import ExecutionId, Micros, Token
 
 
 class Offer(Struct, frozen=True, omit_defaults=True, gc=False):
-    """This execution may run, under this token. A re-offer is the same grant with the same token."""
+    """This execution may run, under this token. A re-offer is the same grant with the same token.
+
+    `again`: how often control has offered this grant again, because nothing was heard of it. A record that Kafka delivers twice has the
+    same number both times: it proves nothing about the worker that took it.
+    """
 
     execution_id: ExecutionId
     token: Token
@@ -23,6 +27,7 @@ class Offer(Struct, frozen=True, omit_defaults=True, gc=False):
     idempotency_key: str | None = None
     correlation_id: str | None = None
     trace_id: str | None = None
+    again: int = 0
 
 
 class Offers(Struct, frozen=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from ledger.core import wire
 from ledger.core.bodies import NULL, given
 from ledger.core.definition import Registry
 from ledger.core.execution import Started, Waiting
-from ledger.core.ids import ExecutionId, Token
+from ledger.core.ids import Address, ExecutionId, Token, token_of
 from ledger.core.offers import Offer
 from ledger.core.partition import Partition
 
@@ -68,9 +68,12 @@ class Dispatch:
     windows: dict[str, Window] = field(default_factory=dict)
     suspects: dict[str, Suspects] = field(default_factory=dict)
     reoffers: int = 0
+    again: dict[ExecutionId, int] = field(default_factory=dict)  # how often its grant was offered again; most never are
+    began_at: int = 0  # a token: grants before this one may have been offered by a former owner
 
     def begin(self, ends: Callable[[str], dict[int, int]]) -> None:
         """A new owner: whatever waits may have been offered before."""
+        self.began_at = token_of(self.partition.epoch, Address(self.partition.head.seq + 1, 0))
         for queue in list(self.partition.backlog.queues):
             entries = self.partition.backlog.take(queue, len(self.partition.executions), self._waits)
             if entries:
@@ -92,6 +95,8 @@ class Dispatch:
             execution_id = getattr(event, "execution_id", None)
             if execution_id is None:
                 continue
+            if self.again:
+                self.again.pop(execution_id, None)
             one = self.offered.pop(execution_id, None)
             if one is not None:
                 window = self.windows[one.queue]
@@ -167,11 +172,18 @@ class Dispatch:
                 one.passed_at = now
             elif now - one.passed_at >= QUIET:
                 one.place, one.passed_at = None, None
+                self.again[execution_id] = self.again.get(execution_id, 0) + 1
                 again.setdefault(one.queue, []).append(execution_id)
         self.reoffers += sum(map(len, again.values()))
         for queue in list(self.suspects):
             self._release(queue, committed.get(queue), now)
         return again
+
+    def times_again(self, execution_id: ExecutionId) -> int:
+        """How often its grant was offered before without a start, as far as this owner knows."""
+        one = self.offered.get(execution_id)
+        by_another = one is not None and one.token < self.began_at
+        return self.again.get(execution_id, 0) + by_another
 
     def _release(self, queue: str, committed: dict[int, int] | None, now: float) -> None:
         suspects = self.suspects[queue]
@@ -186,7 +198,7 @@ class Dispatch:
             self._wait_again(execution_id, token)
 
 
-def offer_of(partition: Partition, registry: Registry, execution_id: ExecutionId) -> Offer | None:
+def offer_of(partition: Partition, registry: Registry, execution_id: ExecutionId, again: int = 0) -> Offer | None:
     """The offer of an execution as the fold knows it, or None if it waits no longer."""
     state = partition.executions.get(execution_id)
     if not isinstance(state, Waiting):
@@ -212,6 +224,7 @@ def offer_of(partition: Partition, registry: Registry, execution_id: ExecutionId
         request.idempotency_key,
         request.correlation_id,
         request.trace_id,
+        again,
     )
 
 

@@ -173,7 +173,7 @@ class PartitionActor(Actor[Partition]):
     def _send(self, queue: str, execution_ids: list[ExecutionId]) -> None:
         offers: list[Offer] = []
         for execution_id in execution_ids:
-            offer = offer_of(self.fold, self.facts.registry, execution_id)
+            offer = offer_of(self.fold, self.facts.registry, execution_id, self.dispatch.times_again(execution_id))
             if offer is not None:
                 offers.append(offer)
         for record in into_records(offers):

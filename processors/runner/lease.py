@@ -26,8 +26,8 @@ redis.call('PUBLISH', ARGV[6], ARGV[1])
 local lost = {}
 for i, key in ipairs(KEYS) do
   local holder = redis.call('GET', key)
-  if not holder or holder == ARGV[1] then
-    redis.call('SET', key, ARGV[1], 'PX', ARGV[2])
+  if not holder or string.match(holder, '^%S*') == ARGV[1] then
+    redis.call('SET', key, holder or ARGV[1], 'PX', ARGV[2])
   else
     lost[#lost + 1] = key
   end

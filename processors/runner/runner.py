@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
+from msgspec import structs
 
 from ledger.config import Settings
 from ledger.core import wire
@@ -97,6 +98,8 @@ class Runner:
         known = self._waiting.get(claim)
         if known is not None:
             known.offered_ms = max(known.offered_ms, attempt.offered_ms)  # the same grant, believed longer
+            if attempt.offer.again > known.offer.again:
+                known.offer = structs.replace(known.offer, again=attempt.offer.again)
         elif claim in self._running.attempts or claim in self._ended:
             return
         elif self._draining:
@@ -191,7 +194,8 @@ class Runner:
 
     async def _claim(self, batch: list[Attempt]) -> list[Attempt]:
         """Those of the batch that are this worker's to perform; the others leave their slots."""
-        verdicts, repeated = await until_known(self._edges.claims, [attempt.claim for attempt in batch], self._redis_is_away)
+        keys, again = [attempt.claim for attempt in batch], [attempt.offer.again for attempt in batch]
+        verdicts, repeated = await until_known(self._edges.claims, keys, again if any(again) else (), self._redis_is_away)
         oldest_ms = self._oldest_ms()
         won: list[Attempt] = []
         for attempt, verdict in zip(batch, verdicts, strict=True):

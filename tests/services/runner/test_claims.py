@@ -65,15 +65,28 @@ async def test_a_claim_that_is_asked_for_again_is_known_as_ones_own(claims: tupl
     assert await claims[0].claim([keys[5], keys[5]]) == ["won", "mine"]
 
 
-async def test_the_claim_of_a_dead_worker_is_taken_over(
+async def test_the_claim_of_a_dead_worker_is_taken_over_by_a_later_re_offer_alone(
     claims: tuple[RedisClaims, RedisClaims], keys: list[str], redis: Redis, runner_settings: Settings
 ) -> None:
     ada, bob = claims
     await ada.claim(keys[:2])
-    assert await bob.claim(keys[:2]) == ["lost", "lost"]
+    await ada.claim(keys[2:4], [1, 2])
+    assert await bob.claim(keys[:4], [1, 1, 2, 3]) == ["lost"] * 4  # she lives
     await redis.delete(runner_settings.redis_key("worker", ADA))
-    assert await bob.claim(keys[:2]) == ["won", "won"]
-    assert await redis.get(keys[0]) == b"bob"
+    assert await bob.claim(keys[:4]) == ["lost"] * 4  # the same record, delivered once more
+    assert await bob.claim(keys[:4], [0, 1, 1, 2]) == ["lost", "won", "lost", "lost"]
+    assert await bob.claim(keys[:4], [1, 1, 2, 3]) == ["won", "mine", "won", "won"]
+    assert await redis.mget(keys[:4]) == [b"bob 1", b"bob 1", b"bob 2", b"bob 3"]
+
+
+async def test_what_a_re_offer_won_is_renewed_as_it_is(held: "Held", redis: Redis, runner_settings: Settings, keys: list[str]) -> None:
+    ada = RedisClaims(redis, runner_settings, ADA)
+    assert await ada.claim(keys[:1], [2]) == ["won"]
+    await redis.pexpire(keys[0], 500)
+    held.claims = keys[:1]
+    held.lease.renew()
+    assert await redis.get(keys[0]) == b"ada 2" and await redis.pttl(keys[0]) > 5000
+    assert await ada.claim(keys[:1], [2]) == ["mine"]
 
 
 async def test_where_no_redis_answers_the_outcome_is_said_to_be_unknown(runner_settings: Settings, keys: list[str]) -> None:

@@ -52,6 +52,39 @@ def test_the_grant_of_a_re_offer_is_the_same_token() -> None:
     assert first == again and first is not None and first.token == dispatch.offered[execution_id].token
 
 
+def test_a_re_offer_says_how_often_its_grant_was_offered_again() -> None:
+    world, dispatch = waiting(1)
+    (execution_id,) = dispatch.take(0.0)["default"]
+    said = [dispatch.times_again(execution_id)]
+    for nth in (1, 2):
+        dispatch.placed([execution_id], 0, nth)
+        dispatch.heal({"default": {0: 9}}, 100.0 * nth)
+        dispatch.heal({"default": {0: 9}}, 100.0 * nth + QUIET)
+        said.append(dispatch.times_again(execution_id))
+    assert said == [0, 1, 2]
+    offer = offer_of(world.partition, world.registry, execution_id, said[-1])
+    assert offer is not None and offer.again == 2
+    start(world, dispatch, execution_id)
+    assert dispatch.again == {}
+
+
+def test_an_offer_that_was_given_back_or_maybe_not_sent_is_no_re_offer() -> None:
+    _, dispatch = waiting(2)
+    returned, unsent = dispatch.take(0.0)["default"]
+    dispatch.take_back([(returned, "draining")], 1.0)
+    dispatch.unsent([unsent])
+    assert {dispatch.times_again(one) for one in dispatch.take(2.0)["default"]} == {0}
+
+
+def test_what_a_former_owner_may_have_offered_is_a_re_offer_and_what_comes_later_is_not() -> None:
+    world, dispatch = waiting(1)
+    dispatch.begin(lambda queue: {})
+    world.when(submit(command_id="later"))
+    dispatch.heal({"default": {}}, 1.0)
+    old, new = sorted(dispatch.take(1.0)["default"], key=lambda one: list(world.partition.executions).index(one))
+    assert (dispatch.times_again(old), dispatch.times_again(new)) == (1, 0)
+
+
 def test_a_new_owner_offers_nothing_until_the_runners_have_passed_what_its_predecessor_may_have_offered() -> None:
     _, dispatch = waiting(3)
     dispatch.begin(lambda queue: {0: 5})

@@ -49,15 +49,17 @@ class FakeClaims:
     others: set[str] = field(default_factory=set)
     mine: set[str] = field(default_factory=set)
     batches: list[list[str]] = field(default_factory=list)
+    again: list[list[int]] = field(default_factory=list)
     away: bool = False
     forgets_to_answer: int = 0  # so many times the claims are taken, and the answer is lost
     asked: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def claim(self, keys: Sequence[str]) -> list[Verdict]:
+    async def claim(self, keys: Sequence[str], again: Sequence[int] = ()) -> list[Verdict]:
         self.asked.set()
         if self.away:
             raise Unavailable("no Redis answers")
         self.batches.append(list(keys))
+        self.again.append(list(again))
         verdicts: list[Verdict] = ["mine" if key in self.mine else "lost" if key in self.others else "won" for key in keys]
         self.mine.update(key for key, verdict in zip(keys, verdicts, strict=True) if verdict == "won")
         if self.forgets_to_answer:

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from msgspec import structs
 
 from ledger.config.settings import Limits
 from ledger.core.refusal import Misconfigured
@@ -66,6 +67,26 @@ async def test_an_offer_that_comes_again_is_performed_once(world: World) -> None
     runner.take(record_of(offer(2, data=7), offer(4, data=8)))  # after it ended
     await ran(world, 4)
     assert runs == [7, 8]
+
+
+async def test_a_re_offer_of_what_waits_here_makes_its_claim_one_of_a_re_offer(world: World) -> None:
+    world.jobs.job("sync")(lambda: None)
+    world.liveness.held = False
+    runner = world.begin()
+    runner.take(record_of(offer(0), offer(2)))
+    runner.take(record_of(structs.replace(offer(2), again=2)))
+    runner.take(record_of(structs.replace(offer(2), again=1)))
+    world.liveness.held = True
+    runner.wake()
+    await ran(world, 0, 2)
+    assert world.claims.again == [[0, 2]]
+
+
+async def test_first_offers_are_claimed_without_a_word_about_it(world: World) -> None:
+    world.jobs.job("sync")(lambda: None)
+    world.begin().take(record_of(offer(0), offer(2)))
+    await ran(world, 0, 2)
+    assert world.claims.again == [[]]
 
 
 async def test_what_this_worker_has_no_handler_for_is_given_back(world: World) -> None:

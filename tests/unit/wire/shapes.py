@@ -230,6 +230,7 @@ RECORDS: dict[str, Struct] = {
                 trigger="retry",
                 tick_at=AT,
                 idempotency_key="order-4711",
+                again=2,
                 **TRACE,
             ),
         ),
