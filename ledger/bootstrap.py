@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -18,6 +18,7 @@ from ledger.config import Settings
 from ledger.config.loading import load_settings
 from ledger.core.refusal import LedgerError, Misconfigured, Unavailable
 from ledger.handlers import Jobs, load_jobs
+from processors.probe import probe
 from processors.supervisor import SETTLE, Supervisor, environment, parts
 
 log = structlog.get_logger(__name__)
@@ -59,6 +60,7 @@ class Worker:
     queues: tuple[str, ...] = ()
     only: Only | None = None
     apply: bool = True
+    probe_port: int | None = None  # 0: any free one
 
 
 async def run_worker(settings: Settings, wanted: Worker) -> int:
@@ -72,8 +74,14 @@ async def run_worker(settings: Settings, wanted: Worker) -> int:
         environment(wanted.config, wanted.app),
         grace=settings.limits.shutdown_grace + SETTLE,
     )
+    async with probe(supervisor, wanted.probe_port) if wanted.probe_port is not None else nullcontext():
+        return await _supervised(settings, supervisor, jobs if wanted.apply else None)
+
+
+async def _supervised(settings: Settings, supervisor: Supervisor, jobs: Jobs | None) -> int:
+    """`jobs`: what is to be applied."""
     running = asyncio.create_task(supervisor.run())
-    applying = asyncio.create_task(_apply_patiently(settings, jobs) if jobs is not None and wanted.apply else _nothing())
+    applying = asyncio.create_task(_apply_patiently(settings, jobs) if jobs is not None else _nothing())
     await asyncio.wait({running, applying}, return_when=asyncio.FIRST_COMPLETED)
     if applying.done() and applying.exception() is not None:
         supervisor.stop()

@@ -9,8 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import structlog
+
+from processors.pulse import PULSE_FD, Listener, Pulse
+from processors.watchdog import EXIT_STUCK
 
 log = structlog.get_logger(__name__)
 
@@ -18,6 +22,7 @@ FIRST_BACKOFF = 0.2  # seconds before a restart; doubled at each one that follow
 LONGEST_BACKOFF = 10.0
 STEADY = 30.0  # a process that lived this long starts again with the first backoff
 SETTLE = 10.0  # for a process beyond the grace of its running jobs, before it is killed
+FRESH = 5.0  # a process that says nothing of itself for so long is not known to be ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,42 @@ class Part:
 
     name: str
     command: tuple[str, ...]
+
+
+class Hears(Protocol):
+    """The ear for one process."""
+
+    def last(self, within: float) -> Pulse | None: ...
+
+
+@dataclass(slots=True)
+class Child:
+    """What is known of a part. `since`: the monotonic time of the last start or end."""
+
+    name: str
+    pid: int | None = None  # None: it does not run
+    since: float = 0.0
+    restarts: int = 0
+    ended_by_watchdog: int = 0
+    last_code: int | None = None  # negative: the signal that ended it
+    hears: Hears | None = None
+
+    @property
+    def pulse(self) -> Pulse | None:
+        """What its watchdog last said; None if that is too long ago, or it runs no more."""
+        return None if self.pid is None or self.hears is None else self.hears.last(FRESH)
+
+    @property
+    def is_ready(self) -> bool:
+        return self.pulse is not None and self.pulse.ready
+
+    def begun(self, pid: int) -> None:
+        self.pid, self.since = pid, time.monotonic()
+
+    def ended(self, code: int | None) -> None:
+        """By itself."""
+        self.pid, self.since, self.last_code = None, time.monotonic(), code
+        self.ended_by_watchdog += code == EXIT_STUCK
 
 
 def parts(*, queues: list[str], only: str | None) -> list[Part]:
@@ -54,7 +95,15 @@ class Supervisor:
     environment: Mapping[str, str]
     grace: float
     started: Callable[[str, int], None] = field(default=lambda name, pid: None)
+    children: dict[str, Child] = field(init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.children = {part.name: Child(part.name) for part in self.parts}
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping.is_set()
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -69,22 +118,43 @@ class Supervisor:
 
     async def _keep(self, part: Part) -> int:
         backoff = FIRST_BACKOFF
+        child = self.children[part.name]
         while not self._stopping.is_set():
             began = time.monotonic()
-            process = await asyncio.create_subprocess_exec(
-                *part.command, env=dict(self.environment), stdin=asyncio.subprocess.DEVNULL, preexec_fn=_die_with_parent(os.getpid())
-            )
-            self.started(part.name, process.pid)
-            log.info("process started", action="process.started", part=part.name, pid=process.pid)
-            if await self._ended(process):
-                return await self._end(part, process)
+            listener = Listener()
+            child.hears = listener
+            try:
+                process = await self._start(part, listener)
+                child.begun(process.pid)
+                if await self._ended(process):
+                    return await self._end(part, process)
+                child.ended(process.returncode)
+            finally:
+                child.hears, child.pid = None, None
+                listener.close()
             lived = time.monotonic() - began
             backoff = FIRST_BACKOFF if lived > STEADY else min(LONGEST_BACKOFF, backoff * 2)
             log.warning(
                 "process ended", action="process.ended", part=part.name, code=process.returncode, lived=round(lived, 1), restart_in=backoff
             )
             await self._pause(backoff)
+            child.restarts += not self._stopping.is_set()
         return 0
+
+    async def _start(self, part: Part, listener: Listener) -> asyncio.subprocess.Process:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *part.command,
+                env={**self.environment, PULSE_FD: str(listener.child_end)},
+                stdin=asyncio.subprocess.DEVNULL,
+                preexec_fn=die_with_parent(os.getpid()),
+                pass_fds=(listener.child_end,),
+            )
+        finally:
+            listener.started()
+        self.started(part.name, process.pid)
+        log.info("process started", action="process.started", part=part.name, pid=process.pid)
+        return process
 
     async def _ended(self, process: asyncio.subprocess.Process) -> bool:
         """Wait for the process or for the word to stop; True: stop."""
@@ -117,7 +187,7 @@ class Supervisor:
             pass
 
 
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
+def die_with_parent(parent: int) -> Callable[[], None] | None:
     """On Linux the kernel kills a child whose supervisor was killed."""
     if sys.platform != "linux":
         return None

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from processors.pulse import Pulse, Tell, tell_nobody
+
 EXIT_STUCK = 71
 EVERY = 0.5  # seconds between two looks
 
@@ -25,7 +27,8 @@ class Limits:
 
 
 class Watchdog:
-    """`stuck_since`: the monotonic time since when there is work and no progress, or None. `crashed`, `ready`: as the names say."""
+    """`stuck_since`: the monotonic time since when there is work and no progress, or None. `crashed`, `ready`: as the names say.
+    `tell` hears at each look how the process is."""
 
     def __init__(
         self,
@@ -35,12 +38,14 @@ class Watchdog:
         stuck_since: Callable[[], float | None],
         limits: Limits | None = None,
         end: Callable[[str], None] | None = None,
+        tell: Tell = tell_nobody,
     ) -> None:
         self._crashed = crashed
         self._ready = ready
         self._stuck_since = stuck_since
         self._limits = limits or Limits()
         self._end = end or _end
+        self._tell = tell
         self._began = self._beat = time.monotonic()
         self._was_ready = False
 
@@ -56,10 +61,17 @@ class Watchdog:
     def _watch(self) -> None:
         while True:
             time.sleep(EVERY)
-            why = self.verdict(time.monotonic())
+            now = time.monotonic()
+            self._tell(self.pulse(now))
+            why = self.verdict(now)
             if why is not None:
                 self._end(why)
                 return
+
+    def pulse(self, now: float) -> Pulse:
+        """How the process is."""
+        since = self._stuck_since()
+        return Pulse(self._ready(), round(max(0.0, now - self._beat), 1), 0.0 if since is None else round(max(0.0, now - since), 1))
 
     def verdict(self, now: float) -> str | None:
         """Why the process has to end now, or None."""

@@ -16,10 +16,14 @@ def command(
     queues: Annotated[str | None, typer.Option(metavar="A,B", help="Only these; else all of the settings.")] = None,
     only: Annotated[Only | None, typer.Option(help="One kind of processes alone.")] = None,
     no_apply: Annotated[bool, typer.Option("--no-apply", help="Do not apply the configuration.")] = False,
+    probe_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, metavar="P", help="Answer /livez, /readyz?verbose and /metrics here, on loopback; 0: any."),
+    ] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Decide and run. The configuration is applied first; SIGTERM ends it within a bounded time."""
     logs.configure("console" if sys.stderr.isatty() else "json", log_level.upper())
-    wanted = Worker(None, app, tuple(filter(None, (queues or "").split(","))), only, not no_apply)
+    wanted = Worker(None, app, tuple(filter(None, (queues or "").split(","))), only, not no_apply, probe_port)
     code = wait_for(run_worker(session_of(context).load(), wanted))
     raise typer.Exit(code)

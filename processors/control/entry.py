@@ -8,6 +8,7 @@ from pathlib import Path
 from ledger.config.loading import load_settings
 from processors import logs, seam
 from processors.control.process import Control
+from processors.pulse import to_supervisor
 from processors.watchdog import Watchdog
 
 CONFIG = "JOBLEDGER_CONFIG"
@@ -29,6 +30,7 @@ def watched(control: Control) -> Control:
         crashed=lambda: seam.has_crashed(control.app),
         ready=lambda: control.is_ready,
         stuck_since=lambda: control.stuck_since,
+        tell=to_supervisor(os.environ),
     )
     control.app.task(watchdog.beat)
     control.app.on_worker_init.connect(lambda *_, **__: watchdog.start(), weak=False)

@@ -11,6 +11,7 @@ from ledger.config.loading import load_settings
 from ledger.core.refusal import LedgerError, Misconfigured
 from ledger.handlers import load_jobs
 from processors import logs, seam
+from processors.pulse import to_supervisor
 from processors.runner.process import RunnerProcess
 from processors.watchdog import Limits, Watchdog
 
@@ -48,6 +49,7 @@ def run(queue: str, app: str | None, config: Path | None) -> None:
         ready=lambda: process.has_begun,
         stuck_since=lambda: None,  # attempts have times of their own
         limits=Limits(stall=STALL),
+        tell=to_supervisor(os.environ),
     )
     faust_app.task(watchdog.beat)
     faust_app.on_worker_init.connect(lambda *_, **__: watchdog.start(), weak=False)

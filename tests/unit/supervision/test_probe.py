@@ -1,0 +1,150 @@
+"""`--probe-port`: lives, is ready, and in figures; bounded whatever comes in."""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from ledger.core.refusal import Misconfigured
+from processors.probe import LARGEST_REQUEST, MOST_CONNECTIONS, answer, probe
+from processors.pulse import Pulse
+from processors.supervisor import Child
+
+NOW = time.monotonic()
+
+
+@dataclass
+class Said:
+    """Instead of the pipe."""
+
+    pulse: Pulse | None
+
+    def last(self, within: float) -> Pulse | None:
+        return self.pulse
+
+
+@dataclass
+class FakeSupervisor:
+    children: dict[str, Child] = field(default_factory=dict)
+    is_stopping: bool = False
+
+    def child(self, name: str, pulse: Pulse | None, *, pid: int | None = 7, restarts: int = 0) -> "FakeSupervisor":
+        self.children[name] = Child(name, pid, NOW - 12, restarts, hears=Said(pulse), last_code=None if pid else -9)
+        return self
+
+
+def test_it_lives() -> None:
+    assert answer(FakeSupervisor(), "/livez", NOW) == (200, "ok\n")
+
+
+def test_it_is_ready_when_every_process_says_so() -> None:
+    kept = FakeSupervisor().child("control", Pulse(True)).child("runner-default", Pulse(True))
+    assert answer(kept, "/readyz", NOW) == (200, "ready\n")
+
+
+@pytest.mark.parametrize(
+    ("pulse", "pid", "words"),
+    [
+        (Pulse(False), 7, "[-] runner-default: starting; pid 7, up 12 s, restarted 3 times"),
+        (None, 7, "[-] runner-default: says nothing of itself (yet); pid 7, up 12 s, restarted 3 times"),
+        (Pulse(True), None, "[-] runner-default: does not run, ended with -9; restarted 3 times"),
+    ],
+    ids=["starting", "silent", "gone"],
+)
+def test_one_process_that_is_not_ready_is_enough(pulse: Pulse | None, pid: int | None, words: str) -> None:
+    kept = FakeSupervisor().child("control", Pulse(True)).child("runner-default", pulse, pid=pid, restarts=3)
+    assert answer(kept, "/readyz", NOW) == (503, "not ready\n")
+    assert answer(kept, "/readyz?verbose", NOW) == (
+        503,
+        f"[+] control: ready; pid 7, up 12 s, restarted 0 times\n{words}\nnot ready\n",
+    )
+
+
+def test_what_the_watchdog_sees_is_told() -> None:
+    kept = FakeSupervisor().child("control", Pulse(True, stalled=3.5, behind=40.0))
+    assert (
+        "[+] control: ready, has had work and no progress for 40 s, its event loop has not moved for 3.5 s; pid 7"
+        in answer(kept, "/readyz?verbose", NOW).body
+    )
+
+
+def test_one_that_stops_is_not_ready() -> None:
+    kept = FakeSupervisor(is_stopping=True).child("control", Pulse(True))
+    assert answer(kept, "/readyz", NOW) == (503, "stopping\n")
+
+
+def test_the_figures() -> None:
+    kept = FakeSupervisor().child("control", Pulse(True, 0.2, 1.5)).child('runner-"x"', None, pid=None, restarts=2)
+    kept.children['runner-"x"'].ended_by_watchdog = 1
+    lines = answer(kept, "/metrics", NOW).body.splitlines()
+    assert 'jobledger_process_up{part="control"} 1' in lines
+    assert 'jobledger_process_up{part="runner-\\"x\\""} 0' in lines
+    assert 'jobledger_process_ready{part="control"} 1' in lines
+    assert 'jobledger_process_restarts_total{part="runner-\\"x\\""} 2' in lines
+    assert 'jobledger_process_watchdog_ends_total{part="runner-\\"x\\""} 1' in lines
+    assert 'jobledger_process_behind_seconds{part="control"} 1.5' in lines
+    assert 'jobledger_process_uptime_seconds{part="control"} 12' in lines
+    assert sum(line.startswith("# TYPE ") for line in lines) == 7
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/", "/nosuch?verbose"])
+def test_another_path_is_not_there(path: str) -> None:
+    assert answer(FakeSupervisor(), path, NOW).status == 404
+
+
+async def exchange(port: int, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        writer.write_eof()
+        return await reader.read()
+    except OSError:
+        return b""  # it was cut
+    finally:
+        await close(writer)
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"HEAD /livez HTTP/1.1\r\n\r\n", 200),
+        (b"GET /readyz HTTP/1.0\r\n\r\n", 503),
+        (b"POST /livez HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", 405),
+        (b"hello\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\n", 400),
+        (b"GET /" + b"x" * 2 * LARGEST_REQUEST, 400),
+        (b"\xff\xfe\x00\r\n\r\n", 400),
+    ],
+    ids=["get", "head", "old", "post", "words", "cut", "long", "bytes"],
+)
+async def test_over_the_wire(request_bytes: bytes, status: int) -> None:
+    async with probe(FakeSupervisor().child("control", None), 0) as port:
+        got = await exchange(port, request_bytes)
+        assert got.startswith(f"HTTP/1.1 {status} ".encode()) or (status == 400 and got == b"")  # unread bytes may reset the connection
+        head, _, body = got.partition(b"\r\n\r\n")
+        if request_bytes.startswith(b"HEAD"):
+            assert body == b"" and b"Content-Length: 3" in head
+
+
+async def test_more_connections_than_that_are_closed_at_once() -> None:
+    async with probe(FakeSupervisor(), 0) as port:
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)]
+        assert await exchange(port, b"GET /livez HTTP/1.1\r\n\r\n") == b""
+        for _, writer in idle:
+            await close(writer)
+
+
+async def test_a_port_that_is_taken_is_said() -> None:
+    async with probe(FakeSupervisor(), 0) as port:
+        with pytest.raises(Misconfigured, match=f"--probe-port {port}: 127.0.0.1:{port} cannot be used .*name a free port"):
+            async with probe(FakeSupervisor(), port):
+                pass

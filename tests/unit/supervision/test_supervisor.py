@@ -1,0 +1,92 @@
+"""What a supervisor knows of the processes that it keeps: which run, how often they came back, what their watchdogs say."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from processors.pulse import PULSE_FD, Pulse, tell_nobody, to_supervisor
+from processors.supervisor import Part, Supervisor
+from processors.watchdog import EXIT_STUCK, Limits, Watchdog
+
+TELLS = (
+    "import os, sys, time; from processors.pulse import Pulse, to_supervisor; tell = to_supervisor(os.environ);"
+    "tell(Pulse(False)); tell(Pulse(True, 0.1)); time.sleep(60)"
+)
+
+
+@asynccontextmanager
+async def supervising(code: str) -> AsyncIterator[Supervisor]:
+    """A supervisor of one process, `part`, that runs this."""
+    supervisor = Supervisor(
+        [Part("part", (sys.executable, "-c", code))], {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, grace=10.0
+    )
+    running = asyncio.create_task(supervisor.run())
+    try:
+        yield supervisor
+    finally:
+        supervisor.stop()
+        await running
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110  # the supervisor tells nobody of a pulse
+            await asyncio.sleep(0.01)
+
+
+async def test_a_process_is_ready_when_it_says_so() -> None:
+    async with supervising(TELLS) as supervisor:
+        child = supervisor.children["part"]
+        assert not child.is_ready
+        await until(lambda: child.is_ready)
+        assert child.pulse == Pulse(True, 0.1)
+        assert (child.restarts, child.last_code) == (0, None)
+    assert child.pid is None
+    assert not child.is_ready
+
+
+async def test_what_the_watchdog_ended_is_counted_and_comes_back() -> None:
+    async with supervising(f"import os; os._exit({EXIT_STUCK})") as supervisor:
+        child = supervisor.children["part"]
+        await until(lambda: child.restarts >= 1 and child.ended_by_watchdog >= 2)
+        assert child.last_code == EXIT_STUCK
+
+
+async def test_no_pipe_is_left_behind() -> None:
+    before = len(os.listdir("/dev/fd"))  # noqa: PTH208  # names alone
+    async with supervising("pass") as supervisor:
+        await until(lambda: supervisor.children["part"].restarts >= 2)
+    with suppress(TimeoutError):
+        await until(lambda: len(os.listdir("/dev/fd")) <= before + 1)  # noqa: PTH208
+    assert len(os.listdir("/dev/fd")) <= before + 1  # noqa: PTH208  # the loop may keep one for its signals
+
+
+@pytest.mark.parametrize("number", ["", "x", "0x3", "99999"])
+def test_a_process_without_a_supervisor_tells_nobody(number: str) -> None:
+    environ = {PULSE_FD: number}
+    assert to_supervisor(environ) is tell_nobody
+    assert environ == {}
+
+
+def test_a_file_of_that_number_that_is_no_pipe_is_not_written_to() -> None:
+    with open(os.devnull, "wb") as file:  # noqa: PTH123  # its number is wanted
+        assert to_supervisor({PULSE_FD: str(file.fileno())}) is tell_nobody
+
+
+def test_a_supervisor_that_does_not_listen_blocks_nobody() -> None:
+    ours, theirs = os.pipe()
+    tell = to_supervisor({PULSE_FD: str(theirs)})
+    for _ in range(10_000):
+        tell(Pulse(True))
+    os.close(ours)
+    tell(Pulse(True))
+    os.close(theirs)
+
+
+def test_the_watchdog_says_what_it_sees() -> None:
+    dog = Watchdog(crashed=lambda: False, ready=lambda: True, stuck_since=lambda: dog._began + 1.0, limits=Limits())
+    assert dog.pulse(dog._began + 4.0) == Pulse(True, stalled=4.0, behind=3.0)
