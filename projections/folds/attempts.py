@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ledger.core.execution import AttemptFailed, AttemptLost, Cancelled, Completed, Event, Failed, HandedBack, Lost, Started
+from ledger.core.execution import AttemptFailed, AttemptLost, Cancelled, Completed, Event, Failed, HandedBack, Lost, Requested, Started
 from projections.forms import ATTEMPTS
 from projections.patches import Place, Rows
 
@@ -14,6 +14,8 @@ _ADDRESS: Final = ATTEMPTS.columns.index("log_partition")
 
 def fold(rows: Rows, event: Event, place: Place, index: int) -> None:
     """An event that says nothing of an attempt changes nothing."""
+    if type(event) is Requested:
+        return  # asked first: it comes most, and would be compared with all the others
     match event:
         case Started():
             _start(rows, event, place, index)
