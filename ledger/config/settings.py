@@ -62,6 +62,7 @@ class Limits(Part):
 
     lease: Annotated[float, Field(ge=0.3, le=600)] = 10.0  # of a worker; renewed at a third of it
     max_lost_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    version_grace: Annotated[float, Field(ge=0, le=30 * 86_400)] = 600.0  # until what no worker has the code for is skipped
     deduplication_window: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
     remembered: Annotated[int, Field(ge=1000, le=5_000_000)] = 500_000  # ended executions and keys kept per partition for repeats
     offer_window: Annotated[int, Field(ge=1, le=10_000)] = 1000  # offers outstanding per partition and queue, at most

@@ -384,7 +384,15 @@ class Release(Struct, frozen=True):
     execution_id: ExecutionId
 
 
-Command = Report | BecomeDue | Expire | Lose | Cancel | Release
+class GiveUp(Struct, frozen=True):
+    """Control's judgement: for so many seconds no worker could run what was granted by this token."""
+
+    execution_id: ExecutionId
+    token: Token
+    grace: float
+
+
+Command = Report | BecomeDue | Expire | Lose | Cancel | Release | GiveUp
 
 
 def decide(command: Command, state: State | None, at: Micros) -> list[Event]:
@@ -408,8 +416,21 @@ def decide(command: Command, state: State | None, at: Micros) -> list[Event]:
             return _decide_cancel(command, state)
         case Release(execution_id):
             return [Due(execution_id)] if isinstance(state, Buffered) else []
+        case GiveUp():
+            return _decide_to_give_up(command, state)
         case _:
             assert_never(command)
+
+
+def _decide_to_give_up(command: GiveUp, state: State | None) -> list[Event]:
+    if not isinstance(state, Waiting) or state.token != command.token:
+        return []
+    request = state.request
+    detail = (
+        f"for {command.grace:g} s no worker of queue {request.queue} had a handler for version {request.job_version} of "
+        f"{request.job_name}: deploy one, then retry it"
+    )
+    return [Skipped(command.execution_id, "no_worker_for_version", None, detail)]
 
 
 def _start_is_too_late(state: State | None, at: Micros) -> bool:

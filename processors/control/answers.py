@@ -65,6 +65,10 @@ def news_of(event: wire.Event) -> Answer | None:
             return Answer(execution_id=execution_id, state="waiting", attempt=attempt)
         case execution.Missed(execution_id):
             return Answer(execution_id=execution_id, state="missed")
+        case execution.Skipped(execution_id):
+            return Answer(execution_id=execution_id, state="skipped")
+        case execution.Cancelled(execution_id, _, attempt):
+            return Answer(execution_id=execution_id, state="cancelled", attempt=attempt or None)
     return None
 
 

@@ -10,10 +10,11 @@ from typing import Final
 from ledger.core import wire
 from ledger.core.bodies import NULL, given
 from ledger.core.definition import Registry
-from ledger.core.execution import Started, Waiting
+from ledger.core.execution import ReportRefused, Started, Waiting
 from ledger.core.ids import Address, ExecutionId, Token, token_of
 from ledger.core.offers import Offer
 from ledger.core.partition import Partition
+from processors.control.unfit import REASONS, Kind, Unfit
 
 LEAST_WINDOW: Final = 8
 PAUSE: Final = 0.25  # seconds without offers to a queue whose workers have no room, unless something ends before
@@ -69,6 +70,7 @@ class Dispatch:
     suspects: dict[str, Suspects] = field(default_factory=dict)
     reoffers: int = 0
     again: dict[ExecutionId, int] = field(default_factory=dict)  # how often its grant was offered again; most never are
+    unfit: Unfit = field(default_factory=Unfit)
     began_at: int = 0  # a token: grants before this one may have been offered by a former owner
 
     def begin(self, ends: Callable[[str], dict[int, int]]) -> None:
@@ -93,10 +95,13 @@ class Dispatch:
         """Learn from what is in the log now: what started or ended is no longer outstanding."""
         for event in events:
             execution_id = getattr(event, "execution_id", None)
-            if execution_id is None:
-                continue
+            if execution_id is None or type(event) is ReportRefused:
+                continue  # whatever a former worker says, the grant stands
             if self.again:
                 self.again.pop(execution_id, None)
+            if self.unfit:
+                for entry in reversed(self.unfit.settled(execution_id, started=type(event) is Started)):
+                    self._wait_again(*entry)
             one = self.offered.pop(execution_id, None)
             if one is not None:
                 window = self.windows[one.queue]
@@ -112,16 +117,25 @@ class Dispatch:
             window.paused_until = 0.0
 
     def take_back(self, execution_ids: Iterable[tuple[ExecutionId, str]], now: float) -> None:
-        """A worker returned these offers: they wait again, first in line."""
+        """A worker returned these offers: they wait again, first in line; or aside, if it cannot run them at all."""
         for execution_id, reason in execution_ids:
             one = self.offered.pop(execution_id, None)
             if one is None:
                 continue
             window = self.windows[one.queue]
             window.outstanding -= 1
+            if reason in REASONS:
+                self._set_aside(execution_id, one.token, now)
+                continue
             if reason != "draining":
                 window.full(now)
             self._wait_again(execution_id, one.token)
+
+    def _set_aside(self, execution_id: ExecutionId, token: Token, now: float) -> None:
+        state = self.partition.executions.get(execution_id)
+        if isinstance(state, Waiting) and state.token == token:
+            request = state.request
+            self.unfit.returned((execution_id, token), Kind(request.queue, request.job_name, request.job_version), now)
 
     def _wait_again(self, execution_id: ExecutionId, token: Token) -> None:
         state = self.partition.executions.get(execution_id)
@@ -132,6 +146,9 @@ class Dispatch:
     def take(self, now: float) -> dict[str, list[ExecutionId]]:
         """What to offer now, by queue; it counts as outstanding from here on."""
         chosen: dict[str, list[ExecutionId]] = {}
+        if self.unfit:
+            for entry in self.unfit.due(now, self._waits):
+                self._wait_again(*entry)
         for queue in list(self.partition.backlog.queues):
             window = self.window(queue)
             room = window.size - window.outstanding

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from heapq import heappop, heappush
+from itertools import islice
 
 import structlog
 
-from ledger.core import tick, wire
+from ledger.core import execution, tick, wire
 from ledger.core.draft import Draft
 from ledger.core.execution import Lose, Requested, Waiting
 from ledger.core.ids import ExecutionId, Micros, WorkerId
@@ -21,6 +22,7 @@ from processors.control.appender import Appended, Appender
 from processors.control.dispatch import Dispatch, into_records, offer_of
 from processors.control.facts import Facts
 from processors.control.schedules import Schedules
+from processors.control.unfit import Unfit
 from processors.control.work import Work
 
 log = structlog.get_logger(__name__)
@@ -37,7 +39,7 @@ class PartitionActor(Actor[Partition]):
         self.followers = Followers()
         self.lost_workers: set[WorkerId] = set()
         self.snapshots = snapshots.Snapshots(edges.settings, fold, snapshot_appender)
-        self.dispatch = Dispatch(fold, limits.offer_window)
+        self.dispatch = Dispatch(fold, limits.offer_window, unfit=Unfit(limits.version_grace))
         self.schedules = Schedules(fold, facts.registry)
         self._sending: set[asyncio.Task[None]] = set()
         self._popped: list[tuple[Micros, ExecutionId]] = []  # timers that the draft under way decided
@@ -89,6 +91,7 @@ class PartitionActor(Actor[Partition]):
         draft = PartitionDraft(self.fold, self.facts.registry, at, facts_are_fresh=fresh)
         if self.schedules.adopt(draft):
             self._lose(draft)
+            self._give_up(draft)
             if self.edges.clock.in_doubt is None:
                 self.schedules.fire(draft)
                 self._time_out(draft)
@@ -111,6 +114,16 @@ class PartitionActor(Actor[Partition]):
                     return
             self.lost_workers.discard(worker)
 
+    def _give_up(self, draft: PartitionDraft) -> None:
+        """Skip what no worker could run for the whole grace."""
+        hopeless, grace = self.dispatch.unfit.hopeless, self.edges.settings.limits.version_grace
+        for execution_id, token in list(islice(hopeless.items(), wire.MOST_EVENTS)):
+            events = execution.decide(execution.GiveUp(execution_id, token, grace), draft.state_of(execution_id), draft.at)
+            if not events:
+                del hopeless[execution_id]
+            elif not draft.include(events):
+                return
+
     def _time_out(self, draft: PartitionDraft) -> None:
         timers, self._popped = self.fold.timers, []
         while timers and timers[0][0] <= draft.at:
@@ -121,7 +134,7 @@ class PartitionActor(Actor[Partition]):
     def next_due(self) -> float:
         if self.schedules.noticed:
             return max(0.0, self._committed_at + ADOPTION_PAUSE - time.monotonic())
-        if self.lost_workers:
+        if self.lost_workers or self.dispatch.unfit.hopeless:
             return 0.0
         now = self.edges.clock.now()
         if now is None:

@@ -12,7 +12,7 @@ from ledger.core.ids import WorkerId
 from ledger.core.offers import Offer
 from ledger.handlers import Handler
 
-Outcome = Literal["completed", "failed", "timed_out", "handed_back"]
+Outcome = Literal["completed", "failed", "timed_out", "handed_back", "skipped"]
 
 
 class Attempt:
@@ -106,4 +106,5 @@ class Attempt:
             error_type=self.error_type,
             error_message=self.error_message,
             retry_after_ms=self.retry_after_ms,
+            skip_reason="version_too_old" if self.outcome == "skipped" else None,
         )

@@ -59,11 +59,6 @@ def _begin(attempt: Attempt) -> Handler:
 
 def arguments_of(attempt: Attempt, handler: Handler) -> tuple[object, ...]:
     """What the handler is called with. Raises what ends the attempt before its code begins."""
-    if attempt.offer.job_version < handler.minimal_supported_version:
-        raise settle.VersionTooOld(
-            f"version {attempt.offer.job_version} of {attempt.offer.job_id}; {handler.name} supports "
-            f"{handler.minimal_supported_version} to {handler.version}"
-        )
     signature = handler.signature
     context = (attempt.context,) if signature.takes_context else ()
     return (signature.read(attempt.offer.data), *context) if signature.takes_data else context

@@ -1,11 +1,15 @@
 """Step 2, resolve: which handler runs it, or why this worker cannot."""
 
-from typing import Literal
+from typing import Final, Literal
+
+import structlog
 
 from ledger.handlers import Jobs
 from processors.runner.attempt import Attempt
 
+log = structlog.get_logger(__name__)
 ReturnReason = Literal["no_slot", "draining", "no_handler", "newer_version"]
+MOST_SAID: Final = 1000
 
 
 def resolve(attempt: Attempt, jobs: Jobs) -> ReturnReason | None:
@@ -21,3 +25,25 @@ def resolve(attempt: Attempt, jobs: Jobs) -> ReturnReason | None:
     options = offer.options
     attempt.timeout_ms = handler.timeout_ms if options is None or options.timeout_ms is None else options.timeout_ms
     return None
+
+
+class Unknown:
+    """Says of each job and version once that this worker has no code for it."""
+
+    def __init__(self) -> None:
+        self._said: set[tuple[str, int]] = set()
+
+    def say(self, attempt: Attempt, reason: ReturnReason) -> None:
+        offer = attempt.offer
+        kind = offer.job_name, offer.job_version
+        if kind in self._said or len(self._said) >= MOST_SAID:
+            return
+        self._said.add(kind)
+        log.warning(
+            "this worker has no code for it and hands it back; another worker may",
+            action="offer.unfit",
+            reason=reason,
+            job_name=offer.job_name,
+            job_version=offer.job_version,
+            execution_id=offer.execution_id,
+        )

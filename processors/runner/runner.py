@@ -16,13 +16,14 @@ from ledger.core.refusal import Misconfigured
 from ledger.core.request import Return
 from ledger.handlers import Jobs, RunIn
 from processors.broker_clock import BrokerClock
+from processors.runner import settle
 from processors.runner.attempt import Attempt
 from processors.runner.claims import LIFE_IN_LEASES, Claims, until_known
 from processors.runner.gate import Gate
 from processors.runner.known import Ended
 from processors.runner.outbox import Bug, Outbox
 from processors.runner.perform import Perform
-from processors.runner.resolve import ReturnReason, resolve
+from processors.runner.resolve import ReturnReason, Unknown, resolve
 from processors.runner.running import Running
 from processors.runner.sender import Sender
 from processors.runner.take import Record, take
@@ -74,6 +75,7 @@ class Runner:
         )
         self._waiting: dict[str, Attempt] = {}  # by claim, from their arrival until they start or leave
         self._ended = Ended()
+        self._unknown = Unknown()
         self._wake = asyncio.Event()
         self._sweeping: asyncio.TimerHandle | None = None
         self._claims_away = False
@@ -105,6 +107,7 @@ class Runner:
         elif self._draining:
             self._refuse_while_draining(attempt)
         elif (reason := resolve(attempt, self._jobs)) is not None:
+            self._unknown.say(attempt, reason)
             self._give_back(attempt, reason)
         elif not self._gate.wait(attempt):
             self._give_back(attempt, "no_slot")
@@ -201,12 +204,23 @@ class Runner:
         for attempt, verdict in zip(batch, verdicts, strict=True):
             ours = verdict == "won" or (verdict == "mine" and repeated)
             if attempt.claim in self._waiting and ours and self._is_believed(attempt, oldest_ms):
-                won.append(attempt)
+                handler = attempt.handler
+                if handler is not None and attempt.offer.job_version < handler.minimal_supported_version:
+                    self._skip(attempt)
+                else:
+                    won.append(attempt)
             else:
                 self._gate.leave(attempt)
             self._waiting.pop(attempt.claim, None)
         self._say_what_was_dropped()
         return won
+
+    def _skip(self, attempt: Attempt) -> None:
+        """Its claim is ours, so we alone say it: instead of a start."""
+        settle.too_old(attempt)
+        attempt.started = attempt.ended = self._edges.monotonic()
+        self._outbox.tell(attempt)
+        self._has_ended(attempt)
 
     def _redis_is_away(self, away: bool) -> None:
         self._claims_away = away

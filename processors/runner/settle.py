@@ -15,10 +15,6 @@ LONGEST_NOTE: Final = 500  # characters
 LONGEST_TYPE: Final = 200
 
 
-class VersionTooOld(Exception):
-    """The execution is of a version that the handler does not support any more."""
-
-
 class NotSupportedYet(Exception):
     """The handler answered something that the log has no event for."""
 
@@ -28,7 +24,6 @@ FINAL: Final[dict[type[BaseException], str]] = {
     InvalidData: "invalid_data",
     InvalidResult: "invalid_result",
     ResultTooLarge: "result_too_large",
-    VersionTooOld: "VersionTooOld",
     NotSupportedYet: "not_supported",
 }
 
@@ -73,6 +68,17 @@ def timed_out(attempt: Attempt) -> None:
     attempt.error_type = "Timeout"
     attempt.error_message = f"the attempt took longer than its {(attempt.timeout_ms or 0) / 1000:g} s"
     attempt.retry_after_ms = _retry_after_ms(attempt, None)
+
+
+def too_old(attempt: Attempt) -> None:
+    """Its version is one that the handler does not support any more: no code runs, and nothing has failed."""
+    offer, handler = attempt.offer, attempt.handler
+    assert handler is not None
+    attempt.outcome = "skipped"
+    attempt.error_message = clean(
+        f"version {offer.job_version} of {offer.job_id}; {handler.name} supports {handler.minimal_supported_version} to {handler.version}",
+        LONGEST_MESSAGE,
+    )
 
 
 def handed_back(attempt: Attempt) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.core.execution import Active, Started
+from ledger.core.execution import Active, ReportRefused, Started
 from ledger.core.ids import ExecutionId, Token, WorkerId
 from processors.broker_clock import BrokerClock
 from processors.control.dispatch import LEAST_WINDOW, PAUSE, QUIET, Dispatch, into_records, offer_of
@@ -120,6 +120,13 @@ def test_an_offer_whose_send_is_not_known_waits_again() -> None:
     offered = dispatch.take(0.0)["default"]
     dispatch.unsent(offered)
     assert dispatch.take(0.0)["default"] == offered
+
+
+def test_what_a_former_worker_says_in_vain_leaves_the_offer_as_it_is() -> None:
+    _, dispatch = waiting(1)
+    (execution_id,) = dispatch.take(0.0)["default"]
+    dispatch.settle([ReportRefused(execution_id, Token(1), ADA, "stale_token")])
+    assert set(dispatch.offered) == {execution_id}
 
 
 def test_records_of_offers_are_bounded() -> None:

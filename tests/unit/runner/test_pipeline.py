@@ -96,13 +96,19 @@ async def test_what_this_worker_has_no_handler_for_is_given_back(world: World) -
     assert world.sender.returned == {"no_handler": [offer(0).execution_id], "newer_version": [offer(2).execution_id]}
 
 
-async def test_a_version_that_is_too_old_is_said_by_the_one_who_claimed_it(world: World) -> None:
-    world.jobs.job("sync", version=3, minimal_supported_version=2)(lambda: None)
-    world.begin().take(record_of(offer(0, version=1)))
-    await ran(world, 0)
-    (report,) = world.sender.ends
-    assert (report.outcome, report.error_type, report.retry_after_ms) == ("failed", "VersionTooOld", None)
-    assert "supports 2 to 3" in (report.error_message or "")
+async def test_a_version_that_is_too_old_is_skipped_without_a_start_by_the_one_who_claimed_it(world: World) -> None:
+    runs: list[object] = []
+    world.limits = Limits(slots=1)
+    world.jobs.job("sync", version=3, minimal_supported_version=2)(runs.append)
+    world.claims.others.add(f"jobledger:claim:{offer(4).execution_id}:{offer(4).token}")
+    world.begin().take(record_of(offer(0, version=1), offer(2, version=2, data="fits"), offer(4, version=1)))
+    await ran(world, 0, 2)
+    skipped, completed = sorted(world.sender.ends, key=lambda report: report.execution_id)
+    assert (skipped.outcome, skipped.skip_reason, skipped.run_ms, skipped.error_type) == ("skipped", "version_too_old", 0, None)
+    assert skipped.error_message == "version 1 of sync; sync supports 2 to 3"
+    assert completed.outcome == "completed" and runs == ["fits"]
+    assert [report.outcome for report in world.sender.reports if report.execution_id == offer(0).execution_id] == ["skipped"]
+    assert {report.execution_id for report in world.sender.reports} == {offer(0).execution_id, offer(2).execution_id}
 
 
 async def test_data_that_does_not_fit_fails_for_good_with_its_place(world: World) -> None:

@@ -55,7 +55,6 @@ def test_the_options_of_the_execution_go_before_the_handlers() -> None:
     [
         (UnrecoverableError("gone"), "UnrecoverableError"),
         (InvalidData("/a: Field required"), "invalid_data"),
-        (settle.VersionTooOld("1"), "VersionTooOld"),
         (KeyError("never"), "KeyError"),
         (OSError("not among those to retry"), "OSError"),
     ],

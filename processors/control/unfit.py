@@ -1,0 +1,105 @@
+"""Executions that workers give back because their code is not deployed there (yet): kept out of the way of others, tried again now and
+then, given up after a grace. What is too new for one worker is so for each like it, so one execution is tried for all of its version.
+
+Volatile: a new owner begins the grace anew. It counts from the first return, and only a return ends it: while no worker says so, nobody
+is skipped. No I/O here. Source: scheduling.md, section 4.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from ledger.core.ids import ExecutionId, Token
+
+REASONS: Final = frozenset({"newer_version", "no_handler"})  # of a return
+FIRST_PAUSE: Final = 0.2  # seconds until one is tried again; doubles
+LONGEST_PAUSE: Final = 3.7  # not in step with anything that happens each second: the try shall come to each worker in turn
+
+Entry = tuple[ExecutionId, Token]
+
+
+class Kind(NamedTuple):
+    """What a worker can run or not."""
+
+    queue: str
+    job_name: str
+    job_version: int
+
+
+@dataclass(slots=True)
+class Hold:
+    """The executions of one kind, in the order of their first return, with its time."""
+
+    next_try: float
+    pause: float = FIRST_PAUSE
+    entries: dict[ExecutionId, tuple[Token, float]] = field(default_factory=dict)
+    trying: ExecutionId | None = None
+
+
+@dataclass(slots=True)
+class Unfit:
+    """`grace` in seconds. `hopeless`: to be skipped by an event; they leave when that has happened."""
+
+    grace: float = 600.0
+    holds: dict[Kind, Hold] = field(default_factory=dict)
+    hopeless: dict[ExecutionId, Token] = field(default_factory=dict)
+    _kinds: dict[ExecutionId, Kind] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self._kinds or self.hopeless)
+
+    def returned(self, entry: Entry, kind: Kind, now: float) -> None:
+        """A worker said that it cannot run this."""
+        execution_id, token = entry
+        hold = self.holds.get(kind)
+        if hold is None:
+            hold = self.holds[kind] = Hold(now + FIRST_PAUSE)
+        since = hold.entries[execution_id][1] if execution_id in hold.entries else now
+        hold.entries[execution_id] = token, since
+        self._kinds[execution_id] = kind
+        if hold.trying == execution_id:
+            hold.trying, hold.pause = None, min(LONGEST_PAUSE, 2 * hold.pause)
+            hold.next_try = now + hold.pause
+        self._give_up(hold, kind, now)
+
+    def _give_up(self, hold: Hold, kind: Kind, now: float) -> None:
+        while hold.entries:
+            execution_id, (token, since) = next(iter(hold.entries.items()))
+            if now - since < self.grace or execution_id == hold.trying:
+                return
+            self._leave(execution_id, kind)
+            self.hopeless[execution_id] = token
+
+    def due(self, now: float, waits: Callable[[Entry], bool]) -> list[Entry]:
+        """Those to be offered again now, one of each kind."""
+        chosen: list[Entry] = []
+        for kind, hold in list(self.holds.items()):
+            while hold.trying is None and hold.next_try <= now and hold.entries:
+                execution_id, (token, _) = next(iter(hold.entries.items()))
+                if waits((execution_id, token)):
+                    hold.trying = execution_id
+                    chosen.append((execution_id, token))
+                else:
+                    self._leave(execution_id, kind)
+        return chosen
+
+    def settled(self, execution_id: ExecutionId, *, started: bool) -> list[Entry]:
+        """It waits no longer. If a worker started it, the others of its kind can be offered, and leave: they are returned, oldest first."""
+        self.hopeless.pop(execution_id, None)
+        kind = self._kinds.get(execution_id)
+        if kind is None:
+            return []
+        self._leave(execution_id, kind)
+        if not started or (hold := self.holds.pop(kind, None)) is None:
+            return []
+        for other in hold.entries:
+            del self._kinds[other]
+        return [(other, token) for other, (token, _) in hold.entries.items()]
+
+    def _leave(self, execution_id: ExecutionId, kind: Kind) -> None:
+        hold = self.holds[kind]
+        del self._kinds[execution_id], hold.entries[execution_id]
+        if hold.trying == execution_id:
+            hold.trying = None
+        if not hold.entries:
+            del self.holds[kind]

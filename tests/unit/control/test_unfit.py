@@ -1,0 +1,93 @@
+"""What no worker has the code for: out of the way, tried now and then, taken by the first that has it, given up after a grace."""
+
+from ledger.core.execution import Active, Ended, GiveUp, Skipped, Waiting, decide
+from ledger.core.ids import ExecutionId
+from processors.control.dispatch import Dispatch
+from processors.control.unfit import FIRST_PAUSE, LONGEST_PAUSE, Unfit
+from tests.unit.control.test_rules import start
+from tests.unit.core.test_partition import World, submit
+
+GRACE = 60.0
+
+
+def returned(count: int, *, at: float = 0.0, reason: str = "newer_version") -> tuple[World, Dispatch, list[ExecutionId]]:
+    """So many executions that a worker gave back."""
+    world = World()
+    world.when(*(submit(command_id=f"c{n}") for n in range(count)))
+    dispatch = Dispatch(world.partition, 100, unfit=Unfit(GRACE))
+    offered = dispatch.take(at).get("default", [])
+    dispatch.take_back([(execution_id, reason) for execution_id in offered], at)
+    return world, dispatch, offered
+
+
+def test_it_leaves_its_place_to_others_and_the_window_stays_as_it_is() -> None:
+    world, dispatch, _ = returned(100)
+    assert dispatch.take(0.0) == {}
+    assert (dispatch.window("default").size, dispatch.window("default").outstanding) == (100, 0)
+    world.when(submit(command_id="other"))
+    assert len(dispatch.take(0.0)["default"]) == 1
+
+
+def test_one_of_a_version_is_tried_again_ever_more_rarely() -> None:
+    _, dispatch, offered = returned(5, reason="no_handler")
+    now, tried = 0.0, []
+    for _ in range(8):
+        again = next(pause for pause in (step / 10 for step in range(1, 100)) if dispatch.take(now + pause))
+        assert len(dispatch.offered) == 1
+        now += again
+        tried.append(round(again, 1))
+        dispatch.take_back([(next(iter(dispatch.offered)), "no_handler")], now)
+    assert tried[0] == FIRST_PAUSE and tried == sorted(tried) and tried[-1] == LONGEST_PAUSE
+    assert len(offered) == 5
+
+
+def test_when_a_worker_starts_one_the_others_of_its_version_are_offered_in_their_order() -> None:
+    world, dispatch, offered = returned(4)
+    (tried,) = dispatch.take(1.0)["default"]
+    start(world, dispatch, tried)
+    assert dispatch.take(1.0)["default"] == [one for one in offered if one != tried]
+    assert not dispatch.unfit
+
+
+def test_after_the_grace_the_next_return_gives_all_up_that_waited_so_long() -> None:
+    world, dispatch, offered = returned(3)
+    (tried,) = dispatch.take(1.0)["default"]
+    world.when(submit(command_id="late"))
+    (late,) = dispatch.take(GRACE - 1)["default"]
+    dispatch.take_back([(late, "newer_version")], GRACE - 1)
+    assert dispatch.unfit.hopeless == {}
+    dispatch.take_back([(tried, "newer_version")], GRACE)
+    assert set(dispatch.unfit.hopeless) == set(offered)
+    for execution_id, token in dispatch.unfit.hopeless.items():
+        (event,) = decide(GiveUp(execution_id, token, GRACE), world.partition.executions[execution_id], world.partition.head.at)
+        assert isinstance(event, Skipped) and event.reason == "no_worker_for_version"
+        assert "60 s" in (event.detail or "") and "version 1 of noop" in (event.detail or "")
+
+
+def test_while_no_worker_says_that_it_cannot_nothing_is_given_up() -> None:
+    _, dispatch, _ = returned(2)
+    assert dispatch.take(10 * GRACE)["default"]
+    assert dispatch.take(20 * GRACE) == {}
+    assert dispatch.unfit.hopeless == {}
+
+
+def test_to_give_up_is_quiet_where_it_started_ended_or_has_another_grant() -> None:
+    world, dispatch, (execution_id,) = returned(1)
+    waiting = world.partition.executions[execution_id]
+    assert isinstance(waiting, Waiting)
+    at = world.partition.head.at
+    give_up = GiveUp(execution_id, waiting.token, GRACE)
+    draft = world.draft()
+    draft.include(decide(give_up, waiting, at))
+    world.append(draft)
+    dispatch.settle(draft.events)
+    assert isinstance(world.partition.executions[execution_id], Ended) and not dispatch.unfit
+    assert decide(give_up, world.partition.executions[execution_id], at) == []
+    assert decide(GiveUp(execution_id, waiting.token, GRACE), Active(waiting.request, waiting.token, "ada", 1), at) == []  # type: ignore[arg-type]
+    assert decide(give_up, None, at) == []
+
+
+def test_what_ended_unseen_is_not_tried() -> None:
+    world, dispatch, (first, second) = returned(2)
+    del world.partition.executions[first]  # folded from what another appended
+    assert dispatch.take(1.0)["default"] == [second]
