@@ -16,6 +16,7 @@ import yaml
 
 from ledger import Ledger, Settings
 from ledger.cli.config import masked
+from ledger.handlers import load_jobs
 from ledger.kafka import topics
 from ledger.kafka.opening import open_log
 from projections import schema
@@ -69,12 +70,12 @@ def write_settings(folder: Path, settings: Settings) -> None:
 
 
 @contextmanager
-def system_of(folder: Path, settings: Settings, system_jobs: list[dict[str, object]]) -> Iterator[System]:
+def system_of(
+    folder: Path, settings: Settings, system_jobs: list[dict[str, object]], app: str = "tests.services.client.shop:jobs"
+) -> Iterator[System]:
     """Topics and tables are there; nothing runs yet."""
-    configured = [{"name": handler.name} for handler in jobs if handler.name != "tick"]
-    settings = Settings.model_validate(
-        {**settings.model_dump(by_alias=True), "app": "tests.services.client.shop:jobs", "jobs": configured, "system_jobs": system_jobs}
-    )
+    configured = [{"name": handler.name} for handler in load_jobs(app) if handler.name != "tick"]
+    settings = Settings.model_validate({**settings.model_dump(by_alias=True), "app": app, "jobs": configured, "system_jobs": system_jobs})
 
     async def prepare() -> None:
         await topics.apply(settings)
