@@ -54,8 +54,8 @@ class Positions(Protocol):
 
 
 class _InLoop(driver.AIOKafkaConsumerThread):
-    """Faust's consumer without the thread it is made for: it lives in the loop of its app. A record so comes half a millisecond sooner, and
-    no two threads wait for each other's turn."""
+    """Faust's consumer without the thread it is made for: it lives in the loop of its app (docs/decisions/0009). A record so comes half a
+    millisecond sooner, and who blocks the loop for longer than the session loses its partitions to those who can serve them."""
 
     async def start(self) -> None:
         self._thread_started.set()
@@ -81,8 +81,6 @@ class _SeamConsumer(driver.Consumer):
     """Asks `positions` (an attribute of the app) for the place to read on, instead of trusting the group's committed offsets."""
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
-        if getattr(self.app, "in_thread", True):
-            return super()._new_consumer_thread()
         return _InLoop(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
@@ -132,10 +130,9 @@ class _Transport(driver.Transport):
 
 
 class App(faust.App):
-    """Knows who knows the positions, and where its consumer lives."""
+    """Knows who knows the positions."""
 
     positions: Positions | None = None
-    in_thread = True
 
 
 def build_app(
@@ -144,12 +141,10 @@ def build_app(
     agents: Mapping[str, Take],
     *,
     positions: Positions | None = None,
-    in_thread: bool = True,
     background: Callable[[], Coroutine[Any, Any, None]] | None = None,
     on_stopping: Callable[[], Awaitable[None]] | None = None,
 ) -> App:
     """A Faust app and consumer group of this name. `agents`: full topic name -> who takes its records; a taker neither blocks nor raises.
-    `in_thread`: the consumer gets a thread, so that its heartbeats go on whatever blocks this loop, as code of users may.
     `background` runs beside it and ends the process if it ends with an error; `on_stopping` is awaited before Faust stops."""
     if getattr(streams, "_CStreamIterator", None) is None:
         raise RuntimeError("faust-streaming without its compiled streams acks records it never processed: install a wheel")
@@ -175,7 +170,6 @@ def build_app(
     )
     app.transport = _Transport(app.conf.broker_consumer, app)
     app.positions = positions
-    app.in_thread = in_thread
     for topic, take in agents.items():
         source = app.topic(topic, value_type=bytes, key_type=bytes, value_serializer="raw", key_serializer="raw")
         app.agent(source, name=f"take-{topic}")(_agent(take))
@@ -237,8 +231,9 @@ def has_crashed(app: App) -> bool:
 def run_worker(app: App, *, loglevel: str = "WARNING") -> None:
     """Run until SIGTERM or SIGINT; does not return."""
     uvloop.install()
-    sys.setswitchinterval(0.001)  # Faust's consumer lives in a thread: its fetches shall not wait 5 ms for each turn
+    sys.setswitchinterval(0.001)  # code of users in threads shall not make the loop wait 5 ms for each turn
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)  # a large state of frozen values without cycles: the collector finds nothing, and looks often
+    app.on_worker_init.send()  # only Faust's own command line does so by itself; the watchdog waits for it
     worker = faust.Worker(app, loglevel=loglevel, loop=asyncio.new_event_loop(), redirect_stdouts=False, quiet=True, override_logging=False)
     worker.execute_from_commandline()

@@ -40,7 +40,6 @@ class Control:
             settings,
             {self.commands: self.take, self.registry_commands: self.take},
             positions=self,
-            in_thread=False,
             background=self.look_after,
             on_stopping=self.stop,
         )
