@@ -15,6 +15,7 @@ from processors.pulse import Pulse, Tell, tell_nobody
 
 EXIT_STUCK = 71
 EVERY = 0.5  # seconds between two looks
+OVERSLEPT = 5.0  # between two looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +47,43 @@ class Watchdog:
         self._limits = limits or Limits()
         self._end = end or _end
         self._tell = tell
-        self._began = self._beat = time.monotonic()
+        self._began = self._beat = self._awake_since = time.monotonic()
         self._was_ready = False
+        self._beats = True
 
     def start(self) -> None:
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     async def beat(self) -> None:
-        """Runs in the watched loop."""
-        while True:
-            self._beat = time.monotonic()
-            await asyncio.sleep(EVERY)
+        """Runs in the watched loop. Faust cancels it when it stops, and the supervisor bounds how long that takes."""
+        try:
+            while True:
+                self._beat = time.monotonic()
+                await asyncio.sleep(EVERY)
+        finally:
+            self._beats = False
 
     def _watch(self) -> None:
+        try:
+            self._end(self._wait_for_a_verdict())
+        except BaseException as error:  # nobody would miss this thread
+            self._end(f"the watchdog itself failed: {error!r}")
+
+    def _wait_for_a_verdict(self) -> str:
+        before = time.monotonic()
         while True:
             time.sleep(EVERY)
             now = time.monotonic()
+            if now - before > OVERSLEPT:
+                self.overslept(now)
+            before = now
             self._tell(self.pulse(now))
-            why = self.verdict(now)
-            if why is not None:
-                self._end(why)
-                return
+            if (why := self.verdict(now)) is not None:
+                return why
+
+    def overslept(self, now: float) -> None:
+        """The whole process was stopped, or got no turn: what it could not do meanwhile is not held against it."""
+        self._awake_since = now
 
     def pulse(self, now: float) -> Pulse:
         """How the process is."""
@@ -78,14 +95,17 @@ class Watchdog:
         if self._crashed():
             return "Faust crashed"
         self._was_ready = self._was_ready or self._ready()
-        if not self._was_ready and now - self._began > self._limits.ready:
+        if not self._was_ready and self._lasts(self._began, now) > self._limits.ready:
             return f"not ready within {self._limits.ready:g} s"
-        if self._was_ready and now - self._beat > self._limits.stall:
+        if self._was_ready and self._beats and self._lasts(self._beat, now) > self._limits.stall:
             return f"the event loop did not move for {self._limits.stall:g} s"
         since = self._stuck_since()
-        if since is not None and now - since > self._limits.progress:
+        if since is not None and self._lasts(since, now) > self._limits.progress:
             return f"work, but no progress for {self._limits.progress:g} s"
         return None
+
+    def _lasts(self, since: float, now: float) -> float:
+        return now - max(since, self._awake_since)
 
 
 def _end(why: str) -> None:

@@ -5,12 +5,13 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from processors.pulse import PULSE_FD, Pulse, tell_nobody, to_supervisor
-from processors.supervisor import Part, Supervisor
-from processors.watchdog import EXIT_STUCK, Limits, Watchdog
+from processors.supervisor import Part, Supervisor, parts
+from processors.watchdog import EXIT_STUCK
 
 TELLS = (
     "import os, sys, time; from processors.pulse import Pulse, to_supervisor; tell = to_supervisor(os.environ);"
@@ -56,6 +57,20 @@ async def test_what_the_watchdog_ended_is_counted_and_comes_back() -> None:
         assert child.last_code == EXIT_STUCK
 
 
+async def test_the_watchdog_of_a_control_process_is_at_work_before_any_server_answers(tmp_path: Path) -> None:
+    """Faust's own command line starts it by a signal; our way in has to."""
+    (tmp_path / "jobledger.yaml").write_text("kafka: {bootstrap: '127.0.0.1:1'}")
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "JOBLEDGER_CONFIG": str(tmp_path / "jobledger.yaml")}
+    supervisor = Supervisor(parts(queues=[], only="control"), here, grace=10.0)
+    running = asyncio.create_task(supervisor.run())
+    try:
+        await until(lambda: supervisor.children["control"].pulse is not None)
+        assert not supervisor.children["control"].is_ready
+    finally:
+        supervisor.stop()
+        await running
+
+
 async def test_no_pipe_is_left_behind() -> None:
     before = len(os.listdir("/dev/fd"))  # noqa: PTH208  # names alone
     async with supervising("pass") as supervisor:
@@ -85,8 +100,3 @@ def test_a_supervisor_that_does_not_listen_blocks_nobody() -> None:
     os.close(ours)
     tell(Pulse(True))
     os.close(theirs)
-
-
-def test_the_watchdog_says_what_it_sees() -> None:
-    dog = Watchdog(crashed=lambda: False, ready=lambda: True, stuck_since=lambda: dog._began + 1.0, limits=Limits())
-    assert dog.pulse(dog._began + 4.0) == Pulse(True, stalled=4.0, behind=3.0)
