@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 from ledger.client.content import content_of, differences, manifest_digest
 from ledger.client.declared import Declared, declared
-from ledger.client.ledger import DECISION, Ledger
+from ledger.client.ledger import Ledger
+from ledger.client.line import DECISION
 from ledger.client.naming import fresh_command_id
 from ledger.config import Settings
 from ledger.core import definition

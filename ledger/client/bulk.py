@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Raw
 
+from ledger.client.decisions import BYTES_PER_RECORD, COMMANDS_PER_RECORD
 from ledger.client.encoding import check_size
 from ledger.client.routes import Route, Routes
 from ledger.client.sending import Sender
@@ -17,8 +18,6 @@ from ledger.core.ids import ExecutionId
 from ledger.core.refusal import Refused, Undecodable
 from ledger.core.request import Submit
 
-COMMANDS_PER_RECORD: Final = 200
-BYTES_PER_RECORD: Final = 128 * 1024
 MOST_UNDER_WAY: Final = 64  # records
 BREATH: Final = 200  # commands between two looks at what else the event loop has to do
 
@@ -112,8 +111,8 @@ class Bulk:
                 task.result()
 
 
-def check(record: bytes) -> None:
+def check(record: bytes, *, registry: bool = False) -> None:
     """Read it as control will. Raises `Refused` for what would become a dead letter there."""
-    for item in wire.decode_commands(record):
+    for item in wire.decode_commands(record, registry=registry):
         if isinstance(item, Undecodable):
             raise Refused("invalid", f"{item.detail}: {(item.raw or b'')[:200].decode(errors='replace')}")

@@ -4,7 +4,7 @@ A repeat decides to nothing but is answered again, so sending the same bytes twi
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -21,6 +21,9 @@ QUIET: Final = 1.0  # seconds without any answer at all, until the same command 
 SWEEP: Final = 0.25
 MOST_RESENT: Final = 200  # in a sweep
 MOST_LOOKED_UP: Final = 10
+RECORDS_UNDER_WAY: Final = 8  # of many commands asked together
+COMMANDS_PER_RECORD: Final = 200
+BYTES_PER_RECORD: Final = 128 * 1024
 LONGEST_BURST: Final = 10  # times the timeout, for one of many whose fellows are answered
 
 Find = Callable[[str, str | None], Awaitable[Answer | None]]  # command id, tenant -> its decision, in the tables
@@ -82,17 +85,54 @@ class Decisions:
             return await asyncio.shield(known.answered)
         if not self.ear.is_open:
             await self.ear.open()
+        question = self._open(command_id, topic, partition, record, timeout, tenant, follow)
+        try:
+            await self._send(question)
+            return await question.answered
+        finally:
+            self._close(question)
+
+    async def ask_many(self, topic: str, partition: int, commands: Sequence[tuple[str, bytes]], *, timeout: float) -> list[Answer]:
+        """Fresh commands (id, bytes) for one partition: many in a record, each answered, in their order. What is not heard of is sent
+        again one by one. Raises as `ask` does; then some of them may be decided."""
+        if not self.ear.is_open:
+            await self.ear.open()
+        room = asyncio.Semaphore(RECORDS_UNDER_WAY)
+
+        async def ask(group: Sequence[tuple[str, bytes]]) -> list[Answer]:
+            async with room:
+                return await self._ask_together(topic, partition, group, timeout)
+
+        tasks = [asyncio.create_task(ask(group)) for group in groups_of(commands)]
+        try:
+            return [answer for answers in await asyncio.gather(*tasks) for answer in answers]
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _ask_together(self, topic: str, partition: int, group: Sequence[tuple[str, bytes]], timeout: float) -> list[Answer]:
+        questions = [self._open(command_id, topic, partition, command, timeout) for command_id, command in group]
+        try:
+            await self._post(b"[%b]" % b",".join(command for _, command in group), questions)
+            decided = await asyncio.gather(*(question.answered for question in questions))
+            return [one.answer for one in decided]
+        finally:
+            for question in questions:
+                self._close(question)
+
+    def _open(
+        self, command_id: str, topic: str, partition: int, record: bytes, timeout: float, tenant: str | None = None, follow: bool = False
+    ) -> Question:
         loop = asyncio.get_running_loop()
         question = Question(command_id, tenant, topic, partition, record, follow, loop.create_future(), loop.time(), timeout)
         self._asked[command_id] = question
-        try:
-            await self._send(question)
-            if self._sweeping is None or self._sweeping.done():
-                self._sweeping = asyncio.create_task(self._sweep())
-            return await question.answered
-        finally:
-            self._asked.pop(command_id, None)
-            question.answered.cancel()
+        if self._sweeping is None or self._sweeping.done():
+            self._sweeping = asyncio.create_task(self._sweep())
+        return question
+
+    def _close(self, question: Question) -> None:
+        self._asked.pop(question.command_id, None)
+        question.answered.cancel()
 
     def hear(self, answers: list[Answer]) -> None:
         """What the ear heard: decisions, and news of executions."""
@@ -112,16 +152,22 @@ class Decisions:
         question.answered.set_result(Decided(answer, news))
 
     async def _send(self, question: Question) -> None:
-        question.sent = asyncio.get_running_loop().time()
-        ack = await self.sender.post(question.topic, question.partition, question.record)
-        ack.add_done_callback(lambda done: self._acknowledged(question, done))
+        await self._post(question.record, [question])
 
-    def _acknowledged(self, question: Question, ack: Ack) -> None:
+    async def _post(self, record: bytes, questions: Sequence[Question]) -> None:
+        """A record that asks these, which are of one partition."""
+        for question in questions:
+            question.sent = asyncio.get_running_loop().time()
+        ack = await self.sender.post(questions[0].topic, questions[0].partition, record)
+        ack.add_done_callback(lambda done: self._acknowledged(questions, done))
+
+    def _acknowledged(self, questions: Sequence[Question], ack: Ack) -> None:
         if ack.cancelled() or ack.exception() is not None:
-            self._refused.add(question)
-        else:
+            self._refused.update(questions)
+            return
+        for question in questions:
             question.is_acked = True
-            self._acked_at = asyncio.get_running_loop().time()
+        self._acked_at = asyncio.get_running_loop().time()
 
     # What is not heard of
 
@@ -181,3 +227,15 @@ class Decisions:
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
+
+
+def groups_of(commands: Sequence[tuple[str, bytes]]) -> Iterator[Sequence[tuple[str, bytes]]]:
+    """What goes into one record together."""
+    first = size = 0
+    for index, (_, command) in enumerate(commands):
+        if index > first and (index - first >= COMMANDS_PER_RECORD or size + len(command) > BYTES_PER_RECORD):
+            yield commands[first:index]
+            first, size = index, 0
+        size += len(command) + 1
+    if commands:
+        yield commands[first:]

@@ -6,12 +6,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
+from ledger.client.decisions import Decided
 from ledger.client.errors import ExecutionCancelled, ExecutionEnded, ExecutionFailed, ExecutionSkipped
 from ledger.client.news import News
 from ledger.core.execution import TERMINAL
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
-from ledger.core.refusal import Unavailable
+from ledger.core.refusal import Refused, Unavailable
 from projections.rows import Execution
 
 FIRST_LOOK: Final = 0.02  # seconds until the tables are looked at again, without news
@@ -138,3 +139,11 @@ def outcome_of(row: Execution) -> object:
         case "cancelled":
             raise ExecutionCancelled(row.execution_id, row.state, row.reason or "")
     raise ExecutionEnded(row.execution_id, row.state, row.reason or "")
+
+
+def handle_of(decided: Decided, command_id: str, find: FindExecution) -> ExecutionHandle:
+    """The execution that a decided command asked for. Raises `Refused`."""
+    answer, news = decided
+    if answer.outcome == "rejected" or answer.execution_id is None:
+        raise Refused(answer.reason or "rejected", answer.detail or f"command {command_id} was refused")
+    return ExecutionHandle(answer.execution_id, find, command_id=command_id, was_known=answer.outcome == "repeated", news=news)

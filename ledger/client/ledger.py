@@ -2,43 +2,31 @@
 
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
-from uuid import uuid4
+from typing import Self
 
-from msgspec import structs
-
-from ledger.client.bulk import Bulk, check
-from ledger.client.decisions import Decisions
-from ledger.client.ear import Ear
-from ledger.client.encoding import check_size, encode_data
-from ledger.client.handle import ExecutionHandle
-from ledger.client.naming import fresh_command_id
-from ledger.client.news import Newsroom
+from ledger.client.bulk import Bulk
+from ledger.client.handle import ExecutionHandle, handle_of
+from ledger.client.home_acts import HomeActs
+from ledger.client.line import DECISION, Line
+from ledger.client.pause_acts import PauseActs
 from ledger.client.reading import Commands, Definitions, Executions, Versions
-from ledger.client.routes import Routes
-from ledger.client.sending import PATIENCE, Sender
+from ledger.client.schedule_acts import ScheduleActs
+from ledger.client.sending import PATIENCE
 from ledger.client.submission import Duration, Submission, Wish, command_of
 from ledger.client.tables import Tables
 from ledger.config import Settings
 from ledger.config.loading import load_settings
-from ledger.core import wire
-from ledger.core.bodies import NOTHING
-from ledger.core.definition import Command as RegistryCommand
 from ledger.core.execution import Options
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
-from ledger.core.refusal import Refused
-from ledger.core.request import RunNow, Submit
+from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
 
-DECISION: Final = 30.0  # seconds to wait for a decision
-_ABSENT: Final = object()
 
-
-class Ledger:
+class Ledger(ScheduleActs, PauseActs, HomeActs):
     """Servers are connected when they are first needed: Kafka and Redis to submit, Postgres to read.
 
     Raises, everywhere: `Refused` (ask for something else), `Unavailable` (a server is away, by its address; within about 10 s),
@@ -56,18 +44,11 @@ class Ledger:
     ) -> None:
         self.settings = settings
         self.actor = actor
-        self._tables = tables or Tables(settings)
-        self._sender = Sender(settings.kafka.bootstrap, patience=patience)
-        self._newsroom = Newsroom()
-        self._routes = Routes(settings, jobs, self._tables.route)
-        self._answers = settings.redis_key("answers", uuid4().hex)
-        self._ear = Ear(settings.redis.url.get_secret_value(), self._answers, lambda answers: self._decisions.hear(answers))
-        resend_for = settings.limits.deduplication_window / 2
-        self._decisions = Decisions(self._sender, self._ear, self._tables.decision, self._newsroom, resend_for)
-        self.definitions = Definitions(self._tables)
-        self.versions = Versions(self._tables)
-        self.executions = Executions(self._tables)
-        self.commands = Commands(self._tables)
+        self._line = Line(settings, jobs, patience, tables or Tables(settings))
+        self.definitions = Definitions(self._line.tables)
+        self.versions = Versions(self._line.tables)
+        self.executions = Executions(self._line.tables)
+        self.commands = Commands(self._line.tables)
 
     @classmethod
     @asynccontextmanager
@@ -85,11 +66,7 @@ class Ledger:
 
     async def close(self) -> None:
         """Sends what is under way and lets go of everything."""
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._tables.close)
-            stack.push_async_callback(self._ear.close)
-            stack.push_async_callback(self._sender.close)
-            await self._decisions.close()
+        await self._line.close()
 
     async def submit(
         self,
@@ -133,53 +110,21 @@ class Ledger:
 
     async def submit_one(self, wish: Submission, *, follow: bool = False, timeout: float = DECISION) -> ExecutionHandle:
         """`submit` for a wish that is made already."""
-        command = command_of(wish, actor=self.actor, answer=self._answers, follow=follow)
-        record = _checked(command)
-        route = self._routes.guess(wish.job) or await self._routes.find(wish.job)
-        [(partition, _)] = self._routes.of_submits([command], [route])
-        return await self._ask(command, record, partition, wish.tenant, follow, timeout)
+        command = command_of(wish, actor=self.actor, answer=self._line.channel, follow=follow)
+        [(partition, _)] = self._line.routes.of_submits([command], [await self._line.route(wish.job)])
+        decided = await self._line.ask(command, partition, wish.tenant, follow, timeout)
+        return handle_of(decided, command.command_id, self.executions.get)
 
     async def submit_many(self, wishes: Iterable[Wish], *, first: int = 0) -> list[ExecutionId | None]:
         """Many at once, each a `Submission`, a mapping with its fields or a (job, data). Returns when Kafka has them all: nobody waits
         for decisions. The ids of their executions; None where control names it (a submit with an idempotency key)."""
-        return await Bulk(self._sender, self._routes, self.settings.topic("commands"), self.actor).submit(wishes, first)
-
-    async def run_now(
-        self, job_id: str, data: object = _ABSENT, *, reason: str | None = None, follow: bool = False, timeout: float = DECISION
-    ) -> ExecutionHandle:
-        """Run a job of a schedule now, with its own data or with `data`."""
-        body = NOTHING if data is _ABSENT else encode_data(data)
-        command = RunNow(fresh_command_id(), job_id, body, self.actor, reason, None, None, None, self._answers, follow)
-        record = _checked(command)
-        partition, _ = self._routes.of_run_now(command, self._routes.guess(job_id) or await self._routes.find(job_id))
-        return await self._ask(command, record, partition, None, follow, timeout)
+        line = self._line
+        return await Bulk(line.sender, line.routes, self.settings.topic("commands"), self.actor).submit(wishes, first)
 
     def execution(self, execution_id: str) -> ExecutionHandle:
         """The handle of an execution whose id is known."""
         return ExecutionHandle(ExecutionId(execution_id), self.executions.get)
 
     async def act(self, command: RegistryCommand, timeout: float = DECISION) -> Answer:
-        """An act of the registry: a job's registration, a manifest. `answer` is filled in here."""
-        command = structs.replace(command, answer=self._answers)
-        topic = self.settings.topic("registry-commands")
-        return (await self._decisions.ask(command.command_id, topic, 0, wire.encode(command), timeout=timeout)).answer
-
-    async def _ask(
-        self, command: Submit | RunNow, record: bytes, partition: int, tenant: str | None, follow: bool, timeout: float
-    ) -> ExecutionHandle:
-        topic = self.settings.topic("commands")
-        answer, news = await self._decisions.ask(
-            command.command_id, topic, partition, record, tenant=tenant, follow=follow, timeout=timeout
-        )
-        if answer.outcome == "rejected" or answer.execution_id is None:
-            raise Refused(answer.reason or "rejected", answer.detail or f"command {command.command_id} was refused")
-        was_known = answer.outcome == "repeated"
-        return ExecutionHandle(answer.execution_id, self.executions.get, command_id=command.command_id, was_known=was_known, news=news)
-
-
-def _checked(command: Submit | RunNow) -> bytes:
-    """Its bytes, read once as control will read them."""
-    record = wire.encode(command)
-    check_size(record, command.data)
-    check(record)
-    return record
+        """An act of the registry: a job's registration, a manifest. Who is to be answered is filled in here."""
+        return await self._line.act(command, timeout)

@@ -14,13 +14,14 @@ MOST_CACHED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What decides the partition of a job's executions. `tenant` is that of a scheduled job."""
+    """What decides the partition of a job's executions. `tenant` is that of a scheduled job; `home` its partition, where it is known."""
 
     job_id: str
     job_name: str
     scope: str = "none"
     has_schedule: bool = False
     tenant: str | None = None
+    home: int | None = None
 
 
 Lookup = Callable[[str], Awaitable[Route | None]]  # of a job id, in the tables
@@ -76,9 +77,14 @@ class Routes:
 
     def of_run_now(self, command: RunNow, route: Route) -> tuple[int, ExecutionId]:
         """A run-now goes to the home partition of its job."""
-        name = routing_key(route.job_id, route.job_name, route.tenant, route.scope, None, True, command.command_id)
-        partition = partition_for(name, self._partitions)
+        partition = self.home_of(route)
         return partition, execution_of_command(command.command_id, None, "run_now", partition)
+
+    def home_of(self, route: Route) -> int:
+        """Where a job's ticks are decided, and acts that concern it."""
+        if route.home is not None and route.home < self._partitions:
+            return route.home
+        return partition_for(routing_key(route.job_id, route.job_name, route.tenant, route.scope, None, True, ""), self._partitions)
 
 
 def _routing_name(command: Submit, route: Route) -> str:

@@ -118,11 +118,15 @@ def _milliseconds(field: str, value: object) -> int:
 
 
 def _options(wish: Submission) -> Options | None:
-    given = wish.options
-    options = given if isinstance(given, Options) else options_of(_execution(given)) if given is not None else None
+    options = None if wish.options is None else checked_options(wish.options)
     if wish.start_deadline is None:
         return options
     return structs.replace(options or Options(), start_deadline_ms=_milliseconds("start_deadline", wish.start_deadline))
+
+
+def checked_options(given: object) -> Options | None:
+    """Options as a caller gives them: made already, or a mapping with the names of the YAML. Raises `Refused`."""
+    return given if isinstance(given, Options) else options_of(_execution(given))
 
 
 def _execution(options: object) -> Execution:

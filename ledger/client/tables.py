@@ -36,7 +36,9 @@ class Tables:
     async def route(self, job_id: str) -> Route | None:
         """What decides the partition of a job; None if the tables do not know it. Raises `Unavailable`."""
         job = await _quickly((await self.reads()).definition(job_id))
-        return None if job is None else Route(job.job_id, job.job_name, job.exclusive_scope, job.kind != "on_demand", job.tenant)
+        if job is None:
+            return None
+        return Route(job.job_id, job.job_name, job.exclusive_scope, job.kind != "on_demand", job.tenant, job.home_partition)
 
     async def decision(self, command_id: str, tenant: str | None) -> Answer | None:
         """What became of a command, as far as the tables know. Raises `Unavailable`."""

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 from ledger.cli.session import Session
 from ledger.client.handle import ExecutionHandle
-from ledger.client.ledger import DECISION, Ledger
+from ledger.client.ledger import Ledger
+from ledger.client.line import DECISION
 from ledger.client.submission import Submission, Wish, command_of, submission_of
 from ledger.client.tables import Tables
 from ledger.config import Settings
+from ledger.core.bodies import NOTHING
 from ledger.core.ids import ExecutionId
 from ledger.core.refusal import LedgerError
 from projections.reads import EVERYTHING, Reads
@@ -53,9 +55,17 @@ class FakeLedger(Ledger):
         return [ExecutionId(f"e{number}-0") for number in range(first, first + len(made))]
 
     async def run_now(
-        self, job_id: str, data: object = None, *, reason: str | None = None, follow: bool = False, timeout: float = DECISION
+        self,
+        job_id: str,
+        data: object = NOTHING,
+        *,
+        overlap: str | None = None,
+        ignore_pause: bool = False,
+        reason: str | None = None,
+        follow: bool = False,
+        timeout: float = DECISION,
     ) -> ExecutionHandle:
-        return await self.submit_one(Submission(job_id, data, reason=reason))
+        return await self.submit_one(Submission(job_id, None if data is NOTHING else data, reason=reason))
 
 
 class FakeTables(Tables):

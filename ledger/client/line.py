@@ -1,0 +1,84 @@
+"""A program's line to the servers: commands go out by Kafka, decisions come back by Redis or are found in the tables."""
+
+from contextlib import AsyncExitStack
+from typing import Final
+from uuid import uuid4
+
+from msgspec import structs
+
+from ledger.client.acted import Acted, acted
+from ledger.client.bulk import check
+from ledger.client.decisions import Decided, Decisions
+from ledger.client.ear import Ear
+from ledger.client.encoding import check_size
+from ledger.client.news import Newsroom
+from ledger.client.routes import Route, Routes
+from ledger.client.sending import Sender
+from ledger.client.tables import Tables
+from ledger.config import Settings
+from ledger.core import wire
+from ledger.core.definition import Register, ScheduleJob
+from ledger.core.outcome import Answer
+from ledger.core.request import Act, RunNow, Submit
+from ledger.core.wire import RegistryCommand
+from ledger.handlers import Jobs
+
+DECISION: Final = 30.0  # seconds to wait for a decision
+
+
+class Line:
+    """Everything is connected when it is first needed. `channel`: the Redis channel on which answers are told."""
+
+    def __init__(self, settings: Settings, jobs: Jobs | None, patience: float, tables: Tables) -> None:
+        self.settings = settings
+        self.tables = tables
+        self.sender = Sender(settings.kafka.bootstrap, patience=patience)
+        self.routes = Routes(settings, jobs, tables.route)
+        self.channel = settings.redis_key("answers", uuid4().hex)
+        self._ear = Ear(settings.redis.url.get_secret_value(), self.channel, lambda answers: self._decisions.hear(answers))
+        resend_for = settings.limits.deduplication_window / 2
+        self._decisions = Decisions(self.sender, self._ear, tables.decision, Newsroom(), resend_for)
+
+    async def close(self) -> None:
+        """Sends what is under way and lets go of everything."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.tables.close)
+            stack.push_async_callback(self._ear.close)
+            stack.push_async_callback(self.sender.close)
+            await self._decisions.close()
+
+    async def route(self, job_id: str) -> Route:
+        return self.routes.guess(job_id) or await self.routes.find(job_id)
+
+    async def ask(self, command: Submit | RunNow, partition: int, tenant: str | None, follow: bool, timeout: float) -> Decided:
+        """What asks for an execution."""
+        topic = self.settings.topic("commands")
+        record = checked(command)
+        return await self._decisions.ask(command.command_id, topic, partition, record, tenant=tenant, follow=follow, timeout=timeout)
+
+    async def act(self, command: RegistryCommand, timeout: float = DECISION) -> Answer:
+        """An act of the registry: a job, a manifest, a pause. Who is to be answered is filled in here."""
+        record = checked(structs.replace(command, answer=self.channel))
+        topic = self.settings.topic("registry-commands")
+        return (await self._decisions.ask(command.command_id, topic, 0, record, timeout=timeout)).answer
+
+    async def act_on_all(self, commands: "list[ScheduleJob]", timeout: float = DECISION) -> list[Answer]:
+        """Many acts of the registry, as few records, each answered. Raises before anything is sent if one of them cannot be."""
+        records = [(command.command_id, checked(structs.replace(command, answer=self.channel))) for command in commands]
+        return await self._decisions.ask_many(self.settings.topic("registry-commands"), 0, records, timeout=timeout)
+
+    async def act_at_home(self, command: Act, timeout: float = DECISION) -> Acted:
+        """An act of the home partition of a job. Raises `Refused`."""
+        record = checked(structs.replace(command, answer=self.channel))
+        partition = self.routes.home_of(await self.routes.find(command.job_id))
+        topic = self.settings.topic("commands")
+        return acted((await self._decisions.ask(command.command_id, topic, partition, record, timeout=timeout)).answer, command.command_id)
+
+
+def checked(command: Submit | RunNow | Act | RegistryCommand) -> bytes:
+    """Its bytes, read once as control will read them."""
+    record = wire.encode(command)
+    if isinstance(command, Submit | RunNow | Register | ScheduleJob):
+        check_size(record, command.data)
+    check(record, registry=isinstance(command, RegistryCommand))
+    return record
