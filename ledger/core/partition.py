@@ -6,12 +6,16 @@ Source: architecture.md, sections 3 to 5.
 from collections import deque
 from heapq import heappush
 
-from ledger.core import execution, outcome, tick
+from ledger.core import backfill, execution, outcome, tick
 from ledger.core.backlog import Backlog
-from ledger.core.execution import Active, Buffered, Delayed, Ended, Live, Requested, State, Waiting
+from ledger.core.execution import Active, Buffered, Completed, Delayed, Ended, Failed, Live, Lost, Requested, State, Waiting
 from ledger.core.fold import LogFold
+from ledger.core.history import History
 from ledger.core.ids import Address, ExecutionId, Micros, WorkerId
 from ledger.core.wire import Event
+
+REMEMBERED_ACTS = 10_000
+RUN_ENDS = frozenset({Completed, Failed, Lost})  # what counts for or against a job that pauses itself
 
 
 class Partition(LogFold):
@@ -25,7 +29,12 @@ class Partition(LogFold):
         self.executions: dict[ExecutionId, State] = {}
         self.keys: dict[str, tuple[ExecutionId, Micros]] = {}
         self.rejections: dict[str, outcome.Rejected] = {}
+        self.acts: dict[str, outcome.Accepted] = {}
         self.schedules: dict[str, tick.InForce] = {}
+        self.history = History()
+        self.backfills: dict[str, backfill.Running] = {}
+        self.backfilled: dict[str, None] = {}  # every backfill that began, also those that are done
+        self.reckons_with: tuple[int, str | None] | None = None  # the engine and the zone data of the last owner
         self.ended: deque[tuple[Micros, ExecutionId]] = deque()
         self.keyed: deque[tuple[Micros, str]] = deque()
         self.newest_append = Micros(0)
@@ -37,6 +46,9 @@ class Partition(LogFold):
         self.timers: list[tuple[Micros, ExecutionId]] = []
         self.workers: dict[WorkerId, dict[ExecutionId, None]] = {}
         self.runs: dict[str, dict[ExecutionId, None]] = {}
+        self.buffered: dict[str, dict[ExecutionId, None]] = {}
+        self.holders: dict[str, dict[ExecutionId, None]] = {}
+        self.stopped = {job_id for job_id, schedule in self.schedules.items() if schedule.stopped is not None}
         for execution_id, state in self.executions.items():
             if not isinstance(state, Ended):
                 self._track_run(execution_id, state.request)
@@ -52,6 +64,12 @@ class Partition(LogFold):
             self._evolve_schedule(event, at)
         elif isinstance(event, outcome.Rejected):
             self.rejections[rejection_key(event.tenant, event.command_type, event.command_id)] = event
+        elif isinstance(event, outcome.Accepted):
+            self.acts[rejection_key(event.tenant, event.command_type, event.command_id)] = event
+        elif isinstance(event, backfill.Event):
+            self._evolve_backfill(event)
+        elif isinstance(event, tick.Rezoned):
+            self.reckons_with = (event.engine, event.tzdata)
 
     def _turn(self, event: execution.Event, before: State | None, after: State, at: Micros) -> None:
         """An execution went from one state to another: the indexes follow."""
@@ -65,9 +83,11 @@ class Partition(LogFold):
             self._remember(event)
         if isinstance(after, Ended):
             self.ended.append((at, execution_id))
-            self._end_run(execution_id, before)
+            self._end_run(event, before)
         else:
             self._enter(execution_id, after)
+            if type(before) is Buffered:
+                _take_out(self.buffered, before.request.job_id, execution_id)
 
     def _remember(self, event: Requested) -> None:
         self._track_run(event.execution_id, event)
@@ -83,14 +103,23 @@ class Partition(LogFold):
     def _track_run(self, execution_id: ExecutionId, request: Requested) -> None:
         if request.kind != "on_demand":
             self.runs.setdefault(request.job_id, {})[execution_id] = None
+        if request.exclusive_key is not None:
+            self.holders.setdefault(request.exclusive_key, {})[execution_id] = None
 
-    def _end_run(self, execution_id: ExecutionId, before: State | None) -> None:
-        if before is None or isinstance(before, Ended) or before.request.kind == "on_demand":
+    def _end_run(self, event: execution.Event, before: State | None) -> None:
+        if before is None or isinstance(before, Ended):
             return
-        runs = self.runs.get(before.request.job_id, {})
-        runs.pop(execution_id, None)
-        if not runs:
-            self.runs.pop(before.request.job_id, None)
+        execution_id, request = event.execution_id, before.request
+        if request.exclusive_key is not None:
+            _take_out(self.holders, request.exclusive_key, execution_id)
+        if request.kind == "on_demand":
+            return
+        job_id = request.job_id
+        _take_out(self.runs, job_id, execution_id)
+        if type(before) is Buffered:
+            _take_out(self.buffered, job_id, execution_id)
+        if type(event) in RUN_ENDS and (schedule := self.schedules.get(job_id)) is not None:
+            self.schedules[job_id] = tick.run_ended(schedule, well=type(event) is Completed)
 
     def _enter(self, execution_id: ExecutionId, state: Live) -> None:
         match state:
@@ -103,6 +132,7 @@ class Partition(LogFold):
                 heappush(self.timers, (until, execution_id))
                 self._await_deadline(execution_id, request)
             case Buffered(request):
+                self.buffered.setdefault(request.job_id, {})[execution_id] = None
                 self._await_deadline(execution_id, request)
 
     def _await_deadline(self, execution_id: ExecutionId, request: Requested) -> None:
@@ -110,11 +140,31 @@ class Partition(LogFold):
             heappush(self.timers, (request.start_deadline, execution_id))
 
     def _evolve_schedule(self, event: tick.Event, at: Micros) -> None:
-        after = tick.evolve(event, self.schedules.get(event.job_id), at)
+        before = self.schedules.get(event.job_id)
+        after = tick.evolve(event, before, at)
+        match event:
+            case tick.Skipped(tick_at=first, last_tick_at=last) | tick.Missed(tick_at=first, last_tick_at=last) if before is not None:
+                self.history.unfired(event.job_id, first, last, before.decided_until)
+            case tick.Adopted(engine=engine, tzdata=tzdata):
+                self.reckons_with = (engine, tzdata)
+        if isinstance(event, tick.Adopted | tick.Dropped) and before is not None:
+            self.history.replaced(event.job_id, before)
         if after is None:
             self.schedules.pop(event.job_id, None)
         else:
             self.schedules[event.job_id] = after
+        if after is not None and after.stopped is not None:
+            self.stopped.add(event.job_id)
+        else:
+            self.stopped.discard(event.job_id)
+
+    def _evolve_backfill(self, event: backfill.Event) -> None:
+        after = backfill.evolve(event, self.backfills.get(event.backfill_id))
+        if after is None:
+            self.backfills.pop(event.backfill_id, None)
+        else:
+            self.backfills[event.backfill_id] = after
+            self.backfilled[event.backfill_id] = None
 
     def settle(self, at: Micros) -> None:
         """Forget by the broker's append times, which a control that was away for hours does not change."""
@@ -127,8 +177,17 @@ class Partition(LogFold):
             requested_at, key = self.keyed.popleft()
             if (known := self.keys.get(key)) is not None and known[1] == requested_at:
                 del self.keys[key]
-        while len(self.rejections) > 10_000:
-            del self.rejections[next(iter(self.rejections))]
+        for remembered in (self.rejections, self.acts, self.backfilled):
+            while len(remembered) > REMEMBERED_ACTS:
+                del remembered[next(iter(remembered))]
+
+
+def _take_out(index: dict[str, dict[ExecutionId, None]], name: str, execution_id: ExecutionId) -> None:
+    entries = index.get(name)
+    if entries is not None:
+        entries.pop(execution_id, None)
+        if not entries:
+            del index[name]
 
 
 def deduplication_key(tenant: str | None, job_id: str, exclusive_key: str | None, idempotency_key: str) -> str:

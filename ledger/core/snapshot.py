@@ -9,16 +9,19 @@ from typing import Final
 
 from msgspec import DecodeError, Struct, json, structs
 
+from ledger.core import backfill
 from ledger.core.chain import Head
 from ledger.core.execution import Ended, Live, State
+from ledger.core.history import Past, Was
 from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
-from ledger.core.outcome import Rejected
+from ledger.core.outcome import Accepted, Rejected
 from ledger.core.partition import Partition
 from ledger.core.tick import InForce
 
-FOLD_VERSION: Final = 1  # another fold of the same events needs another number; older snapshots are ignored then
+FOLD_VERSION: Final = 2  # another fold of the same events needs another number; older snapshots are ignored then
 ENTRIES_PER_CHUNK: Final = 4000
 BYTES_PER_CHUNK: Final = 700 * 1024
+NUMBERS_PER_CHUNK: Final = 20_000  # of history
 
 
 class Chunk(Struct, frozen=True, omit_defaults=True):
@@ -29,6 +32,10 @@ class Chunk(Struct, frozen=True, omit_defaults=True):
     keys: list[tuple[str, ExecutionId, Micros]] = []
     rejections: dict[str, Rejected] = {}
     schedules: dict[str, InForce] = {}
+    acts: dict[str, Accepted] = {}
+    backfills: dict[str, backfill.Running] = {}
+    backfilled: list[str] = []
+    history: dict[str, tuple[list[Was], list[int], int]] = {}
 
 
 class Seal(Struct, frozen=True):
@@ -42,6 +49,7 @@ class Seal(Struct, frozen=True):
     newest_append: Micros
     chunks: int
     digest: str
+    reckons_with: tuple[int, str | None] | None = None
 
 
 _chunk = json.Decoder(Chunk)
@@ -58,6 +66,10 @@ class Frozen:
         self._keys = list(partition.keys.items())
         self._rejections = dict(partition.rejections)
         self._schedules = dict(partition.schedules)
+        self._acts = dict(partition.acts)
+        self._backfills = dict(partition.backfills)
+        self._backfilled = list(partition.backfilled)
+        self._history = {job_id: past.copy() for job_id, past in partition.history.items()}
         self._final = Seal(
             FOLD_VERSION,
             partition.log_id or "",
@@ -67,6 +79,7 @@ class Frozen:
             partition.newest_append,
             0,
             "",
+            partition.reckons_with,
         )
 
     def chunks(self) -> Iterator[bytes]:
@@ -96,6 +109,24 @@ class Frozen:
         schedules = list(self._schedules.items())
         for cut in range(0, len(schedules), ENTRIES_PER_CHUNK):
             yield _encode(Chunk(schedules=dict(schedules[cut : cut + ENTRIES_PER_CHUNK])))
+        acts = list(self._acts.items())
+        for cut in range(0, len(acts), 500):
+            yield _encode(Chunk(acts=dict(acts[cut : cut + 500])))
+        if self._backfilled:
+            yield _encode(Chunk(backfills=self._backfills, backfilled=self._backfilled))
+        yield from self._pasts()
+
+    def _pasts(self) -> Iterator[bytes]:
+        history: dict[str, tuple[list[Was], list[int], int]] = {}
+        numbers = 0
+        for job_id, past in self._history.items():
+            history[job_id] = (past.spans, past.unfired.tolist(), past.known_since)
+            numbers += 10 + 3 * len(past.spans) + len(past.unfired)
+            if numbers > NUMBERS_PER_CHUNK:
+                yield _encode(Chunk(history=history))
+                history, numbers = {}, 0
+        if history:
+            yield _encode(Chunk(history=history))
 
     def _row(self, at: Micros, execution_id: ExecutionId) -> tuple[Micros, ExecutionId, Token | None, WorkerId | None]:
         state: State | None = self._executions.get(execution_id)
@@ -140,7 +171,13 @@ def restore(partition: Partition, final: Seal, chunks: Mapping[int, bytes]) -> b
             partition.keyed.append((requested_at, key))
         partition.rejections.update(chunk.rejections)
         partition.schedules.update(chunk.schedules)
+        partition.acts.update(chunk.acts)
+        partition.backfills.update(chunk.backfills)
+        partition.backfilled.update(dict.fromkeys(chunk.backfilled))
+        for job_id, past in chunk.history.items():
+            partition.history[job_id] = Past(*past)
     partition.head, partition.newest_append = final.head, final.newest_append
     partition.log_id, partition.partitions, partition.epoch = final.log_id, final.partitions, final.epoch
+    partition.reckons_with = final.reckons_with
     partition.index()
     return True

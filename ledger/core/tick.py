@@ -3,7 +3,6 @@
 A tick that fires is the `execution.requested` event that carries `tick_at`. Source: scheduling.md, section 6.
 """
 
-from collections.abc import Sequence
 from typing import Final, Literal, assert_never
 
 from msgspec import Struct, structs
@@ -16,7 +15,6 @@ SkipReason = Literal["overlap", "buffer_full", "paused", "by_hand", "busy"]
 MissReason = Literal["catchup_window", "coalesced"]
 
 ON_TIME: Final = 10_000_000  # a tick decided later than this after its time is late
-CATCH_UP_WINDOW: Final = 3_600_000_000  # late ticks older than this are not made up
 
 
 class Adopted(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="schedule.adopted.v1"):
@@ -121,6 +119,7 @@ class InForce(Struct, frozen=True, omit_defaults=True, gc=False):
     failures: int = 0  # executions in a row
     stopped: Stopped | None = None
     to_skip: tuple[Micros, ...] = ()  # by hand, in order
+    since: Micros = Micros(0)  # when this version was taken over
 
 
 def evolve(event: Event, state: InForce | None, at: Micros) -> InForce | None:
@@ -128,8 +127,8 @@ def evolve(event: Event, state: InForce | None, at: Micros) -> InForce | None:
     match event:
         case Adopted(_, job_version, since):
             if state is None:
-                return InForce(job_version, since)
-            return InForce(job_version, since, 0, state.failures, state.stopped, state.to_skip)
+                return InForce(job_version, since, since=since)
+            return InForce(job_version, since, 0, state.failures, state.stopped, state.to_skip, since)
         case Dropped():
             return None
         case Skipped(last_tick_at=last) | Missed(last_tick_at=last):
@@ -147,41 +146,11 @@ def evolve(event: Event, state: InForce | None, at: Micros) -> InForce | None:
 def decided(state: InForce, last: Micros, fired: int = 0) -> InForce:
     """Every tick up to `last` has its outcome now; so many of them fired."""
     to_skip = tuple(one for one in state.to_skip if one > last) if state.to_skip else ()
-    return InForce(state.job_version, max(state.decided_until, last), state.fired + fired, state.failures, state.stopped, to_skip)
+    until = max(state.decided_until, last)
+    return InForce(state.job_version, until, state.fired + fired, state.failures, state.stopped, to_skip, state.since)
 
 
 def run_ended(state: InForce, *, well: bool) -> InForce:
     """An execution of the job ended, well or badly: whoever asked for it."""
-    return structs.replace(state, failures=0 if well else state.failures + 1)
-
-
-class Verdicts(Struct, frozen=True):
-    """What becomes of the ticks that are due: ranges that are missed, and the ones to fire if nothing stands in their way."""
-
-    missed: tuple[tuple[Literal["catchup_window", "coalesced"], Micros, Micros, int], ...]
-    to_fire: tuple[Micros, ...]
-
-
-class Range(Struct, frozen=True):
-    """So many ticks in a row, the first and the last of them."""
-
-    first: Micros
-    last: Micros
-    count: int
-
-
-def horizon(now: Micros) -> Micros:
-    """Ticks up to here are too old to be made up; they need not be looked at one by one."""
-    return Micros(now - CATCH_UP_WINDOW - 1)
-
-
-def judge(due: Sequence[Micros], now: Micros, old: Range | None = None) -> Verdicts:
-    """Catch up by the defaults: `old` ticks are missed; of the late ones, an hour at most, the latest alone is made up."""
-    late = [tick for tick in due if tick < now - ON_TIME]
-    on_time = [tick for tick in due if tick >= now - ON_TIME]
-    missed: list[tuple[Literal["catchup_window", "coalesced"], Micros, Micros, int]] = []
-    if old is not None:
-        missed.append(("catchup_window", old.first, old.last, old.count))
-    if len(late) > 1:
-        missed.append(("coalesced", late[0], late[-2], len(late) - 1))
-    return Verdicts(tuple(missed), (*late[-1:], *on_time))
+    failures = 0 if well else state.failures + 1
+    return state if failures == state.failures else structs.replace(state, failures=failures)

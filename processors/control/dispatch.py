@@ -14,6 +14,7 @@ from ledger.core.execution import ReportRefused, Started, Waiting
 from ledger.core.ids import Address, ExecutionId, Token, token_of
 from ledger.core.offers import Offer
 from ledger.core.partition import Partition
+from processors.control.held import Held
 from processors.control.unfit import REASONS, Kind, Unfit
 
 LEAST_WINDOW: Final = 8
@@ -71,6 +72,7 @@ class Dispatch:
     reoffers: int = 0
     again: dict[ExecutionId, int] = field(default_factory=dict)  # how often its grant was offered again; most never are
     unfit: Unfit = field(default_factory=Unfit)
+    held: Held | None = None
     began_at: int = 0  # a token: grants before this one may have been offered by a former owner
 
     def begin(self, ends: Callable[[str], dict[int, int]]) -> None:
@@ -149,18 +151,24 @@ class Dispatch:
         if self.unfit:
             for entry in self.unfit.due(now, self._waits):
                 self._wait_again(*entry)
+        for entry in self.held.released() if self.held is not None else ():
+            self._wait_again(*entry)
+        may_go = self._may_go if self.held else self._waits
         for queue in list(self.partition.backlog.queues):
             window = self.window(queue)
             room = window.size - window.outstanding
             if room <= 0 or window.paused_until > now:
                 continue
-            entries = self.partition.backlog.take(queue, room, self._waits)
+            entries = self.partition.backlog.take(queue, room, may_go)
             for execution_id, token in entries:
                 self.offered[execution_id] = Outstanding(token, queue)
             window.outstanding += len(entries)
             if entries:
                 chosen[queue] = [execution_id for execution_id, _ in entries]
         return chosen
+
+    def _may_go(self, entry: tuple[ExecutionId, Token]) -> bool:
+        return self._waits(entry) and not (self.held is not None and self.held.takes(entry))
 
     def _waits(self, entry: tuple[ExecutionId, Token]) -> bool:
         state = self.partition.executions.get(entry[0])

@@ -9,7 +9,7 @@ import structlog
 
 from ledger.core import execution, tick, wire
 from ledger.core.draft import Draft
-from ledger.core.execution import Lose, Requested, Waiting
+from ledger.core.execution import Lose, Waiting
 from ledger.core.ids import ExecutionId, Micros, WorkerId
 from ledger.core.offers import Offer, Offers
 from ledger.core.partition import Partition
@@ -21,6 +21,7 @@ from processors.control.answers import Followers
 from processors.control.appender import Appended, Appender
 from processors.control.dispatch import Dispatch, into_records, offer_of
 from processors.control.facts import Facts
+from processors.control.held import Held
 from processors.control.schedules import Schedules
 from processors.control.unfit import Unfit
 from processors.control.work import Work
@@ -39,7 +40,7 @@ class PartitionActor(Actor[Partition]):
         self.followers = Followers()
         self.lost_workers: set[WorkerId] = set()
         self.snapshots = snapshots.Snapshots(edges.settings, fold, snapshot_appender)
-        self.dispatch = Dispatch(fold, limits.offer_window, unfit=Unfit(limits.version_grace))
+        self.dispatch = Dispatch(fold, limits.offer_window, unfit=Unfit(limits.version_grace), held=Held(fold, facts.registry.pauses))
         self.schedules = Schedules(fold, facts.registry)
         self._sending: set[asyncio.Task[None]] = set()
         self._popped: list[tuple[Micros, ExecutionId]] = []  # timers that the draft under way decided
@@ -65,7 +66,12 @@ class PartitionActor(Actor[Partition]):
         await super().end()
 
     def _notice(self, touched: Touched) -> None:
-        if self.schedules.notice(touched.jobs):
+        if not self.schedules.notice(touched):
+            return
+        pause = self._committed_at + ADOPTION_PAUSE - time.monotonic()
+        if pause > 0:
+            asyncio.get_running_loop().call_later(pause, self.wake)
+        else:
             self.wake()
 
     async def refresh_facts(self) -> None:
@@ -79,16 +85,17 @@ class PartitionActor(Actor[Partition]):
                 one = self.dispatch.offered.pop(execution_id)
                 self.dispatch.windows[one.queue].outstanding -= 1
         self.dropped()
+        self.schedules.begin()
         self._offer()
 
     def dropped(self) -> None:
         for timer in self._popped:
             heappush(self.fold.timers, timer)
         self._popped = []
-        self.schedules.begin()
+        self.schedules.dropped()
 
     def new_draft(self, at: Micros, *, fresh: bool) -> Draft[Partition]:
-        draft = PartitionDraft(self.fold, self.facts.registry, at, facts_are_fresh=fresh)
+        draft = PartitionDraft(self.fold, self.facts.registry, at, facts_are_fresh=fresh, engines=self.schedules.engines)
         if self.schedules.adopt(draft):
             self._lose(draft)
             self._give_up(draft)
@@ -98,7 +105,7 @@ class PartitionActor(Actor[Partition]):
         return draft
 
     def may_fill(self, draft: Draft[Partition]) -> bool:
-        return not self.schedules.noticed
+        return isinstance(draft, PartitionDraft) and draft.adopts_up_to is not None
 
     def lose(self, worker: WorkerId) -> None:
         """The rescuer missed this worker for a whole lease."""
@@ -132,9 +139,9 @@ class PartitionActor(Actor[Partition]):
             self._popped.append(heappop(timers))
 
     def next_due(self) -> float:
-        if self.schedules.noticed:
+        if self.schedules.has_news:
             return max(0.0, self._committed_at + ADOPTION_PAUSE - time.monotonic())
-        if self.lost_workers or self.dispatch.unfit.hopeless:
+        if self.lost_workers or self.schedules.may_backfill or self.dispatch.unfit.hopeless:
             return 0.0
         now = self.edges.clock.now()
         if now is None:
@@ -158,11 +165,10 @@ class PartitionActor(Actor[Partition]):
 
     def _reckon(self, events: tuple[wire.Event, ...]) -> None:
         """What is due next of the schedules that these events moved."""
-        if self.schedules.are_none:
-            return
-        moved = {event.job_id for event in events if isinstance(event, tick.Event | Requested) and self.schedules.concerns(event.job_id)}
-        for job_id in moved:
-            self.schedules.reckon(job_id)
+        if self.fold.schedules:
+            self.schedules.committed({event.job_id for event in events if isinstance(event, tick.Event)})
+        else:
+            self.schedules.committed(set())
 
     # Offers
 

@@ -1,55 +1,72 @@
-"""The schedules of a home partition: which are in force there, and when each is due next. No I/O here."""
+"""The schedules of a home partition: which are in force there, when each is due next, and what the registry changed. No I/O here."""
 
 from heapq import heappop, heappush
 from typing import Final
 
 import structlog
 
-from ledger.core import tick
-from ledger.core.definition import Job, Registry, ScheduleSpec, Version
-from ledger.core.ids import Micros
+from ledger.core import acts, tick
+from ledger.core.definition import Job, Registry, Version
+from ledger.core.engines import Engines, version_of
+from ledger.core.ids import Address, Micros
 from ledger.core.partition import Partition
-from ledger.core.partition_draft import PartitionDraft, home_of
-from ledger.core.refusal import Refused
-from ledger.core.schedule import Schedule
-from ledger.core.tzif import tzdata_version
+from ledger.core.partition_draft import PartitionDraft
+from ledger.core.partition_view import home_of
+from ledger.core.pause import Paused, names_of
+from ledger.core.policies import delay_us, engine_versions
+from ledger.core.registry import Touched
+from ledger.core.tick import InForce
+from ledger.core.ticking import is_spent, key_of, settle
 
 log = structlog.get_logger(__name__)
 
-ENGINE: Final = 1  # of schedules: what a text means; a new number where a firing moves
+PAUSED_SPAN: Final = 60_000_000  # ticks that a pause skips leave their outcomes in ranges of up to a minute
 
 
 class Schedules:
+    """What the draft under way decided is taken back by `dropped` and made final by `committed`."""
+
     def __init__(self, partition: Partition, registry: Registry) -> None:
         self.partition = partition
         self.registry = registry
+        self.engines = Engines()
         self.noticed: set[str] = set()  # jobs the registry moved, not taken over yet
-        self._engines: dict[tuple[str, int], Schedule] = {}
+        self.pauses: set[Paused] = set()  # pauses that began or ended, likewise
         self._due: list[tuple[Micros, str]] = []
         self._next: dict[str, Micros] = {}
+        self._settled: set[str] = set()  # by the draft under way
+        self._adopted: set[str] = set()
+        self._acknowledged: set[Paused] = set()
 
     def begin(self) -> None:
-        """A new owner: compare all schedules with the registry once."""
+        """A new owner, or one whose fold moved under it: compare all schedules with the registry, and reckon all."""
+        self._settled, self._adopted, self._acknowledged = set(), set(), set()
         self.noticed = {job.job_id for job in self.registry.scheduled if self._is_home(job)} | set(self.partition.schedules)
+        self.noticed = {job_id for job_id in self.noticed if self._is_news(job_id)}
         for job_id in self.partition.schedules:
             self.reckon(job_id)
 
-    def notice(self, touched: set[str]) -> bool:
-        """The registry moved these jobs. True if one of them is at home here."""
-        here = {job_id for job_id in touched if job_id in self.partition.schedules or self._is_home(self.registry.jobs[job_id])}
+    def notice(self, touched: Touched) -> bool:
+        """The registry moved. True if that concerns this partition: a job at home here, or a pause, which may be of anything here."""
+        here = {job_id for job_id in touched.jobs if self._is_at_home(job_id) and self._is_news(job_id)}
         self.noticed |= here
-        return bool(here)
+        self.pauses |= touched.pauses
+        self._adopted -= here  # moved again while the draft under way is appended
+        self._acknowledged -= touched.pauses
+        return bool(here or touched.pauses)
+
+    def _is_at_home(self, job_id: str) -> bool:
+        return job_id in self.partition.schedules or self._is_home(self.registry.jobs[job_id])
 
     def _is_home(self, job: Job) -> bool:
         return job.kind != "on_demand" and home_of(job, self.partition.partitions) == self.partition.number
 
     @property
-    def are_none(self) -> bool:
-        return not self.partition.schedules and not self._next
+    def has_news(self) -> bool:
+        """Something of the registry is not taken over yet: no command is decided before."""
+        return bool(self.noticed or self.pauses)
 
-    def concerns(self, job_id: str) -> bool:
-        """An event of this job may move what is due next."""
-        return job_id in self.partition.schedules or job_id in self._next
+    # When something is due
 
     def next_due(self) -> Micros | None:
         while self._due:
@@ -59,87 +76,150 @@ class Schedules:
             heappop(self._due)
         return None
 
-    def reckon(self, job_id: str) -> None:
+    def reckon(self, job_id: str, not_before: Micros = Micros(0)) -> None:
         """When is the job due next, as the fold stands?"""
-        state = self.partition.schedules.get(job_id)
-        engine = self._engine(job_id, state.job_version) if state is not None else None
-        due = engine.next_us(state.decided_until) if engine is not None and state is not None else None
+        due = self._next_decision(job_id)
         if due is None:
             self._next.pop(job_id, None)
-        elif self._next.get(job_id) != due:
-            self._next[job_id] = Micros(due)
-            heappush(self._due, (Micros(due), job_id))
+            return
+        due = max(due, not_before)
+        if self._next.get(job_id) != due:
+            self._next[job_id] = due
+            heappush(self._due, (due, job_id))
 
-    def _version(self, job_id: str, number: int) -> tuple[Job, Version] | None:
-        job = self.registry.jobs.get(job_id)
-        version = job.versions.get(number) if job is not None else None
-        return (job, version) if job is not None and version is not None else None
-
-    def _engine(self, job_id: str, number: int) -> Schedule | None:
-        engine = self._engines.get((job_id, number))
+    def _next_decision(self, job_id: str) -> Micros | None:
+        state = self.partition.schedules.get(job_id)
+        found = version_of(self.registry, job_id, state.job_version) if state is not None else None
+        spec = found[1].schedule if found is not None else None
+        if state is None or found is None or spec is None or is_spent(state, spec.limit):
+            return None
+        engine = self.engines.of(spec)
         if engine is None:
-            found = self._version(job_id, number)
-            spec: ScheduleSpec | None = found[1].schedule if found is not None else None
-            if spec is None:
-                return None
-            try:
-                engine = self._engines[job_id, number] = Schedule.from_spec(spec)
-            except Refused as refused:  # an older engine took it; its ticks wait for one that does
-                log.critical("no engine reads this schedule", action="schedule.unread", job_id=job_id, version=number, why=str(refused))
-        return engine
+            log.critical("no engine reads this schedule", action="schedule.unread", job_id=job_id, version=state.job_version)
+            return None
+        following = engine.next_us(state.decided_until)
+        if following is None:
+            return None
+        due = following + delay_us(job_id, spec.jitter_ms)
+        return Micros(max(due, state.decided_until + PAUSED_SPAN) if self._is_paused(found[0], state) else due)
+
+    def _is_paused(self, job: Job, state: InForce) -> bool:
+        standing = self.registry.pauses.standing
+        return state.stopped is not None or (bool(standing) and not standing.keys().isdisjoint(self._names(job)))
+
+    def _names(self, job: Job) -> list[Paused]:
+        return names_of(job.job_id, job.queue, job.tenant, key_of(job))
+
+    # What a draft decides
 
     def adopt(self, draft: PartitionDraft) -> bool:
-        """Take over what the registry moved, settling the old version's ticks first. False: the rest belongs to the next commit."""
-        for job_id in sorted(self.noticed):
+        """Take over what the registry moved, settling the ticks up to then first. False: the rest belongs to the next commit."""
+        if not self._rezone(draft):
+            return False
+        for job_id in sorted(self.noticed - self._adopted):
             if not self._adopt(draft, job_id):
                 return False
-            self.noticed.discard(job_id)
+            self._adopted.add(job_id)
+        for job_id in self._concerned() if self.pauses else ():
+            self._settled.add(job_id)
+            if not self._pause(draft, job_id):
+                return False
+        self._acknowledged |= self.pauses
         draft.adopts_up_to = max(self.registry.at, draft.head.registry or self.registry.at)
+        draft.acknowledges = self.has_news
+        if self.has_news and not draft.is_worth_a_commit:
+            self.committed(set())  # all is so already
         return True
+
+    def _rezone(self, draft: PartitionDraft) -> bool:
+        mine, former = engine_versions(), self.partition.reckons_with
+        return former is None or former == mine or draft.include([tick.Rezoned(*mine, *former)])
+
+    def _is_news(self, job_id: str) -> bool:
+        state = self.partition.schedules.get(job_id)
+        wanted = _wanted(self.registry.jobs.get(job_id))
+        return (wanted.number if wanted else None) != (state.job_version if state else None) or self._resumed(job_id, state) is not None
 
     def _adopt(self, draft: PartitionDraft, job_id: str) -> bool:
         state = draft.schedule_of(job_id)
         job = self.registry.jobs.get(job_id)
-        wanted = job.current if job is not None and job.state == "active" else None
-        if wanted is not None and wanted.schedule is None:
-            wanted = None
-        if (
-            job is None
-            or (state is None and wanted is None)
-            or (state is not None and wanted is not None and state.job_version == wanted.number)
-        ):
+        wanted = _wanted(job)
+        if job is None or (state is None and wanted is None):
             return True
-        if state is not None and not self._fire(draft, job_id, min(draft.at, job.in_force_at)):
+        if state is not None and wanted is not None and state.job_version == wanted.number:
+            return self._pause(draft, job_id)
+        if state is not None and not settle(draft, job_id, min(draft.at, job.in_force_at)):
             return False
         if wanted is None:
             return draft.include([tick.Dropped(job_id)])
         settled = draft.schedule_of(job_id)
         since = max(job.in_force_at, settled.decided_until if settled is not None else 0)
-        return draft.include([tick.Adopted(job_id, wanted.number, Micros(since), ENGINE, tzdata_version())])
+        return draft.include([tick.Adopted(job_id, wanted.number, Micros(since), *engine_versions())])
+
+    def _concerned(self) -> list[str]:
+        """The schedules here that a pause or its end concerns."""
+        if all(one.scope == "job" for one in self.pauses):
+            return [one.name for one in self.pauses if one.name in self.partition.schedules]
+        jobs = ((job_id, self.registry.jobs.get(job_id)) for job_id in self.partition.schedules)
+        return [job_id for job_id, job in jobs if job is not None and not self.pauses.isdisjoint(self._names(job))]
+
+    def _pause(self, draft: PartitionDraft, job_id: str) -> bool:
+        """Whatever is due is settled with what is known now, and a job that paused itself goes on if somebody resumed it."""
+        resumed = self._resumed(job_id, draft.schedule_of(job_id))
+        if resumed is None:
+            return settle(draft, job_id)
+        at, lifted = resumed
+        return settle(draft, job_id, min(at, draft.at)) and draft.include([lifted])
+
+    def _resumed(self, job_id: str, state: InForce | None) -> tuple[Micros, tick.AutoResumed] | None:
+        """When somebody resumed a job that has paused itself, if that came after it did."""
+        found = self.registry.pauses.resumed.get(job_id) if state is not None and state.stopped is not None else None
+        if found is None or state is None or state.stopped is None or found[0] <= Address(*state.stopped.registry):
+            return None
+        _, ended, at = found
+        return at, tick.AutoResumed(job_id, at, ended.actor, ended.reason)
 
     def fire(self, draft: PartitionDraft) -> None:
-        """Decide the ticks that are due at the draft's time."""
+        """Decide the ticks that are due at the draft's time, then portions of the backfills."""
         while (due := self.next_due()) is not None and due <= draft.at:
             _, job_id = heappop(self._due)
             del self._next[job_id]
-            if not self._fire(draft, job_id, draft.at):
-                self._next[job_id] = due
-                heappush(self._due, (due, job_id))
+            before = len(draft.events)
+            whole = settle(draft, job_id)
+            self._settled.add(job_id)
+            if not whole:
+                return
+            if len(draft.events) == before:
+                self.reckon(job_id, Micros(draft.at + 1_000_000))
+        for running in list(self.partition.backfills.values()):
+            if acts.may_step(draft, running) and not draft.include(acts.step(draft, running)):
                 return
 
-    def _fire(self, draft: PartitionDraft, job_id: str, until: int) -> bool:
-        state = draft.schedule_of(job_id)
-        found = self._version(job_id, state.job_version) if state is not None else None
-        engine = self._engine(job_id, state.job_version) if state is not None else None
-        if state is None or found is None or engine is None or until <= state.decided_until:
-            return True
-        old = _old(engine, state.decided_until, min(until, tick.horizon(draft.at)))
-        due = [Micros(one) for one in engine.between_us(max(state.decided_until, tick.horizon(draft.at)), until)]
-        return draft.include(draft.fire(*found, tick.judge(due, draft.at, old)))
+    @property
+    def may_backfill(self) -> bool:
+        """A backfill has a portion to ask for now."""
+        live = self.partition.runs
+        return any(len(live.get(one.begun.job_id, ())) < acts.MOST_LIVE for one in self.partition.backfills.values())
+
+    # What became of the draft
+
+    def committed(self, moved: set[str]) -> None:
+        """It is in the fold; its events moved these jobs."""
+        self.noticed -= self._adopted
+        self.pauses -= self._acknowledged
+        for job_id in moved | self._settled | self._adopted:
+            if job_id in self.partition.schedules or job_id in self._next:
+                self.reckon(job_id)
+        self._settled, self._adopted, self._acknowledged = set(), set(), set()
+
+    def dropped(self) -> None:
+        """It is not in the fold, and all of it has to be decided again."""
+        for job_id in self._settled:
+            self.reckon(job_id)
+        self._settled, self._adopted, self._acknowledged = set(), set(), set()
 
 
-def _old(engine: Schedule, after: int, until: int) -> tick.Range | None:
-    """The ticks in (after, until] as one range, reckoned and not enumerated."""
-    count = engine.count_us(after, until) if after < until else 0
-    first, last = (engine.next_us(after), engine.latest_us(after, until)) if count else (None, None)
-    return tick.Range(Micros(first), Micros(last), count) if first is not None and last is not None else None
+def _wanted(job: Job | None) -> Version | None:
+    """The version whose schedule has to be in force, if any."""
+    current = job.current if job is not None and job.state == "active" else None
+    return current if current is not None and current.schedule is not None else None

@@ -1,92 +1,250 @@
 """The schedules of a home partition: taken over from the registry, fired, missed, dropped; each expected tick has exactly one outcome."""
 
-from msgspec import structs
+import pytest
 
-from ledger.core import tick, wire
-from ledger.core.definition import Job, ScheduleSpec
-from ledger.core.execution import Requested
-from ledger.core.ids import Micros
-from processors.control.schedules import Schedules
-from tests.unit.core.test_partition import NOON, SECOND, World
-
-HOUR = 3600 * SECOND
+from ledger.core import tick
+from ledger.core.definition import Retire
+from ledger.core.execution import Active, Cancelled, CancelRequested, Due, Options, Report, ReportRefused, Requested
+from ledger.core.ids import execution_of_tick
+from ledger.core.policies import engine_versions
+from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home, counted, fired, told
 
 
-class Home:
-    """A partition that is at home to one job, every second."""
-
-    def __init__(self) -> None:
-        self.world = World()
-        self.world.registry.jobs.clear()
-        self.world.know(Job("beat", "beat", "system", "default", "job", in_force_at=NOON), schedule=ScheduleSpec(every_ms=1000))
-        self.schedules = Schedules(self.world.partition, self.world.registry)
-        self.schedules.begin()
-
-    def act(self, now: int) -> list[wire.Event]:
-        draft = self.world.draft(now)
-        assert self.schedules.adopt(draft)
-        self.schedules.fire(draft)
-        if draft.events:
-            self.world.append(draft)
-        for job_id in ("beat",):
-            self.schedules.reckon(job_id)
-        return draft.events
-
-    def change(self, **to: object) -> None:
-        job = self.world.registry.jobs["beat"]
-        self.world.registry.jobs["beat"] = structs.replace(job, **to)
-        self.schedules.notice({"beat"})
+def beating(**spec: object) -> Home:
+    """A job that is in force since noon and has not fired yet."""
+    home = Home()
+    home.schedule(**spec)
+    home.act()
+    return home
 
 
-def counted(events: list[wire.Event]) -> int:
-    return sum(event.count if isinstance(event, tick.Skipped | tick.Missed) else isinstance(event, Requested) for event in events)
+# Taking over
 
 
 def test_a_schedule_counts_from_its_acceptance_and_fires_when_due() -> None:
     home = Home()
-    (adopted,) = home.act(NOON)
-    assert isinstance(adopted, tick.Adopted) and adopted.since == NOON
+    home.schedule()
+    (adopted,) = home.act(NOON + 3)
+    assert adopted == tick.Adopted("beat:1", 1, NOON, *engine_versions())
     assert home.schedules.next_due() == NOON + SECOND
     assert home.act(NOON + SECOND - 1) == []
-    (fired,) = home.act(NOON + SECOND)
-    assert isinstance(fired, Requested) and fired.tick_at == NOON + SECOND
-    assert home.act(NOON + SECOND) == []
-
-
-def test_every_expected_tick_has_one_outcome_over_a_restart() -> None:
-    home = Home()
-    events = home.act(NOON) + home.act(NOON + 3 * SECOND)
-    successor = Schedules(home.world.partition, home.world.registry)
-    successor.begin()
-    home.schedules = successor
-    events += home.act(NOON + 8 * SECOND)
-    assert counted(events) == 8
-
-
-def test_three_days_of_every_second_are_one_range_and_one_catch_up() -> None:
-    home = Home()
-    home.act(NOON)
-    events = home.act(NOON + 72 * HOUR)
-    assert [type(event).__name__ for event in events[:3]] == ["Missed", "Missed", "Requested"]
-    assert counted(events) == 72 * 3600
-    assert len(events) < 20
+    (requested,) = home.act(NOON + SECOND)
+    assert isinstance(requested, Requested)
+    assert (requested.tick_at, requested.due_at, requested.trigger) == (NOON + SECOND, NOON + SECOND, "schedule")
+    assert requested.execution_id == execution_of_tick("beat:1", NOON + SECOND, 0)
+    assert home.act() == []
 
 
 def test_an_edit_settles_the_old_version_first_and_never_fires_the_past() -> None:
-    home = Home()
-    home.act(NOON)
-    job = home.world.registry.jobs["beat"]
-    body = structs.replace(job.versions[1], number=2, schedule=ScheduleSpec(every_ms=10_000))
-    home.change(versions={**job.versions, 2: body}, current_version=2, in_force_at=Micros(NOON + 2 * SECOND))
+    home = beating(overlap="allow_all")
+    home.now = NOON + 2 * SECOND
+    home.schedule(every_ms=10_000, overlap="allow_all")
     events = home.act(NOON + 5 * SECOND)
-    assert counted(events) == 2 and isinstance(events[-1], tick.Adopted) and events[-1].since == NOON + 2 * SECOND
+    assert told(events) == [1, 2]
+    assert [event.since for event in events if isinstance(event, tick.Adopted)] == [NOON + 2 * SECOND]
     assert home.schedules.next_due() == NOON + 10 * SECOND
 
 
-def test_a_retired_job_is_settled_and_dropped() -> None:
+def test_an_instant_between_the_acceptance_and_the_taking_over_is_not_lost() -> None:
     home = Home()
-    home.act(NOON)
-    home.change(state="retired", in_force_at=Micros(NOON + SECOND))
+    home.schedule(at="2027-01-15T08:00:05Z")
+    assert told(home.act(NOON + 9 * SECOND)) == [5]
+    assert home.schedules.next_due() is None
+
+
+def test_a_retired_job_is_settled_and_dropped_and_returns_from_its_return_on() -> None:
+    home = beating(overlap="allow_all")
+    home.now = NOON + SECOND
+    home.ask(Retire(home.name(), "beat:1"))
     events = home.act(NOON + 5 * SECOND)
-    assert counted(events) == 1 and events[-1] == tick.Dropped("beat")
-    assert home.schedules.next_due() is None and home.act(NOON + 60 * SECOND) == []
+    assert told(events) == [1] and events[-1] == tick.Dropped("beat:1")
+    assert home.schedules.next_due() is None and home.act(NOON + MINUTE) == []
+    home.schedule(overlap="allow_all")
+    assert told(home.act(NOON + MINUTE + SECOND)) == [61]
+
+
+def test_a_new_owner_goes_on_where_the_log_ends() -> None:
+    home = beating(overlap="allow_all")
+    events = home.act(NOON + 3 * SECOND)
+    for from_snapshot in (False, True):
+        home.restart(from_snapshot=from_snapshot)
+        events += home.act(home.now + 4 * SECOND)
+    assert told(events) == list(range(1, 12))
+
+
+def test_a_draft_that_is_dropped_is_decided_again_whole() -> None:
+    home = Home()
+    home.schedule()
+    assert len(home.act(lose=True)) == 1
+    assert told(home.act(NOON + SECOND, lose=True)) == [1]
+    home.ask(Retire(home.name(), "beat:1"))
+    assert home.act(lose=True) == [tick.Dropped("beat:1")]
+
+
+def test_an_owner_with_other_zone_data_says_so_once() -> None:
+    home = beating()
+    home.partition.reckons_with = (0, "1999a")
+    (rezoned,) = home.act(NOON + 1)
+    assert rezoned == tick.Rezoned(*engine_versions(), 0, "1999a")
+    home.restart()
+    assert home.act() == []
+
+
+# Late ticks
+
+
+def test_three_days_of_every_second_are_one_range_and_one_catch_up() -> None:
+    home = beating(overlap="allow_all")
+    events = home.act(NOON + 3 * DAY)
+    old, window = 3 * 86_400 - 3601, 3600
+    assert told(events)[:3] == [
+        ("catchup_window", 1, old, old),
+        ("coalesced", old + 1, 3 * 86_400 - 12, window - 11),
+        3 * 86_400 - 11,
+    ]
+    assert told(events)[3:] == [3 * 86_400 - 10 + n for n in range(11)], "decided within 10 s they are not late"
+    assert counted(events) == 3 * 86_400 and home.act() == []
+
+
+@pytest.mark.parametrize(
+    ("coalesce", "outcomes"),
+    [
+        ("latest", [("coalesced", 10, 70, 7), 80, 90, 100]),
+        ("earliest", [10, ("coalesced", 20, 80, 7), 90, 100]),
+        ("all", [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]),
+    ],
+)
+def test_of_several_late_ticks_the_version_says_which_are_made_up(coalesce: str, outcomes: list[object]) -> None:
+    home = beating(every_ms=10_000, coalesce=coalesce, overlap="allow_all")
+    assert told(home.act(NOON + 100 * SECOND)) == outcomes
+
+
+def test_a_version_says_how_old_a_tick_may_be_to_be_made_up() -> None:
+    home = beating(every_ms=10_000, catchup_window_ms=25_000, overlap="allow_all")
+    assert told(home.act(NOON + 100 * SECOND)) == [("catchup_window", 10, 70, 7), 80, 90, 100]
+
+
+def test_many_late_ticks_are_made_up_in_portions_of_a_commit() -> None:
+    home = beating(coalesce="all", overlap="allow_all")
+    events = home.act(NOON + HOUR)
+    assert told(events) == list(range(1, 3601))
+    assert len(home.log) > 30
+
+
+# What a former execution does to a tick
+
+
+def test_skip_leaves_a_range_with_the_execution_that_was_in_the_way() -> None:
+    home = beating()
+    (first,) = fired(home.act(NOON + SECOND))
+    events = home.act(NOON + 4 * SECOND)
+    assert told(events) == [("overlap", 2, 4, 3)]
+    assert [event.because_of for event in events if isinstance(event, tick.Skipped)] == [first]
+    home.report(first)
+    assert told(home.act(NOON + 5 * SECOND)) == [5]
+
+
+def test_a_former_execution_counts_until_its_last_retry() -> None:
+    home = beating()
+    (first,) = fired(home.act(NOON + SECOND))
+    home.report(first, "failed", retry_after_ms=60_000)
+    assert told(home.act(NOON + 2 * SECOND)) == [("overlap", 2, 2, 1)]
+
+
+def test_buffer_one_keeps_one_that_runs_when_the_former_has_ended() -> None:
+    home = beating(overlap="buffer_one")
+    (first,) = fired(home.act(NOON + SECOND))
+    events = home.act(NOON + 3 * SECOND)
+    assert told(events) == [2, ("buffer_full", 3, 3, 1)]
+    (second,) = fired(events)
+    assert [event.blocked_by for event in events if isinstance(event, Requested)] == [first]
+    home.start(first)
+    assert home.report(first)[-1] == Due(second)
+    assert told(home.act(NOON + 4 * SECOND)) == [4]
+
+
+def test_buffer_all_keeps_a_thousand_and_then_says_that_it_is_full() -> None:
+    home = beating(overlap="buffer_all", coalesce="all")
+    events = home.act(NOON + 1100 * SECOND)
+    assert told(events)[:1001] == list(range(1, 1002))
+    assert counted([event for event in events if isinstance(event, tick.Skipped) and event.reason == "buffer_full"]) == 99
+    home.restart(from_snapshot=True)
+    (first, second, *_) = fired(events)
+    assert home.report(first)[-1] == Due(second)
+    home.finish_all()
+    assert home.partition.buffered == {} and home.partition.runs == {}
+
+
+def test_cancel_other_asks_the_former_to_stop_and_starts_after_it_ended() -> None:
+    home = beating(overlap="cancel_other")
+    (first,) = fired(home.act(NOON + SECOND))
+    home.start(first)
+    asked, second = home.act(NOON + 2 * SECOND)
+    assert isinstance(second, Requested) and second.blocked_by == first
+    assert asked == CancelRequested(first, "cancel_other", second.execution_id)
+    cancelled, third = home.act(NOON + 3 * SECOND)
+    assert isinstance(third, Requested) and third.blocked_by == first, "who waits has not begun: it is cancelled at once"
+    assert cancelled == Cancelled(second.execution_id, "cancel_other", because_of=third.execution_id)
+    assert home.report(first, "cancelled") == [
+        Cancelled(first, "cancel_other", 1, because_of=second.execution_id),
+        Due(third.execution_id),
+    ]
+
+
+def test_terminate_other_fences_the_former_out_and_starts_at_once() -> None:
+    home = beating(overlap="terminate_other")
+    (first,) = fired(home.act(NOON + SECOND))
+    home.start(first)
+    granted = home.partition.executions[first]
+    assert isinstance(granted, Active)
+    cancelled, second = home.act(NOON + 2 * SECOND)
+    assert isinstance(second, Requested) and second.blocked_by is None
+    assert cancelled == Cancelled(first, "terminate_other", 1, because_of=second.execution_id)
+    (refused,) = home.send(Report(first, granted.token, granted.worker, outcome="completed"))
+    assert isinstance(refused, ReportRefused) and refused.reason == "stale_token"
+
+
+def test_allow_all_lets_them_run_beside_each_other() -> None:
+    assert told(beating(overlap="allow_all").act(NOON + 3 * SECOND)) == [1, 2, 3]
+
+
+def test_under_exclusivity_that_says_skip_a_tick_finds_its_key_busy() -> None:
+    home = Home()
+    busy = Options(busy="skip")
+    home.schedule("first", tenant="acme", options=busy, every_ms=2000)
+    home.schedule("second", tenant="acme", options=busy, every_ms=3000)
+    home.act()
+    (holder,) = fired(home.act(NOON + 2 * SECOND))
+    (skipped,) = home.act(NOON + 3 * SECOND)
+    assert isinstance(skipped, tick.Skipped) and (skipped.reason, skipped.because_of) == ("busy", holder)
+
+
+# Limit and jitter
+
+
+def test_a_limit_counts_the_ticks_of_this_version_that_fired() -> None:
+    home = beating(limit=2)
+    (first,) = fired(home.act(NOON + SECOND))
+    assert told(home.act(NOON + 3 * SECOND)) == [("overlap", 2, 3, 2)]
+    home.report(first)
+    assert told(home.act(NOON + 9 * SECOND)) == [4], "after the last that may fire none is expected"
+    assert home.schedules.next_due() is None
+    home.schedule(limit=3)
+    home.finish_all()
+    assert told(home.act(NOON + 10 * SECOND)) == [10]
+
+
+def test_jitter_moves_all_ticks_of_a_job_by_the_same_time() -> None:
+    home = beating(every_ms=60_000, jitter_ms=30_000)
+    due = home.schedules.next_due()
+    assert due is not None and NOON + MINUTE < due < NOON + MINUTE + 30 * SECOND
+    assert home.act(due - 1) == []
+    (requested,) = home.act(due)
+    assert isinstance(requested, Requested) and (requested.tick_at, requested.due_at) == (NOON + MINUTE, due)
+    assert home.schedules.next_due() == due + MINUTE
+
+
+def test_a_start_deadline_counts_from_when_the_tick_is_due() -> None:
+    home = beating(every_ms=60_000, options=Options(start_deadline_ms=5000))
+    (requested,) = home.act(NOON + MINUTE + 2 * SECOND)
+    assert isinstance(requested, Requested) and requested.start_deadline == NOON + MINUTE + 5 * SECOND

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 import pytest
 from msgspec import Raw, structs
 
-from ledger.core import chain, outcome, request, snapshot, tick, wire
+from ledger.core import chain, outcome, request, snapshot, wire
 from ledger.core.backlog import Backlog
 from ledger.core.definition import Job, Registry, ScheduleSpec, Version
 from ledger.core.draft import Delivered
 from ledger.core.execution import Completed, Ended, Options, Progressed, Report, Requested, Started, Waiting
-from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId, execution_of_tick, partition_for
+from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId, partition_for
 from ledger.core.outcome import Forwarded, Rejected
 from ledger.core.partition import Partition
-from ledger.core.partition_draft import PartitionDraft, home_of
+from ledger.core.partition_draft import PartitionDraft
+from ledger.core.partition_view import home_of
 from ledger.core.refusal import ChainBroken, Conflict, Undecodable
 from ledger.core.writer import MOST_WAITING, Writer
 
@@ -196,57 +197,6 @@ def test_a_commit_is_bounded_in_bytes_too() -> None:
     assert len(draft.events) == 2 and len(draft.record()) <= wire.LARGEST_COMMIT
 
 
-# Ticks
-
-
-def fire(world: World, due: list[int], now: int) -> list[wire.Event]:
-    job = world.registry.jobs["carts"]
-    draft = world.draft(now)
-    recent = [Micros(one) for one in due if one > tick.horizon(Micros(now))]
-    old = [Micros(one) for one in due if one <= tick.horizon(Micros(now))]
-    missed = tick.Range(old[0], old[-1], len(old)) if old else None
-    draft.include(draft.fire(job, job.versions[1], tick.judge(recent, Micros(now), missed)))
-    world.append(draft)
-    return draft.events
-
-
-def adopted(world: World) -> World:
-    draft = world.draft()
-    draft.include([tick.Adopted("carts", 1, NOON)])
-    world.append(draft)
-    return world
-
-
-def test_a_tick_fires_under_an_id_of_its_own() -> None:
-    world = adopted(World())
-    (requested,) = fire(world, [NOON + 10 * SECOND], NOON + 10 * SECOND)
-    assert isinstance(requested, Requested) and requested.tick_at == NOON + 10 * SECOND
-    assert requested.execution_id == execution_of_tick("carts", NOON + 10 * SECOND, 0)
-    assert world.partition.schedules["carts"].decided_until == NOON + 10 * SECOND
-
-
-def test_a_tick_is_skipped_while_the_one_before_runs() -> None:
-    world = adopted(World())
-    (first,) = fire(world, [NOON + 10 * SECOND], NOON + 10 * SECOND)
-    assert isinstance(first, Requested)
-    (skipped,) = fire(world, [NOON + 20 * SECOND], NOON + 20 * SECOND)
-    assert isinstance(skipped, tick.Skipped) and (skipped.reason, skipped.because_of) == ("overlap", first.execution_id)
-    state = world.partition.executions[first.execution_id]
-    assert isinstance(state, Waiting)
-    world.when(Report(first.execution_id, state.token, WorkerId("w"), outcome="completed"))
-    assert isinstance(fire(world, [NOON + 30 * SECOND], NOON + 30 * SECOND)[0], Requested)
-
-
-def test_late_ticks_are_made_up_by_the_latest_and_old_ones_are_missed() -> None:
-    day = list(range(NOON + 10 * SECOND, NOON + 86_400 * SECOND, 10 * SECOND))
-    events = fire(adopted(World()), day, NOON + 86_400 * SECOND)
-    kinds = [(type(event).__name__, getattr(event, "reason", None), getattr(event, "count", 1)) for event in events]
-    assert kinds[0] == ("Missed", "catchup_window", 86_400 // 10 - 361)
-    assert kinds[1] == ("Missed", "coalesced", 358)
-    assert kinds[2][0] == "Requested"
-    assert sum(count for _, _, count in kinds) == len(day)
-
-
 def test_the_home_of_a_job_is_the_partition_of_what_it_excludes() -> None:
     job = World().registry.jobs["carts"]
     assert home_of(job, 16) == partition_for("job:carts", 16)
@@ -350,7 +300,7 @@ def test_a_snapshot_that_does_not_fit_is_ignored(damage: str) -> None:
     elif damage == "a chunk was altered":
         chunks[0] = chunks[0].replace(b"noop", b"nope")
     else:
-        assert snapshot.read_final(record.replace(b'"fold_version":1', b'"fold_version":2')) is None
+        assert snapshot.read_final(record.replace(b'"fold_version":', b'"fold_version":1')) is None
         return
     seal = snapshot.read_final(record)
     fresh = Partition(0)

@@ -1,0 +1,54 @@
+"""The overlap policies: what becomes of a firing while a former execution of its job is not terminal. Source: scheduling.md, section 6."""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal, assert_never
+
+from ledger.core import execution
+from ledger.core.execution import Active, Buffered, Live
+from ledger.core.ids import ExecutionId, Micros
+from ledger.core.tick import Overlap
+
+MOST_BUFFERED: Final = 1000
+MOST_CANCELLED: Final = 80  # by one firing; a command decides to at most 100 events
+
+
+@dataclass(slots=True)
+class Placed:
+    """A firing has its place: after `events` it starts at once, or waits for `blocked_by`; or it finds none (`refused`)."""
+
+    events: list[execution.Event] = field(default_factory=list)
+    blocked_by: ExecutionId | None = None
+    refused: Literal["overlap", "buffer_full"] | None = None
+
+
+def place(policy: Overlap, former: dict[ExecutionId, Live], new: ExecutionId, at: Micros) -> Placed:
+    """`former`: the executions of the job that are not terminal, the oldest first; those that the events end are taken out of it."""
+    oldest = next(iter(former), None)
+    if oldest is None:
+        return Placed()
+    match policy:
+        case "allow_all":
+            return Placed()
+        case "skip":
+            return Placed(blocked_by=oldest, refused="overlap")
+        case "buffer_one" | "buffer_all":
+            most = 1 if policy == "buffer_one" else MOST_BUFFERED
+            full = sum(isinstance(state, Buffered) for state in former.values()) >= most
+            return Placed(blocked_by=oldest, refused="buffer_full" if full else None)
+        case "cancel_other" | "terminate_other":
+            events = _cancelled(policy, former, new, at)
+            left = next((one for one in former if policy == "cancel_other"), None)
+            return Placed(events, blocked_by=left)
+        case _:
+            assert_never(policy)
+
+
+def _cancelled(
+    policy: Literal["cancel_other", "terminate_other"], former: dict[ExecutionId, Live], new: ExecutionId, at: Micros
+) -> list[execution.Event]:
+    events: list[execution.Event] = []
+    for one, state in list(former.items())[:MOST_CANCELLED]:
+        events += execution.decide(execution.Cancel(one, policy, new), state, at)
+        if policy == "terminate_other" or not isinstance(state, Active):
+            del former[one]
+    return events

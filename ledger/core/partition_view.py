@@ -1,0 +1,174 @@
+"""What a draft and the fold of its partition know together: the ground on which everything in a partition is decided."""
+
+from collections.abc import Container
+from itertools import chain
+
+from ledger.core import backfill, execution, outcome, request, tick
+from ledger.core.definition import Job, Registry, Version
+from ledger.core.draft import Draft, Forward, NeedsFacts
+from ledger.core.engines import Engines
+from ledger.core.execution import Completed, Ended, Live, Requested, State
+from ledger.core.ids import Address, ExecutionId, Micros, partition_for, routing_key
+from ledger.core.outcome import Answer
+from ledger.core.partition import RUN_ENDS, Partition, deduplication_key, rejection_key
+from ledger.core.refusal import Refused
+from ledger.core.wire import Command, Event
+
+Asked = request.Submit | request.RunNow | request.Act  # commands of people and programs, each with an id and exactly one outcome
+
+
+def home_of(job: Job, partitions: int) -> int:
+    """The partition where a job's ticks and executions live, with whatever they exclude."""
+    key = routing_key(job.job_id, job.job_name, job.tenant, job.exclusive_scope, job.exclusive_key, True, "")
+    return partition_for(key, partitions)
+
+
+class PartitionView(Draft[Partition]):
+    """`facts_are_fresh`: the registry was read to its present end after these commands came, so a refusal for want of facts is final."""
+
+    def __init__(
+        self, partition: Partition, registry: Registry, at: Micros, *, facts_are_fresh: bool = False, engines: Engines | None = None
+    ) -> None:
+        super().__init__(partition.head, at)
+        self.partition = partition
+        self.registry = registry
+        self.facts_are_fresh = facts_are_fresh
+        self.engines = engines or Engines()
+        self.executions: dict[ExecutionId, State] = {}
+        self.keys: dict[str, tuple[ExecutionId, Micros]] = {}
+        self.outcomes: dict[str, outcome.Rejected | outcome.Accepted] = {}
+        self.schedules: dict[str, tick.InForce | None] = {}
+        self.runs: dict[str, list[ExecutionId]] = {}
+        self.holders: dict[str, list[ExecutionId]] = {}
+        self.backfills: dict[str, backfill.Running | None] = {}
+        self.adopts_up_to: Address | None = None
+        self.acknowledges = False  # somebody waits for this partition to name the registry's position
+        self._here = f"-{partition.number}"  # what the ids of executions that live here end with
+
+    def registry_position(self) -> Address | None:
+        """Moves on only when all consequences of the registry in this partition are appended."""
+        return self.adopts_up_to or self.head.registry
+
+    @property
+    def is_worth_a_commit(self) -> bool:
+        return super().is_worth_a_commit or (self.acknowledges and self.registry_position() != self.head.registry)
+
+    # What is known
+
+    def state_of(self, execution_id: ExecutionId) -> State | None:
+        return self.executions.get(execution_id) or self.partition.executions.get(execution_id)
+
+    def schedule_of(self, job_id: str) -> tick.InForce | None:
+        return self.schedules[job_id] if job_id in self.schedules else self.partition.schedules.get(job_id)
+
+    def backfill_of(self, backfill_id: str) -> backfill.Running | None:
+        return self.backfills[backfill_id] if backfill_id in self.backfills else self.partition.backfills.get(backfill_id)
+
+    def live(self, job_id: str) -> dict[ExecutionId, Live]:
+        """The executions of a job with a schedule that are not terminal, the oldest first."""
+        if job_id not in self.partition.runs and job_id not in self.runs:
+            return {}
+        found = ((one, self.state_of(one)) for one in chain(self.partition.runs.get(job_id, ()), self.runs.get(job_id, ())))
+        return {one: state for one, state in found if isinstance(state, Live)}
+
+    def holder(self, exclusive_key: str, gone: Container[ExecutionId] = ()) -> ExecutionId | None:
+        """An execution under this exclusivity key that is neither terminal nor in `gone`, or None."""
+        for one in chain(self.partition.holders.get(exclusive_key, ()), self.holders.get(exclusive_key, ())):
+            if one not in gone and isinstance(self.state_of(one), Live):
+                return one
+        return None
+
+    def outcome_of(self, command: Asked) -> outcome.Rejected | outcome.Accepted | None:
+        """What became of an act, or of a command that was refused, when it came before."""
+        partition = self.partition
+        if not self.outcomes and not partition.rejections and not (partition.acts and isinstance(command, request.Act)):
+            return None
+        key = rejection_key(tenant_of(command), tag_of(command), command.command_id)
+        return self.outcomes.get(key) or partition.rejections.get(key) or partition.acts.get(key)
+
+    def wanted(self, command: Asked) -> tuple[Job, Version]:
+        """The job and its version in force. What the registry does not know here, it may know at its present end."""
+        if command.after is not None and command.after > self.registry.at:
+            self._look_again()
+            raise Refused("registry_position_unknown", f"the registry ends at {self.registry.at}, before {command.after}")
+        job = self.registry.jobs.get(command.job_id)
+        if job is None or job.state != "active" or job.current is None:
+            self._look_again()
+            if job is not None and job.state == "retired":
+                raise Refused("retired", f"{command.job_id} is retired")
+            raise Refused("unknown_job", f"no job is called {command.job_id}: `jobledger jobs list` shows what there is")
+        return job, job.current
+
+    def _look_again(self) -> None:
+        if not self.facts_are_fresh:
+            raise NeedsFacts
+
+    # What is told
+
+    def forward(self, command: Command, name: str, home: int) -> list[Event]:
+        self.effects.forwards.append(Forward(home, command))
+        return [outcome.Forwarded(name, tag_of(command), home)]
+
+    def answer_request(self, command: request.Submit | request.RunNow, execution_id: ExecutionId, *, repeated: bool) -> None:
+        if command.answer is None:
+            return
+        self.answer(command.answer, Answer(command.command_id, "repeated" if repeated else "accepted", execution_id))
+        if command.follow:
+            self.effects.followers.append((execution_id, command.answer))
+
+    def answer_outcome(self, command: Asked, event: outcome.Rejected | outcome.Accepted) -> None:
+        if isinstance(event, outcome.Rejected):
+            self.answer(command.answer, Answer(command.command_id, "rejected", reason=event.reason, detail=event.detail))
+        else:
+            self.answer(command.answer, Answer(command.command_id, event.outcome, job_id=event.job_id))
+
+    # What later decisions see
+
+    def preview(self, event: Event, address: Address) -> State | None:
+        if isinstance(event, execution.Event):
+            before = self.state_of(event.execution_id)
+            after = execution.evolve(before, event, self.partition.epoch, address, self.at)
+            if after is not None:
+                self.executions[event.execution_id] = after
+            if type(event) is Requested:
+                self._preview_request(event)
+            elif type(event) in RUN_ENDS and not isinstance(before, Ended | None):
+                self._preview_end(event, before.request)
+            return after
+        if isinstance(event, tick.Event):
+            self.schedules[event.job_id] = tick.evolve(event, self.schedule_of(event.job_id), self.at)
+        elif isinstance(event, outcome.Rejected | outcome.Accepted):
+            self.outcomes[rejection_key(event.tenant, event.command_type, event.command_id)] = event
+        elif isinstance(event, backfill.Event):
+            self.backfills[event.backfill_id] = backfill.evolve(event, self.backfill_of(event.backfill_id))
+        return None
+
+    def _preview_request(self, event: Requested) -> None:
+        if event.kind != "on_demand":
+            self.runs.setdefault(event.job_id, []).append(event.execution_id)
+        if event.exclusive_key is not None:
+            self.holders.setdefault(event.exclusive_key, []).append(event.execution_id)
+        if event.idempotency_key is not None:
+            key = deduplication_key(event.tenant, event.job_id, event.exclusive_key, event.idempotency_key)
+            self.keys[key] = (event.execution_id, event.requested_at)
+        if event.tick_at is not None and event.trigger == "schedule" and (schedule := self.schedule_of(event.job_id)) is not None:
+            self.schedules[event.job_id] = tick.decided(schedule, event.tick_at, fired=1)
+
+    def _preview_end(self, event: Event, ended: Requested) -> None:
+        if ended.kind != "on_demand" and (schedule := self.schedule_of(ended.job_id)) is not None:
+            self.schedules[ended.job_id] = tick.run_ended(schedule, well=type(event) is Completed)
+
+
+def tag_of(command: Command) -> str:
+    """The stored name of a command's type."""
+    return str(type(command).__struct_config__.tag)
+
+
+def tenant_of(command: Asked) -> str | None:
+    return command.tenant if isinstance(command, request.Submit) else None
+
+
+def rejected(command: Asked, refused: Refused) -> outcome.Rejected:
+    return outcome.Rejected(
+        command.command_id, tag_of(command), refused.reason, refused.detail, command.job_id, tenant_of(command), command.actor
+    )

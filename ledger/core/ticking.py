@@ -1,0 +1,165 @@
+"""From verdicts on ticks to events: each expected tick of a job leaves exactly one outcome. Source: scheduling.md, section 6."""
+
+from typing import Final, assert_never
+
+from msgspec import structs
+
+from ledger.core import due, tick
+from ledger.core.definition import Job, Version
+from ledger.core.engines import version_of
+from ledger.core.execution import MILLISECOND, Buffered, Live, Options, Requested, Waiting, kept
+from ledger.core.ids import ExecutionId, Micros, Token, exclusive_key, execution_of_tick
+from ledger.core.overlap import Placed, place
+from ledger.core.partition_view import PartitionView
+from ledger.core.pause import Span, names_of
+from ledger.core.policies import delay_us
+from ledger.core.tick import InForce
+from ledger.core.wire import Event
+
+_NO_TOKEN: Final = Token(0)
+
+
+def settle(view: PartitionView, job_id: str, until: int | None = None) -> bool:
+    """Decide the job's ticks up to this nominal instant, or all that are due. False: there is more, and it belongs to the next commit."""
+    state = view.schedule_of(job_id)
+    found = version_of(view.registry, job_id, state.job_version) if state is not None else None
+    spec = found[1].schedule if found is not None else None
+    engine = view.engines.of(spec) if spec is not None else None
+    if state is None or found is None or spec is None or engine is None or is_spent(state, spec.limit):
+        return True
+    job, version = found
+    delay = delay_us(job_id, spec.jitter_ms)
+    until = view.at - delay if until is None else until
+    if until <= state.decided_until:
+        return True
+    judged = due.judge(engine, spec, state.decided_until, until, view.at - delay, _bars(view, job, state, until))
+    events = Outcomes(view, job, version, state, delay).of(judged.verdicts)
+    return view.include(events) and judged.whole
+
+
+def is_spent(state: InForce, limit: int | None) -> bool:
+    """As many ticks fired as the version allows: it expects no more."""
+    return limit is not None and state.fired >= limit
+
+
+def _bars(view: PartitionView, job: Job, state: InForce, until: int) -> list[due.Bar]:
+    pauses = view.registry.pauses
+    if pauses.are_none and state.stopped is None and not state.to_skip:
+        return []
+    spans = [] if pauses.are_none else pauses.spans(names_of(job.job_id, job.queue, job.tenant, key_of(job)))
+    if state.stopped is not None:
+        spans.append(Span(state.stopped.since))
+    return due.bars_of(spans, state.to_skip, state.decided_until, until)
+
+
+def key_of(job: Job) -> str | None:
+    """The exclusivity key of a job's own executions."""
+    return exclusive_key(job.job_id, job.job_name, job.tenant, job.exclusive_scope, job.exclusive_key)
+
+
+def request_of(job: Job, version: Version, execution_id: ExecutionId, at: Micros, due_at: Micros | None = None) -> Requested:
+    """A run of a job as its version says, from now on or from the time it is due."""
+    deadline = None
+    if version.options is not None and version.options.start_deadline_ms is not None:
+        deadline = Micros((due_at or at) + version.options.start_deadline_ms * MILLISECOND)
+    return Requested(
+        execution_id,
+        job.job_id,
+        job.job_name,
+        version.number,
+        job.kind,
+        job.queue,
+        at,
+        tenant=job.tenant,
+        exclusive_key=key_of(job),
+        options=kept(version.options),
+        start_deadline=deadline,
+    )
+
+
+class Outcomes:
+    """The outcomes of some ticks of one job, in their order, each seeing what the ones before it led to."""
+
+    def __init__(self, view: PartitionView, job: Job, version: Version, state: InForce, delay: int) -> None:
+        self._view, self._job, self._version, self._delay = view, job, version, delay
+        spec = version.schedule
+        self._overlap = spec.overlap if spec is not None else "skip"
+        self._left = None if spec is None or spec.limit is None else spec.limit - state.fired
+        self._former: dict[ExecutionId, Live] | None = None
+        self._events: list[Event] = []
+
+    def of(self, verdicts: list[due.Verdict]) -> list[Event]:
+        for verdict in verdicts:
+            if self._left == 0:
+                break  # no tick is expected after the last that may fire
+            match verdict:
+                case due.Fire(tick_at):
+                    self._fire(tick_at)
+                case due.Skip(reason, ticks):
+                    self._skip(reason, ticks, None)
+                case due.Miss(reason, ticks):
+                    job = self._job
+                    self._events.append(
+                        tick.Missed(
+                            job.job_id, job.job_name, self._version.number, ticks.first, ticks.last, ticks.count, reason, job.tenant
+                        )
+                    )
+                case _:
+                    assert_never(verdict)
+        return self._events
+
+    def _fire(self, tick_at: Micros) -> None:
+        job, view = self._job, self._view
+        if self._former is None:
+            self._former = view.live(job.job_id)
+        new = execution_of_tick(job.job_id, tick_at, view.partition.number)
+        placed = place(self._overlap, self._former, new, view.at)
+        if placed.refused is not None:
+            self._skip(placed.refused, due.Range(tick_at, tick_at, 1), placed.blocked_by)
+            return
+        if placed.blocked_by is None and (holder := self._busy(placed)) is not None:
+            self._skip("busy", due.Range(tick_at, tick_at, 1), holder)
+            return
+        due_at = Micros(tick_at + self._delay)
+        requested = structs.replace(
+            request_of(job, self._version, new, view.at, due_at),
+            trigger="schedule",
+            tick_at=tick_at,
+            due_at=due_at,
+            run_at=due_at if due_at > view.at else None,
+            blocked_by=placed.blocked_by,
+        )
+        self._events += [*placed.events, requested]
+        self._former[new] = Waiting(requested, _NO_TOKEN, view.at) if placed.blocked_by is None else Buffered(requested)
+        if self._left is not None:
+            self._left -= 1
+
+    def _busy(self, placed: Placed) -> ExecutionId | None:
+        """Who holds the exclusivity key, if the version says that its ticks do not wait for it."""
+        options: Options | None = self._version.options
+        key = key_of(self._job)
+        if options is None or options.busy != "skip" or key is None:
+            return None
+        former = next(iter(self._former or ()), None)
+        gone = {event.execution_id for event in placed.events}
+        return former or self._view.holder(key, gone)
+
+    def _skip(self, reason: tick.SkipReason, ticks: due.Range, because_of: ExecutionId | None) -> None:
+        last = self._events[-1] if self._events else None
+        if isinstance(last, tick.Skipped) and (last.reason, last.because_of) == (reason, because_of):
+            self._events[-1] = structs.replace(last, last_tick_at=ticks.last, count=last.count + ticks.count)
+            return
+        job = self._job
+        self._events.append(
+            tick.Skipped(
+                job.job_id,
+                job.job_name,
+                self._version.number,
+                ticks.first,
+                ticks.last,
+                ticks.count,
+                reason,
+                job.tenant,
+                because_of,
+            )
+        )

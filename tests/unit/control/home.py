@@ -1,0 +1,170 @@
+"""A registry and one home partition in memory, with a clock that the test moves: what control does, without its servers."""
+
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from msgspec import structs
+
+from ledger.core import chain, outcome, snapshot, tick, wire
+from ledger.core.definition import Register, ScheduleJob, ScheduleSpec
+from ledger.core.draft import Delivered
+from ledger.core.execution import Active, Live, Report, Requested, Waiting
+from ledger.core.ids import NOWHERE, ExecutionId, Micros, Position, WorkerId
+from ledger.core.partition import Partition
+from ledger.core.partition_draft import PartitionDraft
+from ledger.core.registry import RegistryFold, Touched
+from ledger.core.registry_draft import RegistryDraft
+from ledger.core.writer import Writer
+from processors.control.schedules import Schedules
+
+NOON = Micros(1_800_000_000_000_000)
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+WORKER = WorkerId("w")
+
+
+def opening(log: str) -> bytes:
+    opened = wire.encode(outcome.Opened("log", 1))
+    return wire.encode_commit(chain.Header(1, log, 0, 1, "", 0, NOWHERE, None), [opened])
+
+
+class Home:
+    """Everything at home in one partition. `now` is the broker's time."""
+
+    def __init__(self, now: int = NOON) -> None:
+        self.now = now
+        self.numbers = count(1)
+        self.facts = RegistryFold()
+        self.registry_log = [opening("registry")]
+        self.facts.feed(self.registry_log[0], 0)
+        self.facts.touched = Touched()
+        self.log = [opening("events")]
+        self.answers: list[outcome.Answer] = []
+        self.commands = 0
+        self.restart()
+        self.ask(Register("handler", "beat", "beat", "on_demand", "default", 1, "h"))
+
+    # The registry
+
+    def ask(self, *commands: wire.RegistryCommand) -> list[wire.Event]:
+        """Decide in the registry; the partition hears of it, and acts when `act` is called."""
+        draft = RegistryDraft(self.facts, Micros(self.now))
+        for command in commands:
+            position = Position(len(self.registry_log), draft.position.nth + 1 if draft.taken else 0)
+            assert draft.add(Delivered(position, Micros(self.now), command)) == "added"
+        record = draft.record()
+        self.facts.feed(record, len(self.registry_log))
+        self.registry_log.append(record)
+        touched, self.facts.touched = self.facts.touched, Touched()
+        self.schedules.notice(touched)
+        return draft.events
+
+    def schedule(self, job_id: str = "beat:1", **spec: object) -> list[wire.Event]:
+        """A user's job of the handler `beat`, every second if nothing else is said."""
+        options = {name: spec.pop(name) for name in ("tenant", "exclusive_scope", "exclusive_key", "options", "data") if name in spec}
+        written = ScheduleSpec(**(spec if spec.keys() & {"cron", "at", "every_ms"} else {"every_ms": 1000, **spec}))  # type: ignore[arg-type]  # fields by name
+        command = ScheduleJob(self.name(), "beat", str(hash((written, str(options)))), written, job_id)
+        return self.ask(structs.replace(command, **options))
+
+    def name(self) -> str:
+        return f"c{next(self.numbers)}"
+
+    # The partition
+
+    def restart(self, *, from_snapshot: bool = False, change: Callable[[Partition], None] | None = None) -> None:
+        """A new owner: the log is folded from its first commit, or from a snapshot of the former owner."""
+        fold = Partition(0)
+        if from_snapshot:
+            frozen = snapshot.Frozen(self.partition)
+            chunks = list(frozen.chunks())
+            seal = snapshot.read_final(frozen.final(len(chunks), snapshot.digest_of(chunks)))
+            assert seal is not None and snapshot.restore(fold, seal, dict(enumerate(chunks)))
+        for offset in range(fold.head.next_offset, len(self.log)):
+            fold.feed(self.log[offset], offset)
+        self.partition = fold
+        self.writer = Writer(fold)
+        self.writer.next_offset = self.commands
+        self.schedules = Schedules(fold, self.facts.registry)
+        self.schedules.begin()
+
+    def draft(self) -> PartitionDraft:
+        draft = PartitionDraft(self.partition, self.facts.registry, Micros(self.now), facts_are_fresh=True, engines=self.schedules.engines)
+        if self.schedules.adopt(draft):
+            self.schedules.fire(draft)
+            for _, execution_id in sorted(self.partition.timers):
+                draft.include(draft.decide_timer(execution_id))
+        return draft
+
+    def act(self, at: int | None = None, *, lose: bool = False) -> list[wire.Event]:
+        """Decide and append until nothing is left to do at this time. `lose`: each draft is dropped once and decided again."""
+        self.now = self.now if at is None else at
+        events: list[wire.Event] = []
+        for _ in range(10_000):
+            draft = self.draft()
+            if lose:
+                self.schedules.dropped()
+                draft = self.draft()
+            if draft.adopts_up_to is not None:
+                assert self.writer.fill(draft)
+            if not draft.is_worth_a_commit:
+                return events
+            record = draft.record()
+            assert self.writer.confirm(draft, record, len(self.log))
+            self.log.append(record)
+            self.schedules.committed({event.job_id for event in draft.events if isinstance(event, tick.Event)})
+            self.answers = [answer for _, answer in draft.effects.answers]
+            events += draft.events
+        raise AssertionError("it never comes to rest")
+
+    def send(self, *commands: wire.Command) -> list[wire.Event]:
+        """Commands to the partition, and all that follows."""
+        self.writer.deliver(self.commands, Micros(self.now), commands)
+        self.commands += 1
+        return self.act()
+
+    def report(self, execution_id: ExecutionId, outcome: str = "completed", **more: object) -> list[wire.Event]:
+        """A worker tells of the present attempt of this execution."""
+        state = self.partition.executions[execution_id]
+        assert isinstance(state, Waiting | Active)
+        return self.send(Report(execution_id, state.token, WORKER, outcome=outcome, **more))  # type: ignore[arg-type]  # by name
+
+    def start(self, execution_id: ExecutionId) -> None:
+        state = self.partition.executions[execution_id]
+        assert isinstance(state, Waiting)
+        self.send(Report(execution_id, state.token, WORKER))
+
+    def live(self) -> list[ExecutionId]:
+        return [name for name, state in self.partition.executions.items() if isinstance(state, Live)]
+
+    def finish_all(self) -> None:
+        """Everything that can run completes, and what becomes due by that as well."""
+        while ready := [name for name in self.live() if isinstance(self.partition.executions[name], Waiting | Active)]:
+            for execution_id in ready:
+                self.report(execution_id)
+
+
+def told(events: Sequence[wire.Event], since: int = NOON) -> list[object]:
+    """Outcomes of ticks in short: 3 for a tick that fired 3 s after `since`, ("overlap", 4, 6, 3) for a range that did not."""
+    short: list[object] = []
+    for event in events:
+        if isinstance(event, Requested) and event.trigger == "schedule" and event.tick_at is not None:
+            short.append(_seconds(event.tick_at - since))
+        elif isinstance(event, tick.Skipped | tick.Missed):
+            short.append((event.reason, _seconds(event.tick_at - since), _seconds(event.last_tick_at - since), event.count))
+    return short
+
+
+def _seconds(micros: int) -> float:
+    return micros // SECOND if micros % SECOND == 0 else micros / SECOND
+
+
+def counted(events: Sequence[wire.Event]) -> int:
+    """How many ticks have their outcome in these events."""
+    skipped = sum(event.count for event in events if isinstance(event, tick.Skipped | tick.Missed))
+    return skipped + sum(isinstance(event, Requested) and event.trigger == "schedule" for event in events)
+
+
+def fired(events: Sequence[wire.Event]) -> list[ExecutionId]:
+    return [event.execution_id for event in events if isinstance(event, Requested)]
