@@ -27,14 +27,16 @@ from ledger.config.loading import load_settings
 from ledger.core.refusal import LedgerError
 from ledger.handlers import load_jobs
 from ledger.kafka import opening, topics
-from ledger.stack import Stack
+from ledger.stack import Stack, state
 from ledger.version import __version__
+from processors.supervisor import die_with_parent
 from projections import schema
 from projections.rebuild import rebuild
 from projections.verify import Verified, verify
 
 HERE: Final = Path(__file__).parent
 PLACE: Final = Path(".jobledger/demo")
+STACK: Final = PLACE.absolute() / "stack"
 PATIENCE: Final = 60.0
 T = TypeVar("T")
 
@@ -50,7 +52,7 @@ def say(text: str) -> None:
 
 
 class Processes:
-    """The processes of the demo, by name. They end with it."""
+    """The processes of the demo, by name. They end with it, even where it is killed (on Linux)."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -60,7 +62,13 @@ class Processes:
         with (PLACE / f"{name}.log").open("ab") as words:
             command = [sys.executable, "-m", *module]
             self._running[name] = subprocess.Popen(
-                command, cwd=HERE, env=dict(self._environment), stdin=subprocess.DEVNULL, stdout=words, stderr=words
+                command,
+                cwd=HERE,
+                env=dict(self._environment),
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=words,
+                preexec_fn=die_with_parent(os.getpid()),
             )
 
     def name_of(self, worker: str) -> str:
@@ -192,7 +200,12 @@ async def story(settings: Settings, environment: Mapping[str, str]) -> None:
 
 
 def fresh_place() -> None:
-    """A run that was killed leaves its folder; its servers have ended with it."""
+    """A run that was killed leaves its folder; its servers end with it, which takes a moment. Raises TimeoutError."""
+    limit = time.monotonic() + PATIENCE
+    while state(STACK) != "stopped":
+        if time.monotonic() > limit:
+            raise TimeoutError(f"another demo runs in {PLACE.absolute()}: let it end, or go to another folder")
+        time.sleep(0.1)
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir(parents=True, exist_ok=True)
 
@@ -203,7 +216,7 @@ def main() -> int:
     fresh_place()
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     title("Servers")
-    with Stack.start(PLACE.absolute() / "stack", fast=True, on_progress=say) as stack:
+    with Stack.start(STACK, fast=True, on_progress=say) as stack:
         for server in stack.servers:
             say(f"{server.name} {server.version}, ready in {server.seconds:.1f} s")
         ours = {
