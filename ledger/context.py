@@ -53,7 +53,8 @@ class Context:
 
     `token` rises with every grant: hand it to what you write to, and let it refuse a lower one. `idempotency_key` is the submit's, else
     the execution's id: the same in every attempt, so give it to services that know how to ignore a repeat. `deadline` is when the time of
-    this attempt is up, by this machine's clock. `cancelled` is true once it is, or once the worker has to go: then end soon.
+    this attempt is up, by this machine's clock. `cancelled` is true once it is, once the worker has to go, or once control wants this
+    attempt to stop: then end soon.
     """
 
     __slots__ = ("_deadline", "_log", "_offer", "_report", "cancelled")

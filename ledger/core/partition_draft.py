@@ -53,7 +53,8 @@ class PartitionDraft(PartitionView):
         expired = execution.decide(execution.Expire(execution_id), state, self.at)
         return followed(self, expired or execution.decide(execution.BecomeDue(execution_id), state, self.at))
 
-    def decide_loss(self, loss: execution.Lose) -> Sequence[Event]:
+    def decide_loss(self, loss: execution.Lose | execution.GiveUp) -> Sequence[Event]:
+        """Its worker is gone, or there is none for it."""
         return followed(self, execution.decide(loss, self.state_of(loss.execution_id), self.at))
 
     def _decide_report(self, report: Report) -> Sequence[Event]:

@@ -1,7 +1,7 @@
 """Answers and news for those who wait: Redis publish, best effort, one pipeline a batch. Who hears nothing asks again."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from ledger.core import execution, wire
 from ledger.core.ids import ExecutionId
+from ledger.core.orders import Order
 from ledger.core.outcome import Answer
 
 log = structlog.get_logger(__name__)
@@ -72,14 +73,13 @@ def news_of(event: wire.Event) -> Answer | None:
     return None
 
 
-async def publish(redis: "Redis", answers: list[Addressed]) -> None:
-    """One message a channel, an array of answers in it."""
+async def publish(redis: "Redis", answers: Sequence[tuple[str, Answer | Order]]) -> None:
+    """One message a channel, an array of answers, or of orders, in it."""
     if not answers:
         return
     try:
         pipeline = redis.pipeline(transaction=False)
-        answers.sort(key=itemgetter(0))
-        for channel, group in groupby(answers, key=itemgetter(0)):
+        for channel, group in groupby(sorted(answers, key=itemgetter(0)), key=itemgetter(0)):
             if len(channel) <= LONGEST_CHANNEL:
                 pipeline.publish(channel, wire.encode_many([answer for _, answer in group]))
         await pipeline.execute()

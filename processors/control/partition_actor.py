@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from heapq import heappop, heappush
 from itertools import islice
 
@@ -15,13 +16,14 @@ from ledger.core.offers import Offer, Offers
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.registry import Touched
-from processors.control import snapshots
+from processors.control import answers, snapshots
 from processors.control.actor import IDLE_COMMIT, Actor, Edges
 from processors.control.answers import Followers
 from processors.control.appender import Appended, Appender
 from processors.control.dispatch import Dispatch, into_records, offer_of
 from processors.control.facts import Facts
 from processors.control.held import Held
+from processors.control.orders import Addressed, Orders
 from processors.control.schedules import Schedules
 from processors.control.unfit import Unfit
 from processors.control.work import Work
@@ -42,6 +44,8 @@ class PartitionActor(Actor[Partition]):
         self.snapshots = snapshots.Snapshots(edges.settings, fold, snapshot_appender)
         self.dispatch = Dispatch(fold, limits.offer_window, unfit=Unfit(limits.version_grace), held=Held(fold, facts.registry.pauses))
         self.schedules = Schedules(fold, facts.registry)
+        self.orders = Orders(fold, lambda worker: edges.settings.redis_key("orders", worker))
+        self._foreseen: list[Addressed] = []  # orders that follow from the draft under way
         self._sending: set[asyncio.Task[None]] = set()
         self._popped: list[tuple[Micros, ExecutionId]] = []  # timers that the draft under way decided
 
@@ -54,6 +58,7 @@ class PartitionActor(Actor[Partition]):
         await self.refresh_facts()
         self.schedules.begin()
         self.facts.listeners.add(self._notice)
+        self.orders.begin()
         await self._begin_dispatch()
 
     async def _begin_dispatch(self) -> None:
@@ -86,6 +91,7 @@ class PartitionActor(Actor[Partition]):
                 self.dispatch.windows[one.queue].outstanding -= 1
         self.dropped()
         self.schedules.begin()
+        self.orders.begin()
         self._offer()
 
     def dropped(self) -> None:
@@ -125,7 +131,7 @@ class PartitionActor(Actor[Partition]):
         """Skip what no worker could run for the whole grace."""
         hopeless, grace = self.dispatch.unfit.hopeless, self.edges.settings.limits.version_grace
         for execution_id, token in list(islice(hopeless.items(), wire.MOST_EVENTS)):
-            events = execution.decide(execution.GiveUp(execution_id, token, grace), draft.state_of(execution_id), draft.at)
+            events = draft.decide_loss(execution.GiveUp(execution_id, token, grace))
             if not events:
                 del hopeless[execution_id]
             elif not draft.include(events):
@@ -152,9 +158,14 @@ class PartitionActor(Actor[Partition]):
         pauses = [window.paused_until for window in self.dispatch.windows.values() if window.paused_until > 0]
         return min([until, *(max(0.01, pause - time.monotonic()) for pause in pauses)])
 
+    async def _before(self, draft: Draft[Partition]) -> bool:
+        self._foreseen = self.orders.foresee(draft.events)
+        return await super()._before(draft)
+
     async def committed(self, draft: Draft[Partition]) -> None:
         events = tuple(draft.events)
         self._popped = []
+        await answers.publish(self.edges.redis, self._foreseen)
         self.dispatch.settle(events)
         self.dispatch.take_back(draft.effects.returned, time.monotonic())
         self.followers.add(draft.effects.followers)
@@ -184,6 +195,8 @@ class PartitionActor(Actor[Partition]):
         """The runners' groups have read up to here: offer again what was passed and did not start."""
         if not self.ready:
             return
+        if told := self.orders.again(time.monotonic()):
+            self._in_background(answers.publish(self.edges.redis, told))
         for queue, execution_ids in self.dispatch.heal(committed, time.monotonic()).items():
             log.info("offered again", action="offer.again", partition=self.number, queue=queue, count=len(execution_ids))
             self._send(queue, execution_ids)
@@ -196,9 +209,12 @@ class PartitionActor(Actor[Partition]):
             if offer is not None:
                 offers.append(offer)
         for record in into_records(offers):
-            task = asyncio.create_task(self._send_record(queue, record))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            self._in_background(self._send_record(queue, record))
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     async def _send_record(self, queue: str, offers: list[Offer]) -> None:
         execution_ids = [offer.execution_id for offer in offers]

@@ -12,7 +12,8 @@ from ledger.core.ids import WorkerId
 from ledger.core.offers import Offer
 from ledger.handlers import Handler
 
-Outcome = Literal["completed", "failed", "timed_out", "handed_back", "skipped"]
+Outcome = Literal["completed", "failed", "timed_out", "handed_back", "skipped", "cancelled"]
+Stopping = Literal["timed_out", "handed_back", "cancelled", "fenced"]
 
 
 class Attempt:
@@ -57,7 +58,7 @@ class Attempt:
         self.ended = 0.0  # set by the event loop, after a thread may have set the outcome
         self.task: Task[None] | None = None
         self.due = 0.0  # when its time is up, later when its stubbornness is
-        self.stopping: Literal["timed_out", "handed_back"] | None = None  # asked to stop, and why
+        self.stopping: Stopping | None = None  # asked to stop, and why
         self.outcome: Outcome | None = None
         self.result: Raw = NOTHING
         self.error_type: str | None = None

@@ -28,6 +28,7 @@ from ledger.handlers import Jobs, RunIn, near_miss
 from processors.broker_clock import BrokerClock
 from processors.runner.claims import RedisClaims
 from processors.runner.lease import Lease
+from processors.runner.orders import listen
 from processors.runner.perform import InThread, Perform, in_task
 from processors.runner.runner import Edges, Runner
 from processors.runner.sender import KafkaSender
@@ -104,9 +105,11 @@ class RunnerProcess:
             runner.take(record)
         self._early.clear()
         spare_the_collector()
+        listening = asyncio.create_task(listen(connection, self._settings.redis_key("orders", self.worker), runner.obey))
         try:
             await runner.run()
         finally:
+            listening.cancel()
             with suppress(RedisError, OSError):
                 await connection.aclose()
 

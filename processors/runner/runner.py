@@ -12,6 +12,7 @@ from msgspec import structs
 from ledger.config import Settings
 from ledger.core import wire
 from ledger.core.ids import WorkerId
+from ledger.core.orders import Order
 from ledger.core.refusal import Misconfigured
 from ledger.core.request import Return
 from ledger.handlers import Jobs, RunIn
@@ -145,6 +146,10 @@ class Runner:
     def wake(self) -> None:
         """Something that `run` waits for may have changed."""
         self._wake.set()
+
+    def obey(self, order: Order) -> None:
+        """What control tells of an attempt."""
+        self._running.obey(order)
 
     def held_claims(self) -> list[str]:
         """Safe from any thread."""

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import structlog
 
 from ledger.context import Context
+from ledger.core.orders import Order
 from ledger.handlers import RunIn
 from processors.runner import settle
 from processors.runner.attempt import Attempt
@@ -112,7 +113,7 @@ class Running:
             attempt.due = NEVER
             self._insist(attempt)
             return
-        if attempt.stopping is None:
+        if attempt.stopping != "handed_back":
             attempt.stopping = "timed_out"
         self._ask_to_stop(attempt)
         attempt.due = self._clock() + self._grace
@@ -124,6 +125,27 @@ class Running:
         if is_async(attempt):
             attempt.task.cancel()
         attempt.due = NEVER
+
+    def obey(self, order: Order) -> None:
+        """Control wants an attempt to stop. Its time goes on: code that does not mind runs out of it as ever."""
+        for attempt in list(self.attempts.values()):
+            if attempt.offer.execution_id == order.execution_id and _is_meant(order, attempt):
+                self._loop.call_soon(self._stop, attempt, order)  # its first step may be due only now
+
+    def _stop(self, attempt: Attempt, order: Order) -> None:
+        if attempt.ended or attempt.stopping in ("timed_out", "handed_back", order.why):
+            return
+        log.warning(
+            "control wants this attempt to stop",
+            action=f"attempt.{order.why}",
+            job_name=attempt.offer.job_name,
+            execution_id=order.execution_id,
+            attempt=attempt.offer.attempt,
+            reason=order.reason,
+        )
+        attempt.stopping, due = order.why, attempt.due
+        self._ask_to_stop(attempt)
+        attempt.due = due
 
     def _insist(self, attempt: Attempt) -> None:
         log.error(
@@ -189,6 +211,11 @@ class Running:
                 self._settle(attempt)
             stubborn = [one for one in stubborn if one is not attempt] if never_began else stubborn
         return bool(stubborn)
+
+
+def _is_meant(order: Order, attempt: Attempt) -> bool:
+    offer = attempt.offer
+    return offer.token == order.token or (order.attempt is not None and offer.attempt <= order.attempt)
 
 
 def is_async(attempt: Attempt) -> Literal[True, False]:

@@ -33,9 +33,11 @@ def returned(attempt: Attempt, value: object) -> None:
     if attempt.stopping == "timed_out":
         timed_out(attempt)
         return
-    if isinstance(value, Snooze | Cancel):
-        answer = type(value).__name__
-        raised(attempt, NotSupportedYet(f"the handler returned {answer}(...), which this version of jobledger cannot keep yet"))
+    if isinstance(value, Cancel):
+        cancelled(attempt, value.reason)
+        return
+    if isinstance(value, Snooze):
+        raised(attempt, NotSupportedYet("the handler returned Snooze(...), which this version of jobledger cannot keep yet"))
         return
     assert attempt.handler is not None
     try:
@@ -54,8 +56,11 @@ def raised(attempt: Attempt, error: BaseException) -> None:
     """The code ended by an exception, or was not begun because of one."""
     if attempt.stopping == "timed_out":
         timed_out(attempt)
-    elif attempt.stopping == "handed_back" and isinstance(error, CancelledError | AttemptCancelled):
-        handed_back(attempt)
+    elif attempt.stopping is not None and isinstance(error, CancelledError | AttemptCancelled):
+        if attempt.stopping == "cancelled":
+            cancelled(attempt, None)
+        else:
+            handed_back(attempt)
     else:
         attempt.outcome = "failed"
         attempt.error_type = FINAL.get(type(error)) or clean(type(error).__name__, LONGEST_TYPE)
@@ -79,6 +84,12 @@ def too_old(attempt: Attempt) -> None:
         f"version {offer.job_version} of {offer.job_id}; {handler.name} supports {handler.minimal_supported_version} to {handler.version}",
         LONGEST_MESSAGE,
     )
+
+
+def cancelled(attempt: Attempt, why: str | None) -> None:
+    """It stopped because it was asked to, or answered that there is nothing to do."""
+    attempt.outcome = "cancelled"
+    attempt.error_message = None if why is None else clean(str(why), LONGEST_MESSAGE)
 
 
 def handed_back(attempt: Attempt) -> None:

@@ -1,12 +1,13 @@
 """A worker dies in the middle of a job: another one runs it, and what loses its worker too often is lost."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 from ledger.client.handle import ExecutionHandle
 from ledger.core import execution
 from tests.faults.audit import audit
-from tests.faults.harness import Cluster
+from tests.faults.harness import RUNNER, Cluster
 
 
 def starts(cluster: Cluster, execution_id: str) -> list[int]:
@@ -36,6 +37,26 @@ async def test_a_job_outlives_its_worker_but_not_three_of_them(cluster: Cluster,
     assert ends(found.histories[hopeless.execution_id]) == ["AttemptLost", "AttemptLost", "Lost"]
     # a dead worker's offer may come again by Kafka before control calls the attempt lost: nobody runs it for that
     assert starts(cluster, hopeless.execution_id) == [1, 2, 3]
+
+
+async def test_a_worker_that_was_stopped_and_wakes_up_stops_what_is_no_longer_its(cluster: Cluster, tmp_path: Path) -> None:
+    await cluster.begin(runners=1)
+    released = tmp_path / "released"
+    async with cluster.ledger() as ledger:
+        handle = await ledger.submit("held", {"until": str(released)})
+        await is_accepted(handle, 1)
+        cluster.processes.send("runner-0", signal.SIGSTOP)
+        cluster.processes.start("runner-1", *RUNNER)
+        await is_accepted(handle, 2)
+        cluster.processes.send("runner-0", signal.SIGCONT)
+        await cluster.until(lambda: "attempt.fenced" in cluster.processes.said("runner-0"), "the woken worker is told")
+        released.touch()
+        await cluster.all_finished(1)
+
+    found = await audit(cluster)
+    assert ends(found.histories[handle.execution_id]) == ["AttemptLost", "Completed"]
+    assert starts(cluster, handle.execution_id) == [1, 2]
+    assert [line.attempt for line in cluster.journal() if line.word == "end"] == [2]
 
 
 async def is_accepted(handle: ExecutionHandle, attempt: int) -> None:

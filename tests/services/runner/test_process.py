@@ -21,6 +21,7 @@ from ledger.core import wire
 from ledger.core.execution import Report
 from ledger.core.ids import ExecutionId, Token, partition_of
 from ledger.core.offers import Offer, Offers
+from ledger.core.orders import Order
 from ledger.core.request import Return
 from ledger.kafka.connect import new_consumer, new_producer
 from ledger.stack import Stack
@@ -239,6 +240,20 @@ async def test_what_a_killed_runner_held_is_taken_over_under_the_same_token(queu
     assert queue.ran()[endless.execution_id] == 2
     other.terminate()
     assert await asyncio.wait_for(other.wait(), 15) == 0
+
+
+async def test_what_control_wants_to_stop_stops(queue: Queue, redis: Redis) -> None:
+    await queue.runner()
+    endless, other = queue.make("endless", 2)
+    await queue.offer([endless, other])
+    await queue.until(lambda: len(queue.ran()) == 2, START)
+    await queue.until(lambda: any(report.execution_id == endless.execution_id for report in queue.reports))
+    worker = next(report.worker for report in queue.reports if report.execution_id == endless.execution_id)
+    channel = queue.settings.redis_key("orders", worker)
+    assert await redis.publish(channel, b"{") == 1  # it listens, and goes on to after what it cannot read
+    await redis.publish(channel, wire.encode_many([Order(endless.execution_id, "cancelled", endless.token)]))
+    await queue.until(lambda: bool(queue.ended("cancelled")))
+    assert queue.ended("cancelled") == Counter([endless.execution_id])
 
 
 async def test_a_flush_of_redis_loses_nothing_and_doubles_nothing_here(queue: Queue, redis: Redis) -> None:

@@ -259,8 +259,3 @@ def test_the_watchdog_ends_a_process_that_is_never_ready() -> None:
 def test_the_watchdog_ends_a_stalled_loop() -> None:
     dog, began = watchdog()
     assert "did not move" in (dog.verdict(began + 21) or "")
-
-
-def test_the_watchdog_ends_work_without_progress() -> None:
-    dog, began = watchdog(stuck_since=0.0)
-    assert "no progress" in (dog.verdict(max(began + 1, 121.0)) or "") or began < 121

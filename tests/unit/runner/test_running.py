@@ -8,6 +8,8 @@ import pytest
 
 from ledger.context import Context
 from ledger.core.execution import Options
+from ledger.core.ids import Token
+from ledger.core.orders import Order, Why
 from ledger.handlers import Exclusive, Retry
 from tests.unit.runner.runner_fakes import World, offer, record_of
 
@@ -149,3 +151,49 @@ async def test_a_failure_is_logged_with_its_traceback(world: World, caplog: pyte
     world.begin().take(record_of(offer(0, "bad")))
     await ended(world)
     assert world.sender.ends[0].error_message == "no such customer"
+
+
+# Orders of control
+
+
+@pytest.mark.parametrize(
+    ("why", "names_it", "outcome"),
+    [("cancelled", "token", "cancelled"), ("fenced", "token", "handed_back"), ("fenced", "attempt", "handed_back")],
+)
+async def test_code_stops_when_control_wants_it_to(world: World, why: Why, names_it: str, outcome: str) -> None:
+    cleaned_up: list[str] = []
+
+    @world.jobs.job("slow")
+    async def slow(ctx: Context) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned_up.append(ctx.execution_id)
+
+    wanted, other = offer(0, "slow"), offer(2, "slow")
+    runner = world.begin()
+    runner.take(record_of(wanted, other))
+    await world.sender.until(lambda: len(world.sender.reports) == 2)
+    runner.obey(Order(wanted.execution_id, why, Token(wanted.token - 1), attempt=0))  # an older grant
+    runner.obey(Order(wanted.execution_id, why, **{names_it: getattr(wanted, names_it)}))
+    await ended(world)
+    assert [(report.execution_id, report.outcome) for report in world.sender.ends] == [(wanted.execution_id, outcome)]
+    assert cleaned_up == [wanted.execution_id]
+
+
+async def test_code_that_does_not_mind_an_order_runs_out_of_its_time_as_ever(world: World) -> None:
+    go = threading.Event()
+
+    @world.jobs.job("stubborn", timeout="100ms")
+    def stubborn() -> None:
+        go.wait()
+
+    runner = world.begin()
+    runner.take(record_of(offer(0, "stubborn")))
+    await world.sender.until(lambda: bool(world.sender.reports))
+    runner.obey(Order(offer(0).execution_id, "cancelled", offer(0).token))
+    async with asyncio.timeout(5):
+        await world.stuck.wait()
+    go.set()
+    await ended(world)
+    assert [report.outcome for report in world.sender.ends] == ["timed_out"]

@@ -72,12 +72,27 @@ def test_a_result_that_cannot_be_kept_fails_it_for_good(value: object, error_typ
     assert (attempt.outcome, attempt.error_type, attempt.retry_after_ms) == ("failed", error_type, None)
 
 
-@pytest.mark.parametrize("answer", [Snooze("5m"), Cancel("nothing to do")])
-def test_answers_without_an_event_are_said_to_be_unsupported(answer: object) -> None:
+def test_an_answer_without_an_event_is_said_to_be_unsupported() -> None:
     attempt = of()
-    settle.returned(attempt, answer)
+    settle.returned(attempt, Snooze("5m"))
     assert (attempt.outcome, attempt.error_type, attempt.retry_after_ms) == ("failed", "not_supported", None)
-    assert type(answer).__name__ in (attempt.error_message or "")
+    assert "Snooze" in (attempt.error_message or "")
+
+
+def test_a_handler_that_has_nothing_to_do_cancels_its_execution_and_says_why() -> None:
+    attempt = of()
+    settle.returned(attempt, Cancel("nothing to do"))
+    assert (attempt.outcome, attempt.error_message, attempt.error_type) == ("cancelled", "nothing to do", None)
+
+
+def test_code_that_was_asked_to_stop_by_control_is_cancelled_if_it_did_and_handed_back_if_it_is_fenced() -> None:
+    for error in (asyncio.CancelledError(), AttemptCancelled()):
+        cancelled, fenced, failed = of(), of(), of()
+        cancelled.stopping, fenced.stopping, failed.stopping = "cancelled", "fenced", "cancelled"
+        settle.raised(cancelled, error)
+        settle.raised(fenced, error)
+        settle.raised(failed, ValueError("while it cleaned up"))
+        assert [one.outcome for one in (cancelled, fenced, failed)] == ["cancelled", "handed_back", "failed"]
 
 
 def test_code_that_ends_after_its_time_has_timed_out_however_it_ends() -> None:

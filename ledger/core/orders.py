@@ -1,0 +1,22 @@
+"""Orders: what control tells a worker of an attempt that it performs. Best effort, never stored; the log is the judge all the same."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from ledger.core.ids import ExecutionId, Token
+
+Why = Literal["cancelled", "fenced"]
+
+
+class Order(Struct, frozen=True, omit_defaults=True):
+    """Let this attempt stop. `cancelled`: it is asked to, and says so at its end. `fenced`: control counts it no more, whatever it says.
+
+    One of `token` and `attempt` names it: the grant, or the attempt's number and all before it.
+    """
+
+    execution_id: ExecutionId
+    why: Why
+    token: Token | None = None
+    attempt: int | None = None
+    reason: str | None = None
