@@ -44,7 +44,7 @@ class Home:
         self.answers: list[outcome.Answer] = []
         self.commands = 0
         self.restart()
-        self.ask(Register("handler", "beat", "beat", "on_demand", "default", 1, "h"))
+        self.ask(Register(self.name(), "beat", "beat", "on_demand", "default", 1, "h"))
 
     # The registry
 

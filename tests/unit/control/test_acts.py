@@ -1,0 +1,215 @@
+"""Acts of a home partition: run now, skip one tick, backfill. Each leaves exactly one outcome, and its repeat nothing."""
+
+import pytest
+from msgspec import Raw, structs
+
+from ledger.core import acts, backfill, request, tick, wire
+from ledger.core.definition import Register, Retire
+from ledger.core.execution import Cancelled, CancelRequested, Due, Requested
+from ledger.core.ids import Micros, execution_of_backfill
+from ledger.core.outcome import Accepted, Rejected
+from tests.unit.control.home import HOUR, MINUTE, NOON, SECOND, Home, fired, told
+
+
+def beating(**spec: object) -> Home:
+    home = Home()
+    home.schedule(**{"overlap": "allow_all", "every_ms": 60_000, **spec})
+    home.act()
+    return home
+
+
+def reason(events: list[wire.Event]) -> str:
+    (rejected,) = events
+    assert isinstance(rejected, Rejected)
+    return rejected.reason
+
+
+def requests(events: list[wire.Event]) -> list[Requested]:
+    return [event for event in events if isinstance(event, Requested)]
+
+
+# Run now
+
+
+def test_a_run_now_has_the_data_of_the_job_or_its_own_and_its_repeat_is_answered() -> None:
+    home = beating()
+    command = request.RunNow("r1", "beat:1", Raw(b'{"n":1}'), actor="ada", reason="a test", answer="me")
+    (requested,) = requests(home.send(command))
+    assert (requested.trigger, requested.actor, requested.reason, bytes(requested.data)) == ("run_now", "ada", "a test", b'{"n":1}')
+    assert home.send(command) == []
+    assert [(answer.outcome, answer.execution_id) for answer in home.answers] == [("repeated", requested.execution_id)]
+
+
+def test_a_run_now_runs_beside_others_unless_it_names_an_overlap_policy() -> None:
+    home = beating(overlap="skip")
+    (running,) = fired(home.send(request.RunNow("r1", "beat:1")))
+    home.start(running)
+    assert len(requests(home.send(request.RunNow("r2", "beat:1")))) == 1
+    assert reason(home.send(request.RunNow("r3", "beat:1", overlap="skip"))) == "overlap"
+    (buffered,) = requests(home.send(request.RunNow("r4", "beat:1", overlap="buffer_one")))
+    assert buffered.blocked_by == running
+    assert reason(home.send(request.RunNow("r5", "beat:1", overlap="buffer_one"))) == "buffer_full"
+    events = home.send(request.RunNow("r6", "beat:1", overlap="cancel_other"))
+    assert [type(event) for event in events] == [CancelRequested, Cancelled, Cancelled, Requested]
+    (last,) = requests(events)
+    assert home.report(running, "cancelled")[-1] == Due(last.execution_id)
+
+
+def test_a_run_now_counts_as_a_former_execution_of_the_next_tick() -> None:
+    home = beating(overlap="skip")
+    home.send(request.RunNow("r1", "beat:1"))
+    assert told(home.act(NOON + MINUTE)) == [("overlap", 60, 60, 1)]
+
+
+# Skip one tick
+
+
+def skip(home: Home, tick_at: int, **more: object) -> list[wire.Event]:
+    command = request.SkipTick(home.name(), "beat:1", Micros(tick_at), "ada", "a holiday", answer="me")
+    return home.send(structs.replace(command, **more))
+
+
+def test_a_future_tick_is_left_out_at_its_time() -> None:
+    home = beating()
+    ordered, accepted = skip(home, NOON + 2 * MINUTE)
+    assert isinstance(ordered, tick.SkipOrdered) and (ordered.actor, ordered.reason) == ("ada", "a holiday")
+    assert isinstance(accepted, Accepted) and accepted.outcome == "applied"
+    home.restart(from_snapshot=True)
+    assert told(home.act(NOON + 3 * MINUTE)) == [60, ("by_hand", 120, 120, 1), 180]
+    assert home.partition.schedules["beat:1"].to_skip == ()
+
+
+def test_a_skip_is_quiet_when_repeated_and_unchanged_when_it_is_so_already() -> None:
+    home = beating()
+    skip(home, NOON + MINUTE, command_id="s1")
+    (again,) = skip(home, NOON + MINUTE)
+    assert isinstance(again, Accepted) and again.outcome == "unchanged"
+    home.act(NOON + 2 * MINUTE)
+    assert skip(home, NOON + MINUTE, command_id="s1") == []
+    assert [answer.outcome for answer in home.answers] == ["applied"]
+
+
+@pytest.mark.parametrize(("at", "why"), [(MINUTE + 1, "no_tick"), (0, "past"), (-MINUTE, "past")])
+def test_an_instant_that_is_no_future_tick_is_refused(at: int, why: str) -> None:
+    assert reason(skip(beating(), NOON + at)) == why
+
+
+def test_not_everything_can_be_left_out_by_hand() -> None:
+    home = beating()
+    for nth in range(1, acts.MOST_TO_SKIP + 1):
+        skip(home, NOON + nth * MINUTE)
+    assert reason(skip(home, NOON + 200 * MINUTE)) == "too_many"
+
+
+def test_what_has_no_schedule_has_no_ticks() -> None:
+    home = beating()
+    assert reason(skip(home, NOON, job_id="beat")) == "no_schedule"
+    assert reason(skip(home, NOON, job_id="nobody")) == "unknown_job"
+
+
+# Backfill
+
+
+def fill(home: Home, first: int, last: int, name: str = "b1", **more: object) -> list[wire.Event]:
+    command = request.Backfill(home.name(), "beat:1", name, Micros(first), Micros(last), actor="ada", reason="the pump was broken")
+    return home.send(structs.replace(command, **more))
+
+
+def test_a_backfill_runs_the_present_version_for_each_tick_of_a_range() -> None:
+    home = beating()
+    begun, accepted, *rest = fill(home, NOON - HOUR, NOON - 57 * MINUTE)
+    assert isinstance(begun, backfill.Begun) and (begun.planned, begun.actor, begun.job_version) == (3, "ada", 1)
+    assert isinstance(accepted, Accepted)
+    assert [request.tick_at for request in requests(rest)] == [NOON - nth * MINUTE for nth in (59, 58, 57)]
+    first = requests(rest)[0]
+    assert first.execution_id == execution_of_backfill("b1", "beat:1", NOON - 59 * MINUTE, 0)
+    assert (first.trigger, first.backfill_id, first.reason) == ("backfill", "b1", "the pump was broken")
+    assert rest[-1] == backfill.Finished("b1", "beat:1", 3)
+
+
+def test_the_same_backfill_again_does_nothing() -> None:
+    home = beating()
+    fill(home, NOON - HOUR, NOON)
+    (again,) = fill(home, NOON - HOUR, NOON)
+    assert isinstance(again, Accepted) and again.outcome == "unchanged"
+    home.restart(from_snapshot=True)
+    assert len(fill(home, NOON - HOUR, NOON)) == 1
+    assert len(requests(fill(home, NOON - HOUR, NOON, "another"))) == 60
+
+
+def test_the_outcomes_of_the_ticks_stay_as_they_are() -> None:
+    home = beating()
+    home.act(NOON + 5 * MINUTE)
+    until = home.partition.schedules["beat:1"]
+    assert told(fill(home, NOON, NOON + 5 * MINUTE)) == []
+    assert home.partition.schedules["beat:1"] == until
+
+
+def test_a_large_backfill_goes_on_in_portions_as_the_job_works_them_off() -> None:
+    home = beating()
+    events = fill(home, NOON - 1200 * MINUTE, NOON)
+    assert len(home.live()) == 540, "no more than a bounded number is asked for at a time"
+    home.restart(from_snapshot=True)
+    while home.partition.backfills:
+        home.finish_all()
+    steps = [wire.decode_commit(record).events for record in home.log]
+    asked = [event for events in steps for event in events if isinstance(event, Requested) and event.backfill_id == "b1"]
+    assert len({event.execution_id for event in asked}) == len(asked) == 1200
+    assert max(map(len, steps)) <= wire.MOST_EVENTS_OF_A_COMMAND
+    assert isinstance(events[0], backfill.Begun) and events[0].planned == 1200
+
+
+def test_a_backfill_of_what_did_not_fire_leaves_out_what_did() -> None:
+    home = beating(overlap="skip")
+    (first,) = fired(home.act(NOON + MINUTE))
+    assert told(home.act(NOON + 3 * MINUTE)) == [("overlap", 120, 180, 2)]
+    home.report(first)
+    home.act(NOON + 4 * MINUTE)
+    home.restart(from_snapshot=True)
+    events = fill(home, NOON - MINUTE, NOON + 4 * MINUTE, only_unfired=True)
+    assert [(request.tick_at - NOON) // MINUTE for request in requests(events)] == [0, 2, 3], "at noon it was not in force yet"
+    assert events[-1] == backfill.Finished("b1", "beat:1", 3, 2)
+
+
+def test_which_ticks_fired_is_known_over_an_edit() -> None:
+    home = beating()
+    home.act(NOON + 2 * MINUTE)
+    home.schedule(every_ms=30_000, overlap="allow_all")
+    home.act(NOON + 3 * MINUTE)
+    events = fill(home, NOON, NOON + 3 * MINUTE, only_unfired=True)
+    assert [(request.tick_at - NOON) // SECOND for request in requests(events)] == [30, 90], "were no ticks of the version of then"
+
+
+def test_what_is_not_decided_yet_gets_an_outcome_of_its_own() -> None:
+    home = beating(jitter_ms=59_000)
+    due = home.schedules.next_due()
+    assert due is not None
+    home.act(due - 1)
+    (begun, *_) = fill(home, NOON - MINUTE, due - 1, only_unfired=True)
+    assert isinstance(begun, backfill.Begun) and begun.planned == 1
+
+
+def test_a_backfill_of_a_retired_job_ends() -> None:
+    home = beating()
+    fill(home, NOON - 1200 * MINUTE, NOON)
+    home.ask(Retire(home.name(), "beat:1"))
+    home.act()
+    home.finish_all()
+    assert home.partition.backfills == {}
+    ends = [event for record in home.log for event in wire.decode_commit(record).events if isinstance(event, backfill.Finished)]
+    assert [(end.outcome, end.requested) for end in ends] == [("retired", 540)]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "why"),
+    [(NOON, NOON, "invalid"), (-1, NOON, "invalid"), (NOON, NOON + 1, "invalid"), (0, NOON, "too_many")],
+    ids=["an empty range", "before 1970", "the future", "30 million ticks"],
+)
+def test_a_backfill_that_cannot_be_is_refused(first: int, last: int, why: str) -> None:
+    assert reason(fill(beating(), first, last)) == why
+
+
+def test_a_system_job_may_be_run_by_hand_too() -> None:
+    home = beating()
+    home.ask(Register("c", "carts", "beat", "on_demand", "default", 1, "h"))
+    assert len(requests(home.send(request.RunNow("r", "carts")))) == 1
