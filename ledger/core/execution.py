@@ -79,6 +79,7 @@ class Requested(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="ty
     blocked_by: ExecutionId | None = None  # by its overlap policy it waits until this one, and any other of its job, has ended
     ignore_pause: bool = False
     backfill_id: str | None = None
+    next_tick_at: Micros | None = None  # of a tick: the one its schedule expects next, for the tables
 
 
 class Due(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.due.v1"):

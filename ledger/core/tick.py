@@ -25,6 +25,7 @@ class Adopted(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="sc
     since: Micros
     engine: int = 1
     tzdata: str | None = None
+    next_tick_at: Micros | None = None  # the tick that is expected next; none: no more is. Readers' zone data may be others than ours
 
 
 class Dropped(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="schedule.dropped.v1"):
@@ -84,6 +85,7 @@ class Skipped(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="ti
     reason: SkipReason
     tenant: str | None = None
     because_of: str | None = None  # the execution that stood in the way
+    next_tick_at: Micros | None = None  # said by the last of what is decided together
 
 
 class Missed(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="tick.missed.v1"):
@@ -97,6 +99,7 @@ class Missed(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="tic
     count: int
     reason: MissReason
     tenant: str | None = None
+    next_tick_at: Micros | None = None
 
 
 Event = Skipped | Missed | Adopted | Dropped | SkipOrdered | AutoPaused | AutoResumed

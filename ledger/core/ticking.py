@@ -33,8 +33,21 @@ def settle(view: PartitionView, job_id: str, until: int | None = None) -> bool:
     if until <= state.decided_until:
         return True
     judged = due.judge(engine, spec, state.decided_until, until, view.at - delay, _bars(view, job, state, until))
-    events = Outcomes(view, job, version, state, delay).of(judged.verdicts)
+    outcomes = Outcomes(view, job, version, state, delay)
+    events = outcomes.of(judged.verdicts)
+    if events:
+        events[-1] = _with_next(events[-1], None if outcomes.is_spent else engine)
     return view.include(events) and judged.whole
+
+
+def _with_next(event: Event, engine: due.Ticks | None) -> Event:
+    """The last outcome of a decision says which tick is expected next."""
+    match event:
+        case Requested(tick_at=int(last)) | tick.Skipped(last_tick_at=last) | tick.Missed(last_tick_at=last) if engine is not None:
+            following = engine.next_us(last)
+            return event if following is None else structs.replace(event, next_tick_at=Micros(following))
+        case _:
+            return event
 
 
 def is_spent(state: InForce, limit: int | None) -> bool:
@@ -87,6 +100,10 @@ class Outcomes:
         self._left = None if spec is None or spec.limit is None else spec.limit - state.fired
         self._former: dict[ExecutionId, Live] | None = None
         self._events: list[Event] = []
+
+    @property
+    def is_spent(self) -> bool:
+        return self._left == 0
 
     def of(self, verdicts: list[due.Verdict]) -> list[Event]:
         for verdict in verdicts:

@@ -154,7 +154,10 @@ class Schedules:
             return draft.include([tick.Dropped(job_id)])
         settled = draft.schedule_of(job_id)
         since = max(job.in_force_at, settled.decided_until if settled is not None else 0)
-        return draft.include([tick.Adopted(job_id, wanted.number, Micros(since), *engine_versions())])
+        engine = self.engines.of(wanted.schedule) if wanted.schedule is not None else None
+        following = engine.next_us(since) if engine is not None else None
+        adopted = tick.Adopted(job_id, wanted.number, Micros(since), *engine_versions(), None if following is None else Micros(following))
+        return draft.include([adopted])
 
     def _concerned(self) -> list[str]:
         """The schedules here that a pause or its end concerns."""

@@ -25,14 +25,24 @@ def test_a_schedule_counts_from_its_acceptance_and_fires_when_due() -> None:
     home = Home()
     home.schedule()
     (adopted,) = home.act(NOON + 3)
-    assert adopted == tick.Adopted("beat:1", 1, NOON, *engine_versions())
+    assert adopted == tick.Adopted("beat:1", 1, NOON, *engine_versions(), NOON + SECOND)
     assert home.schedules.next_due() == NOON + SECOND
     assert home.act(NOON + SECOND - 1) == []
     (requested,) = home.act(NOON + SECOND)
     assert isinstance(requested, Requested)
     assert (requested.tick_at, requested.due_at, requested.trigger) == (NOON + SECOND, NOON + SECOND, "schedule")
     assert requested.execution_id == execution_of_tick("beat:1", NOON + SECOND, 0)
+    assert requested.next_tick_at == NOON + 2 * SECOND
     assert home.act() == []
+
+
+def test_the_last_outcome_of_a_decision_says_which_tick_is_next() -> None:
+    home = beating(limit=2, overlap="allow_all")
+    first, *_ = home.act(NOON + SECOND)
+    missed, last = home.act(NOON + MINUTE)
+    assert isinstance(first, Requested) and first.next_tick_at == NOON + 2 * SECOND
+    assert isinstance(missed, tick.Missed) and missed.next_tick_at is None
+    assert isinstance(last, Requested) and last.next_tick_at is None  # it fired as often as it may
 
 
 def test_an_edit_settles_the_old_version_first_and_never_fires_the_past() -> None:

@@ -73,6 +73,7 @@ EVENTS: dict[str, Struct] = {
         blocked_by=FORMER,
         ignore_pause=True,
         backfill_id="b-1",
+        next_tick_at=AT,
     ),
     "execution.due.v1": execution.Due(EXECUTION),
     "execution.started.v1": STARTED,
@@ -95,7 +96,7 @@ EVENTS: dict[str, Struct] = {
     "command.accepted.v1": outcome.Accepted("c-1", "manifest.apply.v1", "stale", "sync", "acme", "ops@example.org"),
     "command.forwarded.v1": outcome.Forwarded("c-1", "execution.submit.v1", 3),
     "command.dead_lettered.v1": outcome.DeadLettered(Position(17, 4), "invalid_json"),
-    "schedule.adopted.v1": tick.Adopted("sync", 2, AT, engine=2, tzdata="2025b"),
+    "schedule.adopted.v1": tick.Adopted("sync", 2, AT, engine=2, tzdata="2025b", next_tick_at=AT),
     "schedule.dropped.v1": tick.Dropped("sync"),
     "schedule.rezoned.v1": tick.Rezoned(2, "2025b", 1, "2025a"),
     "schedule.auto_paused.v1": tick.AutoPaused("sync", 3, "3 in a row failed", EXECUTION, Address(12, 1)),
@@ -104,8 +105,8 @@ EVENTS: dict[str, Struct] = {
     "backfill.begun.v1": backfill.Begun("b-1", "sync", 2, AT, AT, 24, True, "c-5", "acme", **PERSON),
     "backfill.advanced.v1": backfill.Advanced("b-1", "sync", AT, 20, 4),
     "backfill.finished.v1": backfill.Finished("b-1", "sync", 20, 4, "retired"),
-    "tick.skipped.v1": tick.Skipped("sync", "sync", 2, AT, AT, 3, "overlap", "acme", because_of=EXECUTION),
-    "tick.missed.v1": tick.Missed("sync", "sync", 2, AT, AT, 3, "catchup_window", "acme"),
+    "tick.skipped.v1": tick.Skipped("sync", "sync", 2, AT, AT, 3, "overlap", "acme", because_of=EXECUTION, next_tick_at=AT),
+    "tick.missed.v1": tick.Missed("sync", "sync", 2, AT, AT, 3, "catchup_window", "acme", next_tick_at=AT),
     "job.registered.v1": definition.Registered(
         "sync", "sync", "scheduled", "default", "key", "acme", **PERSON, name="hourly", exclusive_key="7"
     ),
