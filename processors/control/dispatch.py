@@ -15,7 +15,7 @@ from ledger.core.ids import Address, ExecutionId, Token, token_of
 from ledger.core.offers import Offer
 from ledger.core.partition import Partition
 from processors.control.held import Held
-from processors.control.unfit import REASONS, Kind, Unfit
+from processors.control.unfit import REASONS, Kind, Standing, Unfit
 
 LEAST_WINDOW: Final = 8
 PAUSE: Final = 0.25  # seconds without offers to a queue whose workers have no room, unless something ends before
@@ -137,7 +137,7 @@ class Dispatch:
         state = self.partition.executions.get(execution_id)
         if isinstance(state, Waiting) and state.token == token:
             request = state.request
-            self.unfit.returned((execution_id, token), Kind(request.queue, request.job_name, request.job_version), now)
+            self.unfit.returned((execution_id, token), Kind(request.queue, request.job_name, request.job_version), now, self.offered)
 
     def _wait_again(self, execution_id: ExecutionId, token: Token) -> None:
         state = self.partition.executions.get(execution_id)
@@ -149,7 +149,7 @@ class Dispatch:
         """What to offer now, by queue; it counts as outstanding from here on."""
         chosen: dict[str, list[ExecutionId]] = {}
         if self.unfit:
-            for entry in self.unfit.due(now, self._waits):
+            for entry in self.unfit.due(now, self._standing):
                 self._wait_again(*entry)
         for entry in self.held.released() if self.held is not None else ():
             self._wait_again(*entry)
@@ -166,6 +166,14 @@ class Dispatch:
             if entries:
                 chosen[queue] = [execution_id for execution_id, _ in entries]
         return chosen
+
+    def _standing(self, entry: tuple[ExecutionId, Token]) -> Standing:
+        state = self.partition.executions.get(entry[0])
+        if not isinstance(state, Waiting) or state.token != entry[1]:
+            return "gone"
+        if entry[0] in self.offered:
+            return "offered"
+        return "paused" if self.held is not None and self.held.holds(state.request) else "free"
 
     def _may_go(self, entry: tuple[ExecutionId, Token]) -> bool:
         return self._waits(entry) and not (self.held is not None and self.held.takes(entry))

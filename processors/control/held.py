@@ -30,6 +30,10 @@ class Held:
         self.entries.setdefault(cause, []).append(entry)
         return True
 
+    def holds(self, request: Requested) -> bool:
+        """It would be kept here."""
+        return bool(self) and self._cause(request) is not None
+
     def _cause(self, request: Requested) -> Paused | None:
         if request.ignore_pause:
             return None

@@ -5,17 +5,20 @@ Volatile: a new owner begins the grace anew. It counts from the first return, an
 is skipped. No I/O here. Source: scheduling.md, section 4.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from itertools import islice
+from typing import Final, Literal, NamedTuple
 
 from ledger.core.ids import ExecutionId, Token
 
 REASONS: Final = frozenset({"newer_version", "no_handler"})  # of a return
 FIRST_PAUSE: Final = 0.2  # seconds until one is tried again; doubles
 LONGEST_PAUSE: Final = 3.7  # not in step with anything that happens each second: the try shall come to each worker in turn
+MOST_LOOKED_AT: Final = 1000
 
 Entry = tuple[ExecutionId, Token]
+Standing = Literal["free", "offered", "paused", "gone"]  # "gone": it does not wait any more
 
 
 class Kind(NamedTuple):
@@ -48,8 +51,8 @@ class Unfit:
     def __bool__(self) -> bool:
         return bool(self._kinds or self.hopeless)
 
-    def returned(self, entry: Entry, kind: Kind, now: float) -> None:
-        """A worker said that it cannot run this."""
+    def returned(self, entry: Entry, kind: Kind, now: float, offered: Container[ExecutionId]) -> None:
+        """A worker said that it cannot run this. What is `offered` now is not given up, for a worker may start it."""
         execution_id, token = entry
         hold = self.holds.get(kind)
         if hold is None:
@@ -60,28 +63,41 @@ class Unfit:
         if hold.trying == execution_id:
             hold.trying, hold.pause = None, min(LONGEST_PAUSE, 2 * hold.pause)
             hold.next_try = now + hold.pause
-        self._give_up(hold, kind, now)
+        self._give_up(hold, kind, now, offered)
 
-    def _give_up(self, hold: Hold, kind: Kind, now: float) -> None:
-        while hold.entries:
-            execution_id, (token, since) = next(iter(hold.entries.items()))
-            if now - since < self.grace or execution_id == hold.trying:
-                return
+    def _give_up(self, hold: Hold, kind: Kind, now: float, offered: Container[ExecutionId]) -> None:
+        late: dict[ExecutionId, Token] = {}
+        for execution_id, (token, since) in hold.entries.items():
+            if now - since < self.grace:
+                break
+            if execution_id not in offered:
+                late[execution_id] = token
+        for execution_id in late:
             self._leave(execution_id, kind)
-            self.hopeless[execution_id] = token
+        self.hopeless |= late
 
-    def due(self, now: float, waits: Callable[[Entry], bool]) -> list[Entry]:
+    def due(self, now: float, standing: Callable[[Entry], Standing]) -> list[Entry]:
         """Those to be offered again now, one of each kind."""
         chosen: list[Entry] = []
         for kind, hold in list(self.holds.items()):
-            while hold.trying is None and hold.next_try <= now and hold.entries:
-                execution_id, (token, _) = next(iter(hold.entries.items()))
-                if waits((execution_id, token)):
+            if hold.next_try > now or self._is_tried(hold, standing):
+                continue
+            for execution_id, (token, _) in list(islice(hold.entries.items(), MOST_LOOKED_AT)):
+                stands = standing((execution_id, token))
+                if stands == "gone":
+                    self._leave(execution_id, kind)
+                elif stands == "free":
                     hold.trying = execution_id
                     chosen.append((execution_id, token))
-                else:
-                    self._leave(execution_id, kind)
+                    break
         return chosen
+
+    @staticmethod
+    def _is_tried(hold: Hold, standing: Callable[[Entry], Standing]) -> bool:
+        """One is on its way to a worker, and was not paused meanwhile."""
+        if hold.trying is None:
+            return False
+        return standing((hold.trying, hold.entries[hold.trying][0])) in ("free", "offered")
 
     def settled(self, execution_id: ExecutionId, *, started: bool) -> list[Entry]:
         """It waits no longer. If a worker started it, the others of its kind can be offered, and leave: they are returned, oldest first."""

@@ -2,11 +2,23 @@
 
 import pytest
 
-from ledger.core.execution import AttemptLost, Cancel, Cancelled, CancelRequested, Completed, Event, Lost, ReportRefused, Started, decide
-from ledger.core.ids import ExecutionId, Token, WorkerId
+from ledger.core.execution import (
+    AttemptLost,
+    Cancel,
+    Cancelled,
+    CancelRequested,
+    Completed,
+    Event,
+    Lost,
+    ReportRefused,
+    Started,
+    Waiting,
+    decide,
+)
+from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
 from ledger.core.orders import Order
 from processors.control.orders import AGAIN, Orders
-from tests.unit.core.test_partition import World, submit
+from tests.unit.core.test_partition import NOON, World, submit
 
 ADA = WorkerId("ada")
 
@@ -16,10 +28,9 @@ def running() -> tuple[World, Orders, ExecutionId, Token]:
     world = World()
     world.when(submit())
     ((execution_id, waiting),) = world.partition.executions.items()
-    token = waiting.token
-    assert token is not None
-    after(world, Started(execution_id, 1, token, ADA))
-    return world, Orders(world.partition, lambda worker: f"orders:{worker}"), execution_id, token
+    assert isinstance(waiting, Waiting)
+    after(world, Started(execution_id, 1, waiting.token, ADA))
+    return world, Orders(world.partition, lambda worker: f"orders:{worker}"), execution_id, waiting.token
 
 
 def after(world: World, *events: Event) -> None:
@@ -42,14 +53,14 @@ def test_a_worker_that_speaks_in_vain_is_told_that_its_attempt_counts_no_more() 
 
 def test_who_is_replaced_at_once_is_told_before_the_fold_forgets_it() -> None:
     world, orders, execution_id, token = running()
-    events = decide(Cancel(execution_id, "terminate_other"), world.partition.executions[execution_id], world.partition.head.at)
+    events = decide(Cancel(execution_id, "terminate_other"), world.partition.executions[execution_id], Micros(NOON))
     assert [type(event) for event in events] == [Cancelled]
     assert orders.foresee(events) == [("orders:ada", Order(execution_id, "fenced", token))]
 
 
 def test_who_is_asked_to_stop_is_told_so_until_it_has_ended() -> None:
     world, orders, execution_id, token = running()
-    events = decide(Cancel(execution_id, "cancel_other"), world.partition.executions[execution_id], world.partition.head.at)
+    events = decide(Cancel(execution_id, "cancel_other"), world.partition.executions[execution_id], Micros(NOON))
     told = [("orders:ada", Order(execution_id, "cancelled", token, reason="cancel_other"))]
     assert orders.foresee(events) == told
     after(world, *events)

@@ -1,11 +1,13 @@
 """What no worker has the code for: out of the way, tried now and then, taken by the first that has it, given up after a grace."""
 
 from ledger.core.execution import Active, Ended, GiveUp, Skipped, Waiting, decide
-from ledger.core.ids import ExecutionId
+from ledger.core.ids import ExecutionId, Micros
+from ledger.core.pause import Paused, Pauses, Span
 from processors.control.dispatch import Dispatch
+from processors.control.held import Held
 from processors.control.unfit import FIRST_PAUSE, LONGEST_PAUSE, Unfit
 from tests.unit.control.test_rules import start
-from tests.unit.core.test_partition import World, submit
+from tests.unit.core.test_partition import NOON, World, submit
 
 GRACE = 60.0
 
@@ -59,7 +61,7 @@ def test_after_the_grace_the_next_return_gives_all_up_that_waited_so_long() -> N
     dispatch.take_back([(tried, "newer_version")], GRACE)
     assert set(dispatch.unfit.hopeless) == set(offered)
     for execution_id, token in dispatch.unfit.hopeless.items():
-        (event,) = decide(GiveUp(execution_id, token, GRACE), world.partition.executions[execution_id], world.partition.head.at)
+        (event,) = decide(GiveUp(execution_id, token, GRACE), world.partition.executions[execution_id], Micros(NOON))
         assert isinstance(event, Skipped) and event.reason == "no_worker_for_version"
         assert "60 s" in (event.detail or "") and "version 1 of noop" in (event.detail or "")
 
@@ -75,7 +77,7 @@ def test_to_give_up_is_quiet_where_it_started_ended_or_has_another_grant() -> No
     world, dispatch, (execution_id,) = returned(1)
     waiting = world.partition.executions[execution_id]
     assert isinstance(waiting, Waiting)
-    at = world.partition.head.at
+    at = Micros(world.partition.head.at)
     give_up = GiveUp(execution_id, waiting.token, GRACE)
     draft = world.draft()
     draft.include(decide(give_up, waiting, at))
@@ -91,3 +93,19 @@ def test_what_ended_unseen_is_not_tried() -> None:
     world, dispatch, (first, second) = returned(2)
     del world.partition.executions[first]  # folded from what another appended
     assert dispatch.take(1.0)["default"] == [second]
+
+
+def test_what_is_paused_is_not_tried_in_place_of_what_is_not() -> None:
+    world, pauses = World(), Pauses()
+    world.when(submit(command_id="c0", tenant="acme"), submit(command_id="c1", tenant="zoo"))
+    dispatch = Dispatch(world.partition, 100, unfit=Unfit(GRACE), held=Held(world.partition, pauses))
+    acme, zoo = sorted(dispatch.take(0.0)["default"], key=list(world.partition.executions).index)
+    dispatch.take_back([(acme, "newer_version"), (zoo, "newer_version")], 0.0)
+    pauses.standing[Paused("tenant", "acme")] = Span(NOON)
+    assert dispatch.take(1.0)["default"] == [zoo]
+    assert dispatch.take(9.0) == {}, "it is at the workers still"
+    dispatch.take_back([(zoo, "newer_version")], 20.0)
+    pauses.standing[Paused("tenant", "zoo")] = Span(NOON)
+    assert dispatch.take(30.0) == {}
+    del pauses.standing[Paused("tenant", "acme")]
+    assert dispatch.take(31.0)["default"] == [acme]
