@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, RecordTooLargeError
 
 from ledger.config import Settings
 from ledger.core.refusal import Conflict, Unavailable
 from ledger.kafka.connect import LONGEST_POLL_MS, REQUEST_TIMEOUT_MS, new_producer, unavailable
+from ledger.kafka.lasting_producer import LastingProducer
 
 DEADLINE: Final = 10.0  # seconds
+CLOSING: Final = 2.0
 FETCH: Final = 64 * 1024  # of each partition: the first record alone is of interest, and there may be a thousand partitions
 
 
@@ -91,10 +93,10 @@ async def send_first(settings: Settings, records: Mapping[tuple[str, int], bytes
     """Append a record to each (log, partition), durably. Raises `Unavailable`; it is harmless then to do it again."""
     if not records:
         return
-    producer = new_producer(settings.kafka.bootstrap)
+    lasting = LastingProducer(lambda: new_producer(settings.kafka.bootstrap), closing=CLOSING)
     try:
         async with asyncio.timeout(DEADLINE):
-            await producer.start()
+            producer = await lasting.started(DEADLINE)
             acks = [await producer.send(settings.topic(log), record, partition=partition) for (log, partition), record in records.items()]
             await asyncio.gather(*acks)
     except TimeoutError as error:
@@ -105,13 +107,4 @@ async def send_first(settings: Settings, records: Mapping[tuple[str, int], bytes
     except (KafkaError, OSError) as error:
         raise unavailable(settings.kafka.bootstrap, error) from error
     finally:
-        await _stop(producer)
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    """A producer that holds an unsent batch waits for it when stopped."""
-    try:
-        async with asyncio.timeout(2.0):
-            await producer.stop()
-    except (TimeoutError, KafkaError, OSError):
-        pass
+        await lasting.close()

@@ -1,15 +1,18 @@
-"""Appends to one topic's partition, and says what is known about the outcome. Replaces its producer after a produce error."""
+"""Appends to one topic's partition, and says what is known about the outcome."""
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ledger.config import Settings
 from ledger.kafka.connect import new_producer
+from ledger.kafka.lasting_producer import LastingProducer
 
-DEADLINE = 5.0  # seconds; after it the outcome of a send is unknown
+DEADLINE: Final = 5.0  # seconds; after it the outcome of a send is unknown
+CLOSING: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +29,11 @@ class Unknown:
 
 
 class Appender:
-    """Owns a producer. One refused record would make every later send of it to that partition fail, so it is replaced then."""
+    """Owns a producer."""
 
     def __init__(self, settings: Settings, *, linger_ms: int = 0) -> None:
-        self._bootstrap = settings.kafka.bootstrap
-        self._linger_ms = linger_ms
-        self._producer: AIOKafkaProducer | None = None
-        self._starting = asyncio.Lock()
+        bootstrap = settings.kafka.bootstrap
+        self._lasting = LastingProducer(lambda: new_producer(bootstrap, linger_ms=linger_ms), closing=CLOSING)
 
     async def append(
         self, topic: str, partition: int, record: bytes | None, *, key: bytes | None = None, headers: list[tuple[str, bytes]] | None = None
@@ -41,42 +42,14 @@ class Appender:
         producer: AIOKafkaProducer | None = None
         try:
             async with asyncio.timeout(DEADLINE):
-                producer = await self._started()
+                producer = self._lasting.current or await self._lasting.started(DEADLINE)
                 done = await producer.send_and_wait(topic, record, key=key, partition=partition, headers=headers or [])
                 return Appended(done.offset, done.timestamp)
         except TimeoutError:
             return Unknown(f"no ack of {topic}[{partition}] within {DEADLINE:g} s")
         except (KafkaError, OSError) as error:
-            await self._replace(producer)
+            await self._lasting.replace(producer)
             return Unknown(f"{type(error).__name__} on {topic}[{partition}]: {error}")
 
-    async def _started(self) -> AIOKafkaProducer:
-        async with self._starting:
-            if self._producer is None:
-                producer = new_producer(self._bootstrap, linger_ms=self._linger_ms)
-                try:
-                    await producer.start()
-                except BaseException:
-                    await producer.stop()
-                    raise
-                self._producer = producer
-            return self._producer
-
-    async def _replace(self, broken: AIOKafkaProducer | None) -> None:
-        if broken is not None and self._producer is broken:
-            self._producer = None
-            await _stop(broken)
-
     async def stop(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await _stop(producer)
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    """A producer with a stuck batch does not stop by itself."""
-    try:
-        async with asyncio.timeout(2.0):
-            await producer.stop()
-    except (TimeoutError, KafkaError, OSError):
-        pass
+        await self._lasting.close()

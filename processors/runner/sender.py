@@ -1,4 +1,4 @@
-"""The way of reports into the log's commands: one idempotent producer, replaced when it was refused something."""
+"""The way of reports into the log's commands: sent until they stand there."""
 
 import asyncio
 import random
@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from ledger.config import Settings
 from ledger.kafka.connect import new_producer
+from ledger.kafka.lasting_producer import LastingProducer
 from processors.broker_clock import BrokerClock
 
 log = structlog.get_logger(__name__)
@@ -30,13 +31,11 @@ class KafkaSender:
     def __init__(
         self, settings: Settings, clock: BrokerClock, *, deadline: float = DEADLINE, producers: NewProducer = new_producer
     ) -> None:
-        self._bootstrap = settings.kafka.bootstrap
-        self._producers = producers
+        bootstrap = settings.kafka.bootstrap
+        self._lasting = LastingProducer(lambda: producers(bootstrap), closing=STOP_DEADLINE)
         self._topic = settings.topic("commands")
         self._clock = clock
         self._deadline = deadline
-        self._producer: AIOKafkaProducer | None = None
-        self._replacing = asyncio.Lock()
 
     async def send(self, partition: int, record: bytes) -> None:
         pause = 0.05
@@ -48,7 +47,7 @@ class KafkaSender:
         producer: AIOKafkaProducer | None = None
         try:
             async with asyncio.timeout(self._deadline):
-                producer = self._producer or await self._new_producer()
+                producer = self._lasting.current or await self._lasting.started(self._deadline)
                 acknowledged = await producer.send(self._topic, record, partition=partition)
             done, _ = await asyncio.wait([acknowledged], timeout=self._deadline)
             if not done:
@@ -63,37 +62,10 @@ class KafkaSender:
             log.warning(
                 "a report was refused; sent again by a new producer", action="reports.refused", partition=partition, error=repr(error)
             )
-            if producer is not None:
-                await self._drop(producer)
+            await self._lasting.replace(producer)
             return False
         self._clock.observe(metadata.timestamp)
         return True
 
-    async def _new_producer(self) -> AIOKafkaProducer:
-        async with self._replacing:
-            if self._producer is None:
-                producer = self._producers(self._bootstrap)
-                try:
-                    await producer.start()
-                except BaseException:
-                    await producer.stop()
-                    raise
-                self._producer = producer
-            return self._producer
-
-    async def _drop(self, producer: AIOKafkaProducer) -> None:
-        """After a refusal its partition is poisoned: every later send would fail too."""
-        if self._producer is producer:
-            self._producer = None
-            await self._stop(producer)
-
     async def stop(self) -> None:
-        if self._producer is not None:
-            await self._stop(self._producer)
-
-    async def _stop(self, producer: AIOKafkaProducer) -> None:
-        try:
-            async with asyncio.timeout(STOP_DEADLINE):
-                await producer.stop()
-        except (KafkaError, OSError, TimeoutError) as error:
-            log.warning("a producer was left behind", action="producer.left", error=repr(error))
+        await self._lasting.close()
