@@ -1,10 +1,13 @@
 """What people write on the command line, read: JSON, labels, durations, instants. What cannot be read is a usage error."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
+import orjson
 import typer
 from msgspec import Raw
 
@@ -13,6 +16,7 @@ from ledger.core.durations import parse_duration_ms
 from ledger.core.refusal import Refused
 
 LARGEST_INPUT: Final = 4 * wire.LARGEST_COMMAND
+LONGEST_LINE: Final = 300 * 1024
 
 
 def json_of(text: str, option: str = "--data") -> Raw:
@@ -75,3 +79,29 @@ def instant_of(text: str | None, option: str) -> datetime | None:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no instant; write it as 2026-10-25T09:00:00Z", param_hint=option) from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def opened(name: str, option: str, stack: ExitStack) -> BinaryIO:
+    """A file, or stdin (`-`), for the time of the stack."""
+    if name == "-":
+        return sys.stdin.buffer
+    try:
+        return stack.enter_context(Path(name).open("rb"))
+    except OSError as error:
+        raise typer.BadParameter(f"{name} cannot be read: {error.strerror}", param_hint=option) from None
+
+
+def objects_of(file: BinaryIO, before: str) -> Iterator[dict[str, object]]:
+    """A JSON object a line; empty lines are passed over. `before`: what is to be said of the lines before one that is none."""
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if not line.strip():
+            continue
+        try:
+            found = orjson.loads(line)
+        except ValueError as error:
+            raise Refused("invalid_json", f"line {number} is no JSON object: {error}; {before}") from None
+        if not isinstance(found, dict):
+            raise Refused("invalid_json", f"line {number} is no JSON object; {before}")
+        yield found

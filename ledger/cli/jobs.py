@@ -1,9 +1,10 @@
-"""`jobledger jobs list|show`: jobs and their versions."""
+"""`jobledger jobs`: jobs, their versions and schedules. `list` and `show` are here, each other command in a module of its own."""
 
 from typing import Annotated
 
 import typer
 
+from ledger.cli import jobs_acts, jobs_history, jobs_preview, jobs_rehearse, jobs_schedule
 from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.core.refusal import Refused
@@ -60,3 +61,18 @@ def show(
         show_rows(rows, VERSIONS, output)
 
     wait_for(work(session_of(context)))
+
+
+for name, command in (
+    ("schedule", jobs_schedule.command),
+    ("preview", jobs_preview.command),
+    ("rehearse", jobs_rehearse.command),
+    ("pause", jobs_acts.pause),
+    ("resume", jobs_acts.resume),
+    ("retire", jobs_acts.retire),
+    ("skip", jobs_acts.skip),
+    ("backfill", jobs_acts.backfill),
+    ("versions", jobs_history.versions),
+    ("diff", jobs_history.diff),
+):
+    app.command(name)(command)

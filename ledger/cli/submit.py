@@ -1,26 +1,21 @@
 """`jobledger submit`: run a job once, or many of a file."""
 
 import asyncio
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
-from pathlib import Path
-from typing import Annotated, BinaryIO, Final
+from typing import Annotated, Final
 
-import orjson
 import typer
 from msgspec import Raw
 
-from ledger.cli.inputs import duration_of, json_of, pairs_of, seconds_of
+from ledger.cli.inputs import duration_of, json_of, objects_of, opened, pairs_of, seconds_of
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.waiting import wait_for_end
 from ledger.client.submission import Submission, Wish
-from ledger.core.refusal import Refused
 
 CHUNK: Final = 5000  # lines of a file that are under way together
-LONGEST_LINE: Final = 300 * 1024
 DECISION: Final = 10.0  # seconds until somebody at a terminal is told that nobody decides
 
 
@@ -65,13 +60,13 @@ def command(
         duration_of(start_deadline, "--start-deadline"),
         priority,
         pairs_of(label, "--label") if label else None,
-        _options(duration_of(timeout, "--timeout"), attempts),
+        options_of(duration_of(timeout, "--timeout"), attempts),
         reason=reason,
     )
     wait_for(_submit(session, wish, wait, seconds_of(wait_timeout, "--wait-timeout"), output))
 
 
-def _options(timeout: str | None, attempts: int | None) -> dict[str, object] | None:
+def options_of(timeout: str | None, attempts: int | None) -> dict[str, object] | None:
     given: dict[str, object] = {"timeout": timeout, "attempts": attempts}
     return {name: value for name, value in given.items() if value is not None} or None
 
@@ -92,7 +87,7 @@ async def _submit(session: Session, wish: Submission, wait: bool, seconds: float
 async def _submit_many(session: Session, name: str, form: Form) -> None:
     count = 0
     with ExitStack() as stack:
-        lines = _wishes(_opened(name, stack))
+        lines: Iterator[Wish] = objects_of(opened(name, "--many", stack), "the lines before it may be submitted")
         async with session.ledger() as ledger:
             while chunk := await asyncio.to_thread(lambda: list(islice(lines, CHUNK))):
                 ids = await ledger.submit_many(chunk, first=count + 1)
@@ -109,28 +104,3 @@ def _show(ids: Sequence[str | None], form: Form) -> None:
         show_rows([{"execution_id": one} for one in ids], ["execution_id"], form)
     else:
         typer.echo("\n".join(one or "(named when it is decided)" for one in ids))
-
-
-def _opened(name: str, stack: ExitStack) -> BinaryIO:
-    if name == "-":
-        return sys.stdin.buffer
-    try:
-        return stack.enter_context(Path(name).open("rb"))
-    except OSError as error:
-        raise typer.BadParameter(f"{name} cannot be read: {error.strerror}", param_hint="--many") from None
-
-
-def _wishes(file: BinaryIO) -> Iterator[Wish]:
-    """A line is a submit; empty ones are passed over."""
-    number = 0
-    while line := file.readline(LONGEST_LINE):
-        number += 1
-        if not line.strip():
-            continue
-        try:
-            wish = orjson.loads(line)
-        except ValueError as error:
-            raise Refused("invalid_json", f"line {number} is no JSON object: {error}; the lines before it may be submitted") from None
-        if not isinstance(wish, dict):
-            raise Refused("invalid_json", f"line {number} is no JSON object; the lines before it may be submitted")
-        yield wish

@@ -115,10 +115,10 @@ def _change(one: Declared, registry: Registry, superseded: bool) -> Change:
     return Change(one.job_id, "changed", one.job_version, tuple(differences(before, one.content)))
 
 
-async def read_registry(settings: Settings) -> Registry:
+async def read_registry(settings: Settings, into: RegistryFold | None = None) -> Registry:
     """The registry as its log says it now. Raises `Unavailable`, `Misconfigured` without topics, `Conflict` of another or a broken log."""
     await check_identity(settings)
-    fold = RegistryFold()
+    fold = into or RegistryFold()
     async with LogReader(settings, LOG, 0) as reader:
         bounds = await reader.bounds()
         async with aclosing(reader.batches(bounds.start, bounds.end)) as batches:

@@ -3,8 +3,9 @@
 Source: scheduling.md, section 4. As written, normalised and without defaults, so that a release of ours causes no drift.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from typing import NamedTuple
 
 import orjson
 from msgspec import Raw, to_builtins
@@ -36,18 +37,39 @@ def manifest_digest(jobs: Iterable[tuple[str, int, str]]) -> str:
     return sha256(canonical(sorted(jobs))).hexdigest()
 
 
-def differences(stored: dict[str, object], wanted: dict[str, object], place: str = "") -> list[str]:
-    """Field by field: `options.timeout_ms: 60000 -> 90000`."""
-    found: list[str] = []
+class Difference(NamedTuple):
+    """A field that differs, as the JSON that stands there; None where it is not said."""
+
+    field: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        return f"{self.field}: {_shown(self.before)} -> {_shown(self.after)}"
+
+
+def compared(stored: Mapping[str, object], wanted: Mapping[str, object], place: str = "") -> list[Difference]:
+    """Field by field."""
+    found: list[Difference] = []
     for key in sorted(stored.keys() | wanted.keys()):
         where, before, after = f"{place}{key}", stored.get(key), wanted.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
-            found += differences(before, after, f"{where}.")
+            found += compared(before, after, f"{where}.")
         elif before != after or (key in stored) != (key in wanted):
-            found.append(f"{where}: {_said(key in stored, before)} -> {_said(key in wanted, after)}")
+            found.append(Difference(where, _json(key in stored, before), _json(key in wanted, after)))
     return found
 
 
-def _said(is_there: bool, value: object) -> str:
-    text = canonical(value).decode() if is_there else "(not said)"
+def differences(stored: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:
+    """Field by field, for people: `options.timeout_ms: 60000 -> 90000`."""
+    return list(map(str, compared(stored, wanted)))
+
+
+def _json(is_there: bool, value: object) -> str | None:
+    return canonical(value).decode() if is_there else None
+
+
+def _shown(text: str | None) -> str:
+    if text is None:
+        return "(not said)"
     return text if len(text) <= 80 else f"{text[:80]}..."

@@ -12,7 +12,7 @@ from ledger.client.line import DECISION, Line
 from ledger.client.moments import micros_of
 from ledger.client.names import check_job_name
 from ledger.client.naming import fresh_command_id
-from ledger.client.previewing import Preview, preview, senseless
+from ledger.client.previewing import Preview, instant_in, preview, senseless
 from ledger.client.reading import Executions
 from ledger.client.stored import stored_schedule
 from ledger.core import wire
@@ -126,10 +126,11 @@ class HomeActs:
         count: int = 10,
         version: int | None = None,
     ) -> Preview:
-        """The ticks of a stored job after an instant, at most `count`; a read. Pauses are not looked at."""
-        after = micros_of("from", from_)
+        """The ticks of a stored job after an instant, at most `count`; a read. Instants without an offset are read in the schedule's time
+        zone. Pauses, and ticks that somebody skips, are not looked at."""
         stored = await stored_schedule(self._line.tables, job_id, version)
-        until = None if to is None else micros_of("to", to)
+        zone = stored.spec.timezone
+        after, until = instant_in("from", from_, zone), None if to is None else instant_in("to", to, zone)
         found = preview(stored.spec, after, count, until=until, job_id=job_id, job_version=stored.job_version)
         more = [one for one in senseless(stored.spec, stored.definition.exclusive_scope) if one not in found.warnings]
         return replace(found, warnings=(*found.warnings, *more, *_unfired(stored.definition.state, job_id)))

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
 from typing import Final
 
-from ledger.client.moments import EPOCH, datetime_of
+from ledger.client.moments import EPOCH, LONGEST_TEXT, datetime_of, micros_of
 from ledger.core.definition import ScheduleSpec
 from ledger.core.invalid import Invalid
 from ledger.core.policies import delay_us
@@ -61,6 +61,20 @@ def _firings(schedule: Schedule, after: int, until: int | None) -> Iterator[int]
 def _tick(spec: ScheduleSpec, found: int, delay: timedelta) -> PreviewedTick:
     at = datetime_of(found)
     return PreviewedTick(at, local_time(at, spec.timezone), at + delay)
+
+
+def instant_in(field: str, moment: datetime | str, zone: str) -> int:
+    """Microseconds UTC of an instant as a person says it: without an offset it is read on the wall clock of `zone`; a local time that
+    comes twice is the first one, one that the clock skips the end of the gap. Raises `Invalid`."""
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment[:LONGEST_TEXT])
+        except ValueError:
+            raise Invalid("invalid_instant", field, moment, "is no instant", "'2026-10-25T09:00:00Z'") from None
+    if moment.tzinfo is not None:
+        return micros_of(field, moment)
+    second, fraction = divmod((moment.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1), 1_000_000)
+    return zone_of(zone).instant_of(second, "first") * 1_000_000 + fraction
 
 
 def local_time(at: datetime, zone: str) -> datetime:
