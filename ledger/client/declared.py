@@ -1,19 +1,21 @@
 """What settings and handlers declare together: the jobs to register, each checked against the other side. Pure.
 
-Source: scheduling.md, sections 2 (registry check) and 4.
+`job_version` 0 is `version: auto`: numbered by content in the registry. Source: scheduling.md, sections 2 (registry check) and 4.
 """
 
 from dataclasses import dataclass, field
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from ledger.client.content import content_hash, content_of
 from ledger.client.encoding import encode_data
 from ledger.client.submission import options_of
 from ledger.config import Settings
-from ledger.config.settings import Job, SystemJob
+from ledger.config.fields import name_fault
+from ledger.config.jobs import number_of
+from ledger.config.settings import Execution, Job, SystemJob
 from ledger.core.bodies import NOTHING
-from ledger.core.definition import ScheduleSpec, Scope
+from ledger.core.definition import AUTO, ScheduleSpec, Scope
 from ledger.core.execution import Kind, Options
 from ledger.core.refusal import Misconfigured, Refused
 from ledger.handlers import Handler, Jobs, near_miss
@@ -32,6 +34,7 @@ class Declared:
     data: Raw = field(default_factory=lambda: NOTHING)
     options: Options | None = None
     schedule: ScheduleSpec | None = None
+    immediately: bool = False  # one run-now once this version is accepted
 
     @property
     def content_hash(self) -> str:
@@ -48,6 +51,11 @@ def declared(settings: Settings, jobs: Jobs) -> list[Declared]:
     wanted = [one for job in settings.jobs if (one := _of_job(job, jobs, problems)) is not None]
     wanted += [_implied(handler) for handler in _unnamed(settings, jobs, problems)]
     wanted += [one for job in settings.system_jobs if (one := _of_system_job(job, jobs, problems)) is not None]
+    problems += [
+        f"the handler {handler.name!r} at {handler.place}: its name {fault}; for example 'clean-carts'"
+        for handler in jobs
+        if (fault := name_fault(handler.name)) is not None
+    ]
     for one in wanted:
         if one.queue not in settings.queues:
             near = near_miss(one.queue, list(settings.queues))
@@ -64,15 +72,23 @@ def _of_job(job: Job, jobs: Jobs, problems: list[str]) -> Declared | None:
     declared_scope = handler.exclusive.scope if handler.exclusive is not None else None
     if job.exclusive is not None and declared_scope is not None and job.exclusive != declared_scope:
         problems.append(f"job {job.name!r} is exclusive by {job.exclusive!r} in the settings and by {declared_scope!r} at {handler.place}")
-    version = job.version or handler.version
+    version = handler.version if job.version is None else number_of(job.version)
     _check_version(f"job {job.name!r}", version, handler, problems)
     scope = job.exclusive or declared_scope or "none"
-    return Declared(job.name, job.name, "on_demand", job.queue or handler.queue, version, scope, options=options_of(job.options))
+    return Declared(job.name, job.name, "on_demand", job.queue or handler.queue, version, scope, options=_options(job.options, handler))
+
+
+def _options(written: Execution, handler: Handler) -> Options | None:
+    """As written; what happens when busy is control's to know, so the handler's word for it goes along."""
+    options = options_of(written)
+    if handler.exclusive is None or handler.exclusive.busy == "wait" or written.busy is not None:
+        return options
+    return structs.replace(options or Options(), busy=handler.exclusive.busy)
 
 
 def _implied(handler: Handler) -> Declared:
     scope = handler.exclusive.scope if handler.exclusive is not None else "none"
-    return Declared(handler.name, handler.name, "on_demand", handler.queue, handler.version, scope)
+    return Declared(handler.name, handler.name, "on_demand", handler.queue, handler.version, scope, options=_options(Execution(), handler))
 
 
 def _unnamed(settings: Settings, jobs: Jobs, problems: list[str]) -> list[Handler]:
@@ -100,13 +116,16 @@ def _of_system_job(job: SystemJob, jobs: Jobs, problems: list[str]) -> Declared 
     handler = _handler(name, f"the system job {job.name!r} is run by {name!r}", jobs, problems)
     if handler is None:
         return None
-    _check_version(f"system job {job.name!r}", job.version, handler, problems)
+    version = number_of(job.version)
+    _check_version(f"system job {job.name!r}", version, handler, problems)
     try:
         data = encode_data(job.data)
     except Refused as refused:
         problems.append(f"system job {job.name!r}: {refused.detail}")
         return None
-    return Declared(job.name, name, "system", handler.queue, job.version, "job", data, options_of(job.options), job.schedule.spec)
+    scope = job.exclusive or "job"
+    options = _options(job.options, handler)
+    return Declared(job.name, name, "system", handler.queue, version, scope, data, options, job.spec, job.immediately)
 
 
 def _handler(name: str, who: str, jobs: Jobs, problems: list[str]) -> Handler | None:
@@ -117,6 +136,6 @@ def _handler(name: str, who: str, jobs: Jobs, problems: list[str]) -> Handler | 
 
 
 def _check_version(who: str, version: int, handler: Handler, problems: list[str]) -> None:
-    if not handler.minimal_supported_version <= version <= handler.version:
+    if version != AUTO and not handler.minimal_supported_version <= version <= handler.version:
         understood = f"{handler.minimal_supported_version} to {handler.version}"
         problems.append(f"{who} has version {version}, but the handler at {handler.place} understands {understood}")

@@ -43,7 +43,7 @@ class Routes:
             else:
                 self._guessed[job.name] = Route(job.name, job.name)  # its handler may say more
         for system in settings.system_jobs:
-            self._known[system.name] = Route(system.name, system.job or system.name, "job", has_schedule=True)
+            self._known[system.name] = Route(system.name, system.job or system.name, system.exclusive or "job", has_schedule=True)
 
     def guess(self, job_id: str) -> Route | None:
         """What is known without asking anybody."""

@@ -147,6 +147,7 @@ def options_of(written: Execution) -> Options | None:
         backoff=written.backoff,
         backoff_first_ms=_ms(written.backoff_first),
         backoff_max_ms=_ms(written.backoff_max),
+        busy=written.busy,
     )
     return None if options == Options() else options
 

@@ -1,6 +1,6 @@
 """What is wrong with settings, in words: file and line, key, what was expected, and a near miss."""
 
-from collections.abc import Callable
+import re
 from difflib import get_close_matches
 from types import UnionType
 from typing import Final, Union, get_args, get_origin
@@ -8,28 +8,48 @@ from typing import Final, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from ledger.config.interpolate import key_of
+from ledger.config.secrets import is_secret_name
 from ledger.config.settings import Settings
+from ledger.config.told import Told
 from ledger.config.yaml_text import Place
 from ledger.core.invalid import quoted
 from ledger.core.refusal import Misconfigured
 
 MOST: Final = 10  # problems shown
+_SAID_ALREADY: Final = ("extra_forbidden", "missing", "value_error", "literal_error", "schedule")
+_EXAMPLES: Final = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "int_parsing": "a whole number, for example 4",
+    "int_from_float": "a whole number, for example 4",
+    "int_type": "a whole number, for example 4",
+    "float_parsing": "a number, for example 2.5",
+    "float_type": "a number, for example 2.5",
+    "string_type": "a text: quote it",
+    "list_type": "a list, each item after a dash",
+    "model_type": "a section with keys of its own",
+    "dict_type": "a section with keys of its own",
+    "model_attributes_type": "a section with keys of its own",
+}
 
 
-def complain(error: ValidationError, values: dict[str, object], where: Callable[[Place], str]) -> Misconfigured:
-    """All problems in one error. `where` tells file and line, or the environment variable, of a place."""
+def complain(error: ValidationError, told: Told) -> Misconfigured:
+    """All problems in one error."""
     problems: dict[tuple[Place, str], list[str]] = {}
     for one in error.errors(include_url=False):
-        place = _existing(_place(one), values)
-        problems.setdefault((place, _shown(one, place)), []).append(_expected(one, place))
-    lines = [f"{where(place)}: {key_of(place)}: {' or '.join(dict.fromkeys(said))}{shown}" for (place, shown), said in problems.items()]
+        place = _existing(_place(one), told.values)
+        problems.setdefault((place, _shown(one, place, told)), []).append(_expected(one, place))
+    lines = []
+    for (place, shown), said in problems.items():
+        origin = told.origin(place)
+        lines.append(f"{origin.where}: {origin.key}: {' or '.join(dict.fromkeys(said))}{shown}")
     rest = f"\nand {len(lines) - MOST} more" if len(lines) > MOST else ""
     return Misconfigured("\n".join(lines[:MOST]) + rest)
 
 
 def _place(one: ErrorDetails) -> Place:
-    return tuple(part for part in one["loc"] if part != "[key]")
+    place = tuple(part for part in one["loc"] if part != "[key]")
+    return (*place, str(one["ctx"]["field"]).partition(".")[0]) if one["type"] == "schedule" else place
 
 
 def _existing(place: Place, values: object) -> Place:
@@ -57,23 +77,28 @@ def _expected(one: ErrorDetails, place: Place) -> str:
             return one["msg"].removeprefix("Value error, ")
         case "string_pattern_mismatch":
             return f"has to match {one.get('ctx', {}).get('pattern', '')}"
+        case kind if kind in _EXAMPLES:
+            return f"has to be {_EXAMPLES[kind]}"
     return one["msg"][:1].lower() + one["msg"][1:]
 
 
-def _shown(one: ErrorDetails, place: Place) -> str:
+def _shown(one: ErrorDetails, place: Place, told: Told) -> str:
     """The value, where it helps and is no secret."""
-    if one["type"] in ("extra_forbidden", "missing", "value_error", "literal_error") or not place or "data" in place:
+    if one["type"] in _SAID_ALREADY or not place or "data" in place or told.is_secret(place):
         return ""
     model = _model_at(place[:-1])
     known = model.model_fields.get(str(place[-1])) if model is not None else None
-    is_secret = known is not None and known.annotation is SecretStr
-    return "" if is_secret or isinstance(one["input"], dict | list) else f", not {quoted(one['input'])}"
+    is_secret = (known is not None and known.annotation is SecretStr) or is_secret_name(str(place[-1]))
+    if is_secret or isinstance(one["input"], dict | list):
+        return ""
+    return ", not nothing" if one["input"] is None else f", not {quoted(one['input'])}"
 
 
 def _near(name: str, known: list[str]) -> str:
-    near = get_close_matches(name.lower(), known, n=1)
+    simple = {re.sub(r"[_-]", "", one): one for one in known}
+    near = get_close_matches(re.sub(r"[_-]", "", name.lower()), simple, n=1)
     if near:
-        return f"; did you mean `{near[0]}`?"
+        return f"; did you mean `{simple[near[0]]}`?"
     return f"; there are {', '.join(known)}" if known else ""
 
 

@@ -1,63 +1,157 @@
-"""`${VAR}`, `${VAR:-default}`, `${VAR:?message}` in the values of a file; `$${` is a plain `${`."""
+"""`${VAR}`, `${VAR:-default}`, `${VAR:?message}` and `${other.key}` in the values of files; `$${` is a plain `${`.
+
+Environment variables go before keys: `${prefix}` is the variable `prefix` if there is one, else what the files say. A key that the
+environment overrides counts as overridden. Texts from the environment are taken as they are.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
-from ledger.config.yaml_text import Document, Place
+from ledger.config.overlay import variable_of
+from ledger.config.secrets import is_secret_name, is_secret_value
+from ledger.config.told import Told, key_of
+from ledger.config.yaml_text import DEEPEST, Place
 from ledger.core.refusal import Misconfigured
 
+LONGEST: Final = 65_536  # of one value: keys that refer to each other twice would double at each step
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^}]*)(\})?")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_SECRET: Final = re.compile(r"SECRET|PASSW|TOKEN|CREDENTIAL|API_?KEY|PRIVATE", re.IGNORECASE)
+_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
+_JOBS: Final = ("system_jobs", "systemJobs")
+_DATA: Final = ("data", "jobData")
 
 
-def interpolate(document: Document, env: Mapping[str, str]) -> dict[str, object]:
-    """The values of `document` with every reference replaced. Raises `Misconfigured` with file, line and key."""
-    return {key: _replaced(value, (key,), document, env) for key, value in document.values.items()}
+def interpolate(told: Told, env: Mapping[str, str], *, foreign: Collection[str] = ()) -> Told:
+    """`told` with every reference replaced, but for the top-level keys that are `foreign`, which nobody reads. Raises `Misconfigured`
+    with file, line and key."""
+    work = _Interpolation(told, env)
+    values = {key: value if key in foreign else work.replaced(value, (key,)) for key, value in told.values.items()}
+    return replace(told, values=values, secret=frozenset(work.secrets))
 
 
-def _replaced(value: object, place: Place, document: Document, env: Mapping[str, str]) -> object:
-    match value:
-        case str() if "${" in value:
-            return _REFERENCE.sub(lambda found: _resolved(found, place, document, env), value)
-        case list():
-            return [_replaced(one, (*place, index), document, env) for index, one in enumerate(value)]
-        case dict():
-            return {key: _replaced(one, (*place, key), document, env) for key, one in value.items()}
-    return value
+class _Interpolation:
+    def __init__(self, told: Told, env: Mapping[str, str]) -> None:
+        self._told = told
+        self._env = env
+        self._done: dict[Place, object] = {}
+        self._open: list[Place] = []  # under way: one that comes twice refers to itself
+        self.secrets: dict[Place, str] = {}  # and what is secret about it
+
+    def replaced(self, value: object, place: Place) -> object:
+        match value:
+            case str() if "${" in value:
+                return self._text(value, place)
+            case list():
+                return [self.replaced(one, (*place, index)) for index, one in enumerate(value)]
+            case dict():
+                return {key: self.replaced(one, (*place, key)) for key, one in value.items()}
+        return value
+
+    def _text(self, text: str, place: Place) -> object:
+        if place in self._done:
+            return self._done[place]
+        if place in self._open:
+            around = " -> ".join(key_of(one) for one in (*self._open[self._open.index(place) :], place))
+            raise self._wrong(place, f"{around}: a value cannot be made of itself")
+        if len(self._open) == DEEPEST:
+            raise self._wrong(place, f"it takes more than {DEEPEST} references, one after the other, to get here")
+        self._open.append(place)
+        whole = _REFERENCE.fullmatch(text)
+        made = self._resolved(whole, place) if whole is not None else self._joined(text, place)
+        self._open.pop()
+        self._refuse_secret(place)
+        self._done[place] = made
+        return made
+
+    def _joined(self, text: str, place: Place) -> str:
+        made, end, length = [], 0, 0
+        for found in _REFERENCE.finditer(text):
+            made += [text[end : found.start()], _written(self._resolved(found, place))]
+            end = found.end()
+            length += len(made[-1]) + len(made[-2])
+            if length > LONGEST:
+                raise self._wrong(place, f"more than {LONGEST} characters once its references are replaced")
+        return "".join([*made, text[end:]])
+
+    def _resolved(self, found: re.Match[str], place: Place) -> object:
+        if found[0] == "$${":
+            return "${"
+        if found[2] is None:
+            raise self._wrong(place, f"`{found[0]}` has no closing brace; write `$${{` for a plain `${{`")
+        name, colon, rest = found[1].partition(":")
+        if _KEY.fullmatch(name) is None or (colon and rest[:1] not in ("-", "?")):
+            forms = "none of ${VAR}, ${VAR:-default}, ${VAR:?message} and ${other.key}"
+            raise self._wrong(place, f"`{found[0]}` is {forms}; write `$${{` for a plain `${{`")
+        if is_secret_name(name):
+            self.secrets[place] = name
+            self._refuse_secret(place)
+        value = self._looked_up(name, place)
+        if value is not None and value != "":
+            return value
+        if rest[:1] == "-":
+            return rest[1:]
+        if rest[:1] == "?":
+            raise self._wrong(place, f"{rest[1:] or f'{name} has to be set'} ({_kind(name)} {name})")
+        if value is None:
+            raise self._wrong(place, f"the {_kind(name)} {name} is not set: set it, or write ${{{name}:-a default}}")
+        return value
+
+    def _looked_up(self, name: str, place: Place) -> object:
+        """What the environment or the files say under a name, or None."""
+        if _NAME.fullmatch(name) is not None and name in self._env:
+            value = self._env[name]
+            if is_secret_value(value):
+                self.secrets[place] = name
+            return value
+        parts = tuple(name.split("."))
+        if (overridden := self._env.get(variable_of(parts) or "")) is not None:
+            return overridden
+        target, found = self._found(parts)
+        if target is None:
+            return None
+        if isinstance(found, dict | list):
+            raise self._wrong(place, f"`${{{name}}}` is no single value: name one of its keys")
+        made = self.replaced(found, target)
+        if target in self.secrets or (isinstance(made, str) and is_secret_value(made)):
+            self.secrets[place] = name
+        return made
+
+    def _found(self, parts: tuple[str, ...]) -> tuple[Place | None, object]:
+        """Where the files have a dotted key, and what they say there."""
+        found: object = self._told.values
+        target: Place = ()
+        for part in parts:
+            if isinstance(found, list) and part.isdigit() and int(part[:9]) < len(found):
+                found, target = found[int(part[:9])], (*target, int(part[:9]))
+            elif isinstance(found, dict) and part in found:
+                found, target = found[part], (*target, part)
+            else:
+                return None, None
+        return target, found
+
+    def _refuse_secret(self, place: Place) -> None:
+        if place in self.secrets and _is_job_data(place):
+            raise self._wrong(
+                place,
+                f"{self.secrets[place]} looks like a secret, and the data of a job stays in the log for ever: "
+                "put the name of the variable there and read it in the handler",
+            )
+
+    def _wrong(self, place: Place, what: str) -> Misconfigured:
+        origin = self._told.origin(place)
+        return Misconfigured(f"{origin.where}: {origin.key}: {what}")
 
 
-def _resolved(found: re.Match[str], place: Place, document: Document, env: Mapping[str, str]) -> str:
-    if found[0] == "$${":
-        return "${"
-    where = f"{document.where(place)}: {key_of(place)}"
-    if found[2] is None:
-        raise Misconfigured(f"{where}: `{found[0]}` has no closing brace; write `$${{` for a plain `${{`")
-    name, colon, rest = found[1].partition(":")
-    if _NAME.fullmatch(name) is None or (colon and rest[:1] not in ("-", "?")):
-        raise Misconfigured(
-            f"{where}: `{found[0]}` is none of ${{VAR}}, ${{VAR:-default}} and ${{VAR:?message}}; write `$${{` for a plain `${{`"
-        )
-    if "data" in place and place[0] == "system_jobs" and _SECRET.search(name):
-        raise Misconfigured(
-            f"{where}: {name} looks like a secret, and the data of a job stays in the log for ever: "
-            "put the name of the variable there and read it in the handler"
-        )
-    if set_to := env.get(name):
-        return set_to
-    if rest[:1] == "-":
-        return rest[1:]
-    if rest[:1] == "?":
-        raise Misconfigured(f"{where}: {rest[1:] or f'{name} has to be set'} (environment variable {name})")
-    if name in env:
-        return ""
-    raise Misconfigured(f"{where}: the environment variable {name} is not set: set it, or write ${{{name}:-a default}}")
+def _is_job_data(place: Place) -> bool:
+    return any(part in _JOBS for part in place) and any(part in _DATA for part in place)
 
 
-def key_of(place: Place) -> str:
-    """A place as people write it: `system_jobs[0].cron`."""
-    text = ""
-    for part in place:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text or "(the whole file)"
+def _kind(name: str) -> str:
+    return "key" if "." in name else "environment variable"
+
+
+def _written(value: object) -> str:
+    """A value inside a text, as YAML would say it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,30 +1,62 @@
-"""From a file and the environment to `Settings`: read, interpolate, overlay, check; an error says where, what and what was meant."""
+"""From files and the environment to `Settings`: read, merge, interpolate, overlay, check; an error says where, what and what was meant."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
 from pydantic import ValidationError
 
 from ledger.config.complaints import complain
 from ledger.config.interpolate import interpolate
-from ledger.config.overlay import CONFIG, overlay
+from ledger.config.overlay import CONFIG, PROFILES, overlay
 from ledger.config.settings import Settings
-from ledger.config.yaml_text import Document, Place, read_yaml
+from ledger.config.softkit import foreign_keys, understood
+from ledger.config.told import Told, key_of, merged
+from ledger.config.yaml_text import Document, read_yaml
 from ledger.core.refusal import Misconfigured
 
 DEFAULT_FILE: Final = Path("jobledger.yaml")
 
 
-def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
-    """The settings of the file at `path`, else of the one that JOBLEDGER_CONFIG names, else of `jobledger.yaml` here, overlaid by the
-    environment. No file is an error: a worker in the wrong folder would retire every system job. Raises `Misconfigured`."""
-    document = read_yaml(find_file(path, env))
-    values, origins = overlay(interpolate(document, env), env)
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`told`: what the sources say, before defaults. `warnings`: what was left out of account."""
+
+    settings: Settings
+    told: Told
+    files: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+def load_settings(path: Path | None, env: Mapping[str, str], warn: Callable[[str], None] | None = None) -> Settings:
+    """The settings of the file at `path`, else of the one that JOBLEDGER_CONFIG names, else of `jobledger.yaml` here, each followed by
+    those of JOBLEDGER_PROFILES and overlaid by the environment. No file is an error: a worker in the wrong folder would retire every
+    system job. Raises `Misconfigured`. Warnings are logged where nobody takes them."""
+    loaded = load(path, env)
+    for warning in loaded.warnings:
+        (warn or _log)(warning)
+    return loaded.settings
+
+
+def load(path: Path | None, env: Mapping[str, str]) -> Loaded:
+    """The same with what it was made of."""
+    base = find_file(path, env)
+    profiles = [(name, profile_file(base, name)) for name in _profiles(env)]
+    files = [base, *(file for _, file in profiles if file.is_file())]
+    warnings = [f"profile {name!r}: there is no file {file}" for name, file in profiles if not file.is_file()]
+    documents = [read_yaml(file) for file in files]
+    told = merged(documents)
+    foreign = foreign_keys(told)
+    _refuse_doubts(documents, foreign)
+    told, more = understood(interpolate(told, env, foreign=foreign), foreign)
+    told = overlay(told, env)
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(told.values)
     except ValidationError as error:
-        raise complain(error, values, lambda place: _where(document, origins, place)) from None
+        raise complain(error, told) from None
+    return Loaded(settings, told, tuple(files), (*warnings, *more))
 
 
 def find_file(path: Path | None, env: Mapping[str, str]) -> Path:
@@ -37,10 +69,29 @@ def find_file(path: Path | None, env: Mapping[str, str]) -> Path:
     raise Misconfigured(f"there is no file {wanted}" + (f" (named by {CONFIG})" if path is None else ""))
 
 
-def _where(document: Document, origins: Mapping[Place, str], place: Place) -> str:
-    for length in range(len(place), 0, -1):
-        if (variable := origins.get(place[:length])) is not None:
-            return f"environment variable {variable}"
-        if place[:length] in document.lines:
-            break
-    return document.where(place)
+def profile_file(base: Path, profile: str) -> Path:
+    """`jobledger.yaml` and `eu` are `jobledger-eu.yaml`."""
+    return base.with_name(f"{base.stem}-{profile}{base.suffix}")
+
+
+def _profiles(env: Mapping[str, str]) -> list[str]:
+    names = [name.strip() for name in env.get(PROFILES, "").split(",")]
+    for name in names:
+        if name and Path(name).name != name:
+            raise Misconfigured(f"{PROFILES}: {name!r} is no name of a profile; for example {PROFILES}=production,eu")
+    return [name for name in names if name]
+
+
+def _refuse_doubts(documents: Sequence[Document], foreign: frozenset[str]) -> None:
+    doubts = [
+        f"{document.where(place)}: {key_of(place)}: {why}"
+        for document in documents
+        for place, why in document.doubts
+        if place[:1] == () or place[0] not in foreign
+    ]
+    if doubts:
+        raise Misconfigured("\n".join(doubts[:10]))
+
+
+def _log(warning: str) -> None:
+    structlog.get_logger(__name__).warning(warning, action="config.warning")

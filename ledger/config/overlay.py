@@ -1,36 +1,51 @@
 """Settings from the environment: `JOBLEDGER_KAFKA__BOOTSTRAP` sets `kafka.bootstrap`, whatever the file says."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Final
 
 from ledger.config.settings import Settings
+from ledger.config.told import Origin, Told, key_of
 from ledger.config.yaml_text import Place
 from ledger.core.refusal import Misconfigured
 
 PREFIX: Final = "JOBLEDGER_"
 CONFIG: Final = "JOBLEDGER_CONFIG"
-NOT_SETTINGS: Final = frozenset({CONFIG, "JOBLEDGER_CACHE", "JOBLEDGER_CRASH_AT", "JOBLEDGER_PROFILES", "JOBLEDGER_TRACEBACK"})
+PROFILES: Final = "JOBLEDGER_PROFILES"
+NOT_SETTINGS: Final = frozenset({CONFIG, "JOBLEDGER_CACHE", "JOBLEDGER_CRASH_AT", PROFILES, "JOBLEDGER_TRACEBACK"})
 
 
-def overlay(values: dict[str, object], env: Mapping[str, str]) -> tuple[dict[str, object], dict[Place, str]]:
-    """`values` with what the environment sets, and which variable set which place."""
-    origins: dict[Place, str] = {}
+def overlay(told: Told, env: Mapping[str, str]) -> Told:
+    """`told` with what the environment sets."""
+    values, overridden = told.values, dict(told.overridden)
     for name in sorted(env):
         if not name.startswith(PREFIX) or name in NOT_SETTINGS:
             continue
         place = tuple(name.removeprefix(PREFIX).lower().split("__"))
         if _is_ours(name, place):
             values = _with(values, place, env[name], name)
-            origins[place] = name
-    return values, origins
+            overridden[place] = Origin(f"environment variable {name}", key_of(place))
+    return replace(told, values=values, overridden=overridden)
 
 
-def _is_ours(name: str, place: tuple[str, ...]) -> bool:
+def variable_of(place: Sequence[str]) -> str | None:
+    """The environment variable that sets a key, in whichever of the two layouts it is written; None of what is no setting."""
+    parts = [snake(part) for part in (place[1:] if place[0] == "jobsConfig" else place)]
+    return PREFIX + "__".join(parts).upper() if parts and parts[0] in Settings.model_fields else None
+
+
+def snake(name: str) -> str:
+    """`systemJobs` is `system_jobs`."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+
+
+def _is_ours(name: str, place: Place) -> bool:
     """A single word that is no setting may belong to somebody else, unless it looks like a slip."""
     if len(place) > 1 or place[0] in Settings.model_fields:
         return True
-    near = get_close_matches(place[0], list(Settings.model_fields), n=1, cutoff=0.75)
+    near = get_close_matches(str(place[0]), list(Settings.model_fields), n=1, cutoff=0.75)
     if near:
         raise Misconfigured(f"the environment variable {name} sets nothing; did you mean {PREFIX}{near[0].upper()}?")
     return False

@@ -1,40 +1,15 @@
 """What can be set. Names here are the keys of `jobledger.yaml`; `JOBLEDGER_KAFKA__BOOTSTRAP` sets `kafka.bootstrap`."""
 
 from collections import Counter
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 
-from ledger.core.durations import parse_duration_ms
-from ledger.core.refusal import Refused
-from ledger.core.schedule import Schedule
+from ledger.config.fields import Part, TopicPart, filled
+from ledger.config.jobs import Defaults, Execution, Job, SystemJob
 
-
-def _duration(value: object) -> object:
-    """A duration stays as written; a bare number is refused, as nobody knows its unit."""
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise ValueError("say its unit, as in '90s', '15m' or 'PT15M'")
-    try:
-        parse_duration_ms(value)
-    except Refused as refused:
-        raise ValueError(refused.detail) from refused
-    return value
-
-
-def _crons(value: object) -> object:
-    """One expression or several: a list either way."""
-    return [value] if isinstance(value, str) else value
-
-
-Duration = Annotated[str, BeforeValidator(_duration)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:~/@-]{1,200}$")]
-TopicPart = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$")]
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+__all__ = ["Database", "Defaults", "Execution", "Job", "Kafka", "Limits", "Queue", "Redis", "Settings", "SystemJob"]
 
 
 class Kafka(Part):
@@ -73,64 +48,34 @@ class Limits(Part):
     snapshot_interval: Annotated[float, Field(ge=1)] = 300.0
 
 
-class Execution(Part):
-    """How an execution is run; absent: as the handler declares, else the defaults of the handler's declaration."""
-
-    timeout: Duration | None = None
-    start_deadline: Duration | None = None
-    attempts: Annotated[int, Field(ge=1, le=1000)] | None = None
-    backoff: Literal["exponential", "fixed"] | None = None
-    backoff_first: Duration | None = None
-    backoff_max: Duration | None = None
-
-
-class Job(Part):
-    """A handler that users may submit to (`jobs:`)."""
-
-    name: Name
-    version: Annotated[int, Field(ge=1, le=2_000_000_000)] | None = None  # of its options; absent: the handler's
-    queue: TopicPart | None = None  # absent: the handler's
-    exclusive: Literal["none", "job", "tenant", "key"] | None = None  # absent: as the handler declares, else "none"
-    options: Execution = Execution()
-
-
-class SystemJob(Part):
-    """A job that the platform itself runs on a schedule (`system_jobs:`)."""
-
-    name: Name
-    job: Name | None = None  # the handler, if it is not called like the job
-    version: Annotated[int, Field(ge=1, le=2_000_000_000)] = 1
-    cron: Annotated[list[str] | None, BeforeValidator(_crons)] = None
-    every: Duration | None = None
-    offset: Duration | None = None
-    timezone: str | None = None  # absent: UTC
-    data: object = None
-    options: Execution = Execution()
-
-    @property
-    def schedule(self) -> Schedule:
-        return Schedule(cron=self.cron, every=self.every, offset=self.offset, timezone=self.timezone)
-
-    @model_validator(mode="after")
-    def _fires(self) -> Self:
-        try:
-            self.schedule  # noqa: B018  # it refuses what cannot be
-        except Refused as refused:
-            raise ValueError(f"{self.name}: {refused.detail}") from refused
-        return self
-
-
 class Settings(Part):
     prefix: TopicPart = "jobledger"
     partitions: Annotated[int, Field(ge=1, le=1000)] = 4
     kafka: Kafka = Kafka()
     redis: Redis = Redis()
     database: Database = Database()
-    queues: dict[TopicPart, Queue] = {"default": Queue()}
+    queues: dict[TopicPart, Queue] = Field(default_factory=lambda: {"default": Queue()})
     limits: Limits = Limits()
-    jobs: list[Job] = []
-    system_jobs: list[SystemJob] = []
-    app: str | None = None  # where the handlers are: `module:attribute` of a `Jobs`
+    defaults: Defaults = Defaults()
+    jobs: list[Job] = Field(default_factory=list)
+    system_jobs: list[SystemJob] = Field(default_factory=list)
+    app: str | None = None
+    """Where the handlers are: `module:attribute` of a `Jobs`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, values: object) -> object:
+        """Jobs say what `defaults` says, where they say nothing. A section with nothing in it is as if it were not there."""
+        if not isinstance(values, Mapping):
+            return values
+        said = {key: value for key, value in values.items() if value is not None}
+        defaults = _defaults(said.get("defaults"))
+        for name, keys in (("jobs", ("options",)), ("system_jobs", tuple(Defaults.model_fields))):
+            jobs = said.get(name)
+            given = {key: value for key in keys if (value := defaults.get(key)) is not None}
+            if isinstance(jobs, list) and given:
+                said[name] = [filled(one, _fitting(one, given)) if isinstance(one, Mapping) else one for one in jobs]
+        return said
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -149,3 +94,16 @@ class Settings(Part):
     def redis_key(self, *parts: str) -> str:
         """A key or channel of ours: `redis_key("worker", id)` is `jobledger:worker:ID`."""
         return ":".join((self.prefix, *parts))
+
+
+def _defaults(written: object) -> Mapping[str, object]:
+    """What there is to fill in; nothing where it is wrong, which is told once and not for every job."""
+    try:
+        return Defaults.model_validate(written or {}).model_dump(exclude_none=True)
+    except ValidationError:
+        return {}
+
+
+def _fitting(job: Mapping[str, object], defaults: Mapping[str, object]) -> Mapping[str, object]:
+    """Not what a job without cron expressions has no use for."""
+    return defaults if job.get("cron") is not None else {key: value for key, value in defaults.items() if key != "dst"}

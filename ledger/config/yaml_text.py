@@ -1,6 +1,7 @@
 """YAML as a configuration needs it: a safe and bounded subset, each value with its line.
 
-Scalars are read as YAML 1.2 does: `no`, `15:00`, `010` and `2026-01-01` are not secretly booleans, minutes, octals and dates.
+Scalars are read as YAML 1.2 does, and those that YAML 1.1 reads otherwise (`no`, `15:00`, `010`, `1e3`, `0o7`) are doubts: what one
+program takes for Norway another takes for false, so whoever uses the file refuses them. A date (`2026-01-01`) is a text in both senses.
 """
 
 import re
@@ -27,6 +28,21 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  # PyYAML's protocol: each class its own
 
 
+_EXPONENT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+"
+_READ_ALIKE = r"[-+]?[0-9]+\.[0-9]*[eE][-+][0-9]+$"  # 1.5e+3
+_DOUBTS: Final = {
+    "false in YAML 1.1": r"no|No|NO|off|Off|OFF",
+    "true in YAML 1.1": r"yes|Yes|YES|on|On|ON",
+    "read as minutes, a number, by YAML 1.1": r"[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?",
+    "octal in YAML 1.1 and decimal in YAML 1.2": r"[-+]?0[0-9]+",
+    "an octal number in YAML 1.2 and a text in YAML 1.1": r"0o[0-7]+",
+    "a binary number in YAML 1.1 and a text in YAML 1.2": r"[-+]?0b[01_]+",
+    "a number in YAML 1.1 and a text in YAML 1.2": r"[-+]?[0-9][0-9]*_[0-9_]*|0x[0-9a-fA-F]*_[0-9a-fA-F_]*",
+    "a number in YAML 1.2 and a text in YAML 1.1": rf"(?!{_READ_ALIKE}){_EXPONENT}",
+    "no number that JSON can say": r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+}
+_DOUBTFUL: Final = "doubtful"
+_Loader.add_implicit_resolver(_DOUBTFUL, re.compile(f"^(?:{'|'.join(_DOUBTS.values())})$"), list("nNoOyY-+.0123456789"))
 _Loader.add_implicit_resolver(_TAG + "null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
 _Loader.add_implicit_resolver(_TAG + "bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 _Loader.add_implicit_resolver(_TAG + "int", re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), list("-+0123456789"))
@@ -43,6 +59,7 @@ class Document:
     path: Path
     values: dict[str, object]
     lines: dict[Place, int] = field(default_factory=dict)
+    doubts: list[tuple[Place, str]] = field(default_factory=list)  # what is read in two ways, and why
 
     def where(self, place: Place) -> str:
         """File and line of a value, or of the nearest thing around it."""
@@ -67,8 +84,10 @@ def read_yaml(path: Path) -> Document:
         values = _Maker(document).value(root, (), 0) if root is not None else {}
     except yaml.MarkedYAMLError as error:
         raise Misconfigured(_explained(path, error, data)) from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise Misconfigured(f"{path} is no YAML that can be read: {error}") from error
+    except RecursionError as error:
+        raise Misconfigured(f"{path} is nested deeper than {DEEPEST} levels: that is no configuration") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path} is no YAML that can be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise Misconfigured(f"{path}:1: a mapping of settings was expected (`prefix: demo`), not a {type(values).__name__}")
     document.values = values
@@ -89,7 +108,7 @@ class _Maker:
         self._document.lines.setdefault(place, node.start_mark.line + 1)
         match node:
             case ScalarNode():
-                return self._scalar(node)
+                return self._scalar(node, place)
             case SequenceNode():
                 return [self.value(one, (*place, index), depth + 1) for index, one in enumerate(node.value)]
             case MappingNode():
@@ -97,9 +116,12 @@ class _Maker:
             case _:
                 raise self._wrong(node, f"a {node.tag} is nothing a configuration holds")
 
-    def _scalar(self, node: ScalarNode) -> object:
+    def _scalar(self, node: ScalarNode, place: Place) -> object:
         text: str = node.value
         match node.tag.removeprefix(_TAG):
+            case "doubtful":
+                self._document.doubts.append((place, _doubt(text)))
+                return text
             case "str":
                 return text
             case "null":
@@ -161,5 +183,16 @@ def _explained(path: Path, error: yaml.MarkedYAMLError, data: bytes) -> str:
     lines = data.decode(errors="replace").splitlines()
     line = lines[mark.line].strip() if mark is not None and mark.line < len(lines) else ""
     value = line.partition(":")[2].strip() or line.removeprefix("- ")
+    problem = error.problem or error.context or ""
     hint = f'; quote it: "{value}"' if value[:1] in ("*", "@", "`", "%", "&", "!") else ""
-    return f"{where}: this is no valid YAML: {error.problem or error.context}{hint}"
+    if "'\\t'" in problem:
+        hint = "; a tab: indent with spaces"
+    return f"{where}: this is no valid YAML: {problem}{hint}"
+
+
+def _doubt(text: str) -> str:
+    why = next(why for why, pattern in _DOUBTS.items() if re.fullmatch(pattern, text))
+    plain = {"false in YAML 1.1": ", or write false", "true in YAML 1.1": ", or write true"}.get(why, "")
+    if "number" in why and "JSON" not in why and "minutes" not in why:
+        plain = ", or write the number in full, without a leading zero"
+    return f"{text} without quotes is {why}: quote it ('{text}'){plain}"

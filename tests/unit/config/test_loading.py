@@ -53,18 +53,22 @@ def test_an_escaped_reference_stays(tmp_path: Path) -> None:
         ("prefix: ${P}", ["jobledger.yaml:1: prefix", "P is not set", "${P:-a default}"]),
         ("prefix: ${P:?say which}", ["say which", "environment variable P"]),
         ("prefix: ${P", ["no closing brace"]),
-        ("prefix: ${a.b}", ["is none of ${VAR}"]),
+        ("prefix: ${a b}", ["is none of ${VAR}"]),
+        ("prefix: ${a.b}", ["the key a.b is not set", "${a.b:-a default}"]),
+        ("prefix: ${a.b:?name it}", ["name it", "key a.b"]),
+        ("prefix: ${kafka}\nkafka: {bootstrap: x}", ["no single value"]),
+        ("prefix: ${app}\napp: ${prefix}", ["jobledger.yaml:1: prefix", "prefix -> app -> prefix", "made of itself"]),
         ("partitons: 4", ["jobledger.yaml:1: partitons", "did you mean `partitions`?"]),
         ("\nkafka:\n  boostrap: x", ["jobledger.yaml:3: kafka.boostrap", "did you mean `bootstrap`?"]),
-        ("partitions: many", ["partitions", "integer", "not 'many'"]),
+        ("partitions: many", ["partitions", "whole number, for example 4", "not 'many'"]),
         ("jobs: [{name: a, exclusive: tenat}]", ["jobs[0].exclusive", "'tenat' is not one of", "did you mean 'tenant'?"]),
         ("jobs: [{}]", ["jobs[0]", "has to be given"]),
         ("jobs: [{name: a}, {name: a}]", ["two jobs are called 'a'"]),
         ("jobs: [{name: a}]\nsystem_jobs: [{name: a, every: 5s}]", ["two jobs are called 'a'"]),
-        ("system_jobs: [{name: a, every: 15:00}]", ["looks like a time of day"]),
+        ("system_jobs: [{name: a, every: '15:00'}]", ["system_jobs[0].every", "looks like a time of day"]),
         ("system_jobs: [{name: a, every: 900}]", ["say its unit"]),
         ("system_jobs: [{name: a}]", ["exactly one of cron, every and at"]),
-        ("system_jobs: [{name: a, cron: '* * * * x'}]", ["a: cron", "day of week"]),
+        ("system_jobs: [{name: a, cron: '* * * * x'}]", ["system_jobs[0].cron", "job 'a'", "day of week"]),
         ("system_jobs: [{name: a, every: 5s, data: '${DB_PASSWORD}'}]", ["looks like a secret"]),
         ("a: 1\nb: 2\na: 3", [":3:", "'a' stands here a second time, first on line 1"]),
         ("system_jobs:\n- name: a\n  cron: */5 * * * *", [":3:", 'quote it: "*/5 * * * *"']),
@@ -101,8 +105,8 @@ def test_aliases_and_merges_within_reason_are_fine(tmp_path: Path) -> None:
 
 
 def test_scalars_are_read_as_people_mean_them(tmp_path: Path) -> None:
-    text = "system_jobs: [{name: a, every: 5s, data: [no, on, 010, 2026-01-01, 0x1f, 1.5, ~, true]}]"
-    assert load(tmp_path, text).system_jobs[0].data == ["no", "on", 10, "2026-01-01", 31, 1.5, None, True]
+    text = "system_jobs: [{name: a, every: 5s, data: ['no', y, 10, 2026-01-01, 0x1f, 1.5, 1.5e+3, ~, true, a:15, 127.0.0.1:80]}]"
+    assert load(tmp_path, text).system_jobs[0].data == ["no", "y", 10, "2026-01-01", 31, 1.5, 1500.0, None, True, "a:15", "127.0.0.1:80"]
 
 
 def test_a_mistake_in_the_environment_names_the_variable(tmp_path: Path) -> None:

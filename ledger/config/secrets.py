@@ -1,0 +1,31 @@
+"""What looks like a secret: by the name of it, or by an address with somebody's password in it."""
+
+import re
+from typing import Final
+
+MASK: Final = "***"
+_NAME: Final = re.compile(r"SECRET|PASSW|PASSPHRASE|_PWD|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE", re.IGNORECASE)
+_USER_INFO: Final = re.compile(r"://[^/@\s]*@")
+_WITH_PASSWORD: Final = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
+
+
+def is_secret_name(name: str) -> bool:
+    return _NAME.search(name) is not None
+
+
+def is_secret_value(value: str) -> bool:
+    return _WITH_PASSWORD.search(value) is not None
+
+
+def masked(value: object, *, name: str = "") -> object:
+    """As it can be shown, at whatever depth: of an address, all but who logs in and its parameters."""
+    match value:
+        case dict():
+            return {key: masked(one, name=str(key)) for key, one in value.items()}
+        case list() | tuple():
+            return [masked(one, name=name) for one in value]
+        case str() if value and is_secret_name(name):
+            return MASK
+        case str() if _USER_INFO.search(value):
+            return _USER_INFO.sub(f"://{MASK}@", value.partition("?")[0])
+    return value
