@@ -63,6 +63,7 @@ class Actor(ABC, Generic[F]):
         self.edges = edges
         self.fold = fold
         self.number = fold.head.partition
+        self._commands_name = commands
         self.commands = edges.settings.topic(commands)
         self.topic = edges.settings.topic(fold.head.log)
         self.writer = Writer(fold)
@@ -126,6 +127,9 @@ class Actor(ABC, Generic[F]):
         """There is work; the watchdog expects progress."""
         return self.stopped is None and (bool(self.writer.inbox) or not self.ready)
 
+    def _made_progress(self) -> None:
+        self.progress_at = time.monotonic()
+
     # Its life
 
     async def _live(self) -> None:
@@ -146,7 +150,7 @@ class Actor(ABC, Generic[F]):
     async def _recover(self) -> None:
         began = time.monotonic()
         await self.restore()
-        await log_access.catch_up(self.edges.settings, self.fold)
+        await log_access.catch_up(self.edges.settings, self.fold, self._made_progress)
         self.writer.caught_up()
         await self.recovered()
         await self._begin()
@@ -203,7 +207,7 @@ class Actor(ABC, Generic[F]):
 
     async def _step_over_nothing(self, delivered: int) -> None:
         """The same gap again: transaction markers take offsets that hold no record. Read before believing it."""
-        first = await log_access.first_record_from(self.edges.settings, self.commands, self.number, self.writer.next_offset)
+        first = await log_access.first_record_from(self.edges.settings, self._commands_name, self.number, self.writer.next_offset)
         if first is not None and first > self.writer.next_offset:
             log.warning("offsets without records", action="actor.stepped_over", partition=self.number, until=first, delivered=delivered)
             self.writer.step_over(first)
@@ -254,7 +258,7 @@ class Actor(ABC, Generic[F]):
         else:
             self.writer.abandon(draft)
             log.warning("outcome unknown", action="actor.unknown", partition=self.number, why=outcome.why)
-        await log_access.catch_up(self.edges.settings, self.fold)
+        await log_access.catch_up(self.edges.settings, self.fold, self._made_progress)
         self.writer.caught_up()
         self.folded_again()
         return False

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
 from ledger.config import Settings
 from ledger.core.definition import Registry
 from ledger.core.ids import Address
 from ledger.core.registry import RegistryFold, Touched
-from ledger.kafka.connect import new_consumer
-from processors.control.log_access import bounds
+from ledger.kafka.log_reader import LogReader
+from processors.control.log_access import bounds, patiently
 
 Notice = Callable[[Touched], None]
 
@@ -31,25 +31,16 @@ class Facts:
         return self._fold.registry
 
     async def follow(self) -> None:
-        """Read for ever; the broker being away is waited out."""
-        while True:
-            consumer = new_consumer(self._settings.kafka.bootstrap)
-            try:
-                await consumer.start()
-                consumer.assign([self._topic])
-                consumer.seek(self._topic, self._fold.head.next_offset)
-                while True:
-                    await self._take(consumer)
-            except (KafkaError, OSError):
-                await asyncio.sleep(0.5)
-            finally:
-                await consumer.stop()
+        """Read for ever; the broker being away is waited out. Raises `ChainBroken`, `Conflict`."""
+        await patiently(self._follow)
 
-    async def _take(self, consumer: AIOKafkaConsumer) -> None:
-        for records in (await consumer.getmany(self._topic, timeout_ms=500)).values():
-            for record in records:
-                self._fold.feed(record.value, record.offset)
-            await self._tell()
+    async def _follow(self) -> None:
+        begin = self._fold.head.next_offset
+        async with LogReader(self._settings, "registry", 0) as reader, aclosing(reader.batches(begin)) as batches:
+            async for batch in batches:
+                for record in batch.records:
+                    self._fold.feed(record.value, record.offset)
+                await self._tell()
 
     async def _tell(self) -> None:
         touched, self._fold.touched = self._fold.touched, Touched()

@@ -1,58 +1,41 @@
-"""Reads a partition's log for its actor: from the fold's head to the end there is now."""
+"""Reads for an actor: its partition's log from the fold's head to the end there is now, and where its commands begin and end."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from ledger.config import Settings
 from ledger.core.fold import LogFold
-from ledger.core.refusal import Conflict
+from ledger.core.refusal import Conflict, Unavailable
 from ledger.kafka.connect import new_consumer
+from ledger.kafka.log_reader import LogReader
 
 log = structlog.get_logger(__name__)
+AT_ONCE = 50  # commits that are folded before others get a turn
+LONGEST_PAUSE = 2.0
+
+T = TypeVar("T")
 
 
-async def catch_up(settings: Settings, fold: LogFold) -> None:
+async def catch_up(settings: Settings, fold: LogFold, progress: Callable[[], None] = lambda: None) -> None:
     """Feed `fold` with all that its log holds now. A broker that is away is waited out. Raises `ChainBroken`, `Conflict`."""
-    backoff = 0.1
-    while True:
-        try:
-            await _catch_up(settings, fold)
-            return
-        except (KafkaError, OSError, TimeoutError) as error:
-            log.warning("log is out of reach", action="log.retry", partition=fold.head.partition, error=repr(error), retry_in=backoff)
-            await asyncio.sleep(backoff)
-            backoff = min(2.0, backoff * 2)
+    await patiently(lambda: _catch_up(settings, fold, progress))
 
 
-async def _catch_up(settings: Settings, fold: LogFold) -> None:
-    partition = TopicPartition(settings.topic(fold.head.log), fold.head.partition)
-    consumer = new_consumer(settings.kafka.bootstrap)
-    try:
-        await consumer.start()
-        consumer.assign([partition])
-        start = (await consumer.beginning_offsets([partition]))[partition]
-        end = (await consumer.end_offsets([partition]))[partition]
-        place = fold.head.next_offset
-        if not start <= place <= end:
-            raise Conflict(
-                f"{partition.topic}[{partition.partition}] holds offsets {start} to {end}, but reading goes on at {place}: "
-                "the topic was cut or made anew; check it with `jobledger topics apply --plan`"
-            )
-        consumer.seek(partition, place)
-        while fold.head.next_offset < end and await consumer.position(partition) < end:
-            await _take(consumer, partition, fold)
-    finally:
-        await consumer.stop()
-
-
-async def _take(consumer: AIOKafkaConsumer, partition: TopicPartition, fold: LogFold) -> None:
-    for record in (await consumer.getmany(partition, timeout_ms=1000, max_records=200)).get(partition, ()):
-        fold.feed(record.value, record.offset)
-    await asyncio.sleep(0)
+async def _catch_up(settings: Settings, fold: LogFold, progress: Callable[[], None]) -> None:
+    async with LogReader(settings, fold.head.log, fold.head.partition) as reader:
+        end = (await reader.bounds()).end
+        async with aclosing(reader.batches(fold.head.next_offset, end, most=AT_ONCE)) as batches:
+            async for batch in batches:
+                for record in batch.records:
+                    fold.feed(record.value, record.offset)
+                progress()
+                await asyncio.sleep(0)
 
 
 async def readable_from(settings: Settings, topic: str, number: int, wanted: int, decided: int) -> int:
@@ -68,32 +51,40 @@ async def readable_from(settings: Settings, topic: str, number: int, wanted: int
 
 async def bounds(settings: Settings, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
     """Partition -> its first offset, and the one that its next record gets. A broker that is away is waited out."""
-    backoff = 0.1
-    while True:
-        consumer = new_consumer(settings.kafka.bootstrap)
-        try:
-            await consumer.start()
-            starts = await consumer.beginning_offsets(partitions)
-            ends = await consumer.end_offsets(partitions)
-            return {partition: (starts[partition], ends[partition]) for partition in partitions}
-        except (KafkaError, OSError, TimeoutError):
-            await asyncio.sleep(backoff)
-            backoff = min(2.0, backoff * 2)
-        finally:
-            await consumer.stop()
+    return await patiently(lambda: _bounds(settings, partitions))
 
 
-async def first_record_from(settings: Settings, topic: str, number: int, offset: int) -> int | None:
-    """The offset of the first record at or after `offset`; None: none within some seconds."""
-    partition = TopicPartition(topic, number)
+async def _bounds(settings: Settings, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
     consumer = new_consumer(settings.kafka.bootstrap)
     try:
         await consumer.start()
-        consumer.assign([partition])
-        consumer.seek(partition, offset)
-        records = (await consumer.getmany(partition, timeout_ms=5000, max_records=1)).get(partition, ())
-        return next((record.offset for record in records), None)
-    except (KafkaError, OSError, TimeoutError):
-        return None
+        starts = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        return {partition: (starts[partition], ends[partition]) for partition in partitions}
     finally:
         await consumer.stop()
+
+
+async def first_record_from(settings: Settings, topic: str, number: int, offset: int) -> int | None:
+    """The offset of the first record at or after `offset`, of a topic named as in the settings; None: there is none now, or no answer."""
+    try:
+        async with LogReader(settings, topic, number) as reader:
+            start, end = await reader.bounds()
+            async with aclosing(reader.batches(max(start, offset), end, most=1)) as batches:
+                async for batch in batches:
+                    return batch.records[0].offset
+    except (Unavailable, Conflict):  # whoever seeks next says it
+        pass
+    return None
+
+
+async def patiently(read: Callable[[], Awaitable[T]]) -> T:
+    """Again and again while the broker is away."""
+    pause = 0.1
+    while True:
+        try:
+            return await read()
+        except (Unavailable, KafkaError, OSError) as error:
+            log.warning("the broker is out of reach", action="log.retry", error=repr(error), retry_in=pause)
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
