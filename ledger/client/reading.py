@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.client.tables import Tables
-from projections.rows import Attempt, CommandOutcome, Execution, ExecutionFilter, JobDefinition, JobVersion, Page, PastEvent
+from projections.rows import Attempt, CommandOutcome, Execution, ExecutionFilter, JobDefinition, JobVersion, Page, PastEvent, Pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +94,12 @@ class Commands:
     async def get(self, command_id: str) -> CommandOutcome | None:
         """What became of a command; None if it is not decided, or the tables are behind."""
         return await (await self._tables.reads()).command(command_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    _tables: Tables
+
+    async def list(self, *, scope: str | None = None, cursor: str | None = None, limit: int = 50) -> Page[Pause]:
+        """Those in force, by scope and name."""
+        return await (await self._tables.reads()).pauses(scope=scope, cursor=cursor, limit=limit)

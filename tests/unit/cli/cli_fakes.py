@@ -5,18 +5,25 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from ledger.cli.session import Session
+from ledger.client.acted import Acted, Verdict, acted
 from ledger.client.handle import ExecutionHandle
 from ledger.client.ledger import Ledger
-from ledger.client.line import DECISION
+from ledger.client.line import DECISION, Line, checked
 from ledger.client.submission import Submission, Wish, command_of, submission_of
 from ledger.client.tables import Tables
 from ledger.config import Settings
 from ledger.core.bodies import NOTHING
+from ledger.core.definition import ScheduleJob
 from ledger.core.ids import ExecutionId
+from ledger.core.outcome import Answer
 from ledger.core.refusal import LedgerError
+from ledger.core.request import Act
+from ledger.core.wire import RegistryCommand
 from projections.reads import EVERYTHING, Reads
-from projections.rows import Attempt, CommandOutcome, Execution, ExecutionFilter, JobDefinition, JobVersion, Page
-from tests.unit.client.client_rows import ATTEMPT, DEFINITION, OUTCOME, VERSION, execution_row
+from projections.rows import Attempt, CommandOutcome, Execution, ExecutionFilter, JobDefinition, JobVersion, Page, Pause
+from tests.unit.client.client_rows import ATTEMPT, DEFINITION, HISTORY, HOURLY, OUTCOME, PAUSES, VERSION, execution_row
+
+Commanded = RegistryCommand | Act
 
 
 @dataclass
@@ -27,6 +34,8 @@ class World:
     error: LedgerError | None = None
     next: str | None = None
     submitted: list[Submission] = field(default_factory=list)
+    acts: list[Commanded] = field(default_factory=list)
+    outcome: Verdict = "applied"  # of every act
     asked: list[ExecutionFilter] = field(default_factory=list)
 
     def session(self) -> Session:
@@ -41,6 +50,7 @@ class FakeLedger(Ledger):
     def __init__(self, world: World, settings: Settings, actor: str | None) -> None:
         super().__init__(settings, actor=actor, tables=FakeTables(world, settings))
         self._world = world
+        self._line = FakeLine(world, self._line)
 
     async def submit_one(self, wish: Submission, *, follow: bool = False, timeout: float = DECISION) -> ExecutionHandle:
         command_of(wish)
@@ -66,6 +76,30 @@ class FakeLedger(Ledger):
         timeout: float = DECISION,
     ) -> ExecutionHandle:
         return await self.submit_one(Submission(job_id, None if data is NOTHING else data, reason=reason))
+
+
+class FakeLine(Line):
+    """Acts are decided at once, as the world says."""
+
+    def __init__(self, world: World, line: Line) -> None:
+        super().__init__(line.settings, None, 1.0, line.tables)
+        self._world = world
+
+    def _decided(self, command: Commanded) -> Answer:
+        checked(command)
+        self._world.acts.append(command)
+        if self._world.error is not None:
+            raise self._world.error
+        return Answer(command.command_id, self._world.outcome, reason="because", detail="it is so")
+
+    async def act(self, command: RegistryCommand, timeout: float = DECISION) -> Answer:
+        return self._decided(command)
+
+    async def act_on_all(self, commands: list[ScheduleJob], timeout: float = DECISION) -> list[Answer]:
+        return list(map(self._decided, commands))
+
+    async def act_at_home(self, command: Act, timeout: float = DECISION) -> Acted:
+        return acted(self._decided(command), command.command_id)
 
 
 class FakeTables(Tables):
@@ -94,10 +128,14 @@ class FakeReads(Reads):
         return Page((DEFINITION,), self._world.next)
 
     async def definition(self, job_id: str) -> JobDefinition | None:
-        return DEFINITION if job_id == DEFINITION.job_id else None
+        return next((one for one in (DEFINITION, HOURLY) if one.job_id == job_id), None)
 
     async def versions(self, job_id: str, *, cursor: str | None = None, limit: int = 50) -> Page[JobVersion]:
-        return Page((VERSION,) if job_id == VERSION.job_id else ())
+        versions = [*HISTORY, VERSION] if cursor is None else [VERSION]
+        return Page(tuple(one for one in versions if one.job_id == job_id)[:limit])
+
+    async def version(self, job_id: str, job_version: int) -> JobVersion | None:
+        return next((one for one in (*HISTORY, VERSION) if (one.job_id, one.job_version) == (job_id, job_version)), None)
 
     async def executions(self, where: ExecutionFilter = EVERYTHING, *, cursor: str | None = None, limit: int = 50) -> Page[Execution]:
         self._world.asked.append(where)
@@ -111,3 +149,6 @@ class FakeReads(Reads):
 
     async def command(self, command_id: str) -> CommandOutcome | None:
         return OUTCOME if command_id == OUTCOME.command_id else None
+
+    async def pauses(self, *, scope: str | None = None, cursor: str | None = None, limit: int = 50) -> Page[Pause]:
+        return Page(tuple(one for one in PAUSES if scope in (None, one.scope)))

@@ -1,57 +1,60 @@
 """Rows as the read services give them."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
-from projections.rows import Address, Attempt, CommandOutcome, Execution, JobDefinition, JobVersion
+from projections.rows import Address, Attempt, CommandOutcome, Execution, JobDefinition, JobVersion, Pause
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 HERE = Address(0, 1, 0, 0)
 
-EXECUTION = Execution(
+Row = TypeVar("Row", Execution, JobDefinition)
+
+
+def row_with(kind: type[Row], /, **said: object) -> Row:
+    """A row that holds nothing but what is said."""
+    return kind(**{**{field.name: None for field in fields(kind)}, "address": HERE, **said})  # type: ignore[arg-type]  # a row of a test
+
+
+EXECUTION = row_with(
+    Execution,
     execution_id="e1-0",
     job_id="greet",
     job_name="greet",
     job_version=1,
     kind="on_demand",
     queue="default",
-    tenant=None,
-    labels=None,
-    exclusive_key=None,
     trigger="submit",
     state="waiting",
-    reason=None,
     priority=5,
     attempt=1,
-    progress=None,
-    progress_note=None,
-    worker=None,
     data={"name": "Ada"},
-    result=None,
-    error_type=None,
-    error_message=None,
     requested_at=AT,
-    run_at=None,
     eligible_at=AT,
-    first_started_at=None,
-    started_at=None,
-    finished_at=None,
-    deadline_at=None,
-    last_report_at=None,
-    wait_ms=None,
-    run_ms=None,
-    tick_at=None,
-    retry_of=None,
     command_id="c1",
-    idempotency_key=None,
-    actor=None,
-    correlation_id=None,
-    trace_id=None,
     requested_offset=0,
-    address=HERE,
 )
-DEFINITION = JobDefinition("greet", "greet", "on_demand", "default", None, "none", None, 0, "active", 1, AT, AT, HERE)
+DEFINITION = row_with(
+    JobDefinition,
+    job_id="greet",
+    job_name="greet",
+    kind="on_demand",
+    queue="default",
+    exclusive_scope="none",
+    home_partition=0,
+    state="active",
+    current_version=1,
+    created_at=AT,
+    updated_at=AT,
+)
+HOURLY = replace(DEFINITION, job_id="hourly", job_name="sync", kind="scheduled", tenant="acme", exclusive_scope="tenant", current_version=2)
 VERSION = JobVersion("greet", 1, "abc", None, {"attempts": 2}, None, "me", None, AT, HERE)
+HISTORY = (
+    JobVersion("hourly", 2, "d", {"n": 2}, None, {"every_ms": 3_600_000, "coalesce": "all"}, "ada", "too often", AT, HERE),
+    JobVersion("hourly", 1, "c", {"n": 1}, None, {"every_ms": 60_000}, "me", None, AT, HERE),
+)
+PAUSES = (Pause("queue", "default", "stock-taking", "ada", AT, HERE), Pause("tenant", "acme", None, "me", AT, HERE))
 ATTEMPT = Attempt("e1-0", 1, 7, "w", "completed", AT, AT, 3, None, None, HERE)
 OUTCOME = CommandOutcome("c1", "execution.submit.v1", "accepted", None, None, "events", "greet", None, None, AT, HERE, "e1-0")
 

@@ -145,3 +145,28 @@ async def test_who_stops_waiting_leaves_nothing_behind() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert not decisions._asked
+
+
+async def test_many_are_asked_in_few_records_and_answered_in_their_order() -> None:
+    world = World()
+    decisions = world.decisions()
+    commands = [(f"c{number}", b'{"n":%d}' % number) for number in range(450)]
+    task = asyncio.create_task(decisions.ask_many("t", 0, commands, timeout=5))
+    await world.sender.until_sent(3)
+    decisions.hear([Answer(name, "applied", job_id=name) for name, _ in reversed(commands)])
+    assert [answer.job_id for answer in await task] == [name for name, _ in commands]
+    assert [record.count(b"{") for _, _, record in world.sender.sent] == [200, 200, 50]
+    await decisions.close()
+
+
+async def test_of_many_only_the_unanswered_are_sent_again_each_by_itself() -> None:
+    world = World()
+    decisions = world.decisions()
+    task = asyncio.create_task(decisions.ask_many("t", 0, [("c1", b"{}"), ("c2", b'{"n":2}')], timeout=5))
+    await world.sender.until_sent(1)
+    decisions.hear([Answer("c1", "applied")])
+    await world.sender.until_sent(2)
+    decisions.hear([Answer("c2", "applied")])
+    assert [answer.command_id for answer in await task] == ["c1", "c2"]
+    assert [record for _, _, record in world.sender.sent] == [b'[{},{"n":2}]', b'{"n":2}']
+    await decisions.close()
