@@ -7,15 +7,11 @@ outcomes (4), consequences from the folded state alone (4), dead letters before 
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
 
 import structlog
-from redis.asyncio import Redis
 
-from ledger.config import Settings
 from ledger.core import wire
 from ledger.core.draft import Draft
 from ledger.core.fold import LogFold
@@ -23,35 +19,16 @@ from ledger.core.ids import Micros
 from ledger.core.refusal import ChainBroken, Conflict, Undecodable
 from ledger.core.writer import Writer
 from ledger.crashpoints import crash_point
-from processors.broker_clock import BrokerClock
 from processors.control import answers, log_access
 from processors.control.appender import Appended, Appender
-from processors.control.dead_letters import DeadLetters
+from processors.control.edges import Edges
+from processors.control.pacing import Pacing
+from processors.control.seeking import Seeking
 from processors.seam import Record, crash
 
 log = structlog.get_logger(__name__)
 
 IDLE_COMMIT = 60.0  # seconds; the ack of an empty commit is the time
-SEEK_PAUSE = 0.3  # seconds between two requests to be read from the expected offset
-UNDER_LOAD = 4  # commands in a batch beyond which the next commit is paced
-COMMANDS_A_PACE = 40  # a batch of so many more waits one pace longer for the next
-MOST_PACES = 3
-HALF_FULL = 25_000
-
-Seek = Callable[[str, int, int], Awaitable[None]]  # topic, partition, offset
-
-
-@dataclass(frozen=True, slots=True)
-class Edges:
-    """What the actors of a process share."""
-
-    settings: Settings
-    clock: BrokerClock
-    redis: Redis
-    seek: Seek
-    dead_letters: DeadLetters
-    forwards: Appender
-
 
 F = TypeVar("F", bound=LogFold)
 
@@ -63,7 +40,6 @@ class Actor(ABC, Generic[F]):
         self.edges = edges
         self.fold = fold
         self.number = fold.head.partition
-        self._commands_name = commands
         self.commands = edges.settings.topic(commands)
         self.topic = edges.settings.topic(fold.head.log)
         self.writer = Writer(fold)
@@ -73,10 +49,8 @@ class Actor(ABC, Generic[F]):
         self._appender = Appender(edges.settings)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._sought_at = 0.0
-        self._seek_wanted = False
-        self._stuck_at: tuple[int, int] | None = None
-        self._paced_until = 0.0
+        self._seeking = Seeking(edges, commands, self.number, self.writer)
+        self._pacing = Pacing(edges.settings.limits.pace)
         self._committed_at = 0.0
 
     # What others call; none of it waits
@@ -99,15 +73,15 @@ class Actor(ABC, Generic[F]):
         if self.writer.is_behind(record.offset):
             return
         if self.writer.is_beyond(record.offset):
-            self._stuck_at = (self.writer.next_offset, record.offset)
-            self.seek_again()
+            self._seeking.came_too_far(record.offset)
+            self.wake()
             return
         items = wire.decode_commands(record.value, registry=self.fold.head.log == "registry")
         match self.writer.deliver(record.offset, Micros(record.appended_ms * 1000), items):
             case "taken":
                 if len(self.writer.inbox) <= len(items):
                     self.progress_at = time.monotonic()  # there was no work before
-                self._stuck_at = None
+                self._seeking.came_well()
                 self.wake()
             case "full":
                 self.seek_again()
@@ -116,7 +90,7 @@ class Actor(ABC, Generic[F]):
 
     def seek_again(self) -> None:
         """Delivery went astray, or the inbox was full: read on from where the writer is, once it has room."""
-        self._seek_wanted = True
+        self._seeking.want()
         self.wake()
 
     def wake(self) -> None:
@@ -137,7 +111,7 @@ class Actor(ABC, Generic[F]):
             await self._recover()
             while True:
                 await self._rest()
-                await self._seek_if_wanted()
+                await self._seeking.seek_if_due(self.fold.head.position.offset, len(self.writer.inbox))
                 await self._work()
         except asyncio.CancelledError:
             raise
@@ -151,12 +125,12 @@ class Actor(ABC, Generic[F]):
         began = time.monotonic()
         await self.restore()
         await log_access.catch_up(self.edges.settings, self.fold, self._made_progress)
+        self.fold.expect(self.edges.identity)
         self.writer.caught_up()
         await self.recovered()
         await self._begin()
         self.ready = True
-        self.seek_again()
-        self._sought_at = 0.0
+        self._seeking.want(at_once=True)
         log.info(
             "actor is ready",
             action="actor.ready",
@@ -178,8 +152,8 @@ class Actor(ABC, Generic[F]):
         """Wait for work, for a time that is due, or for the idle minute; under load, until the pace allows the next commit."""
         if not self.writer.inbox:
             until = min(self.next_due(), self._committed_at + IDLE_COMMIT - time.monotonic())
-            if self._seek_wanted:
-                until = min(until, self._sought_at + SEEK_PAUSE - time.monotonic())
+            if (due := self._seeking.due_in()) is not None:
+                until = min(until, due)
             if until > 0:
                 try:
                     async with asyncio.timeout(until):
@@ -187,30 +161,9 @@ class Actor(ABC, Generic[F]):
                 except TimeoutError:
                     pass
         self._wake.clear()
-        pace = self._paced_until - time.monotonic()
+        pace = self._pacing.rest()
         if pace > 0 and len(self.writer.inbox) < wire.MOST_EVENTS:
             await asyncio.sleep(pace)
-
-    async def _seek_if_wanted(self) -> None:
-        if not self._seek_wanted or len(self.writer.inbox) > HALF_FULL:
-            return
-        now = time.monotonic()
-        if now - self._sought_at < SEEK_PAUSE:
-            return
-        self._seek_wanted, self._sought_at = False, now
-        if self._stuck_at is not None and self._stuck_at[0] == self.writer.next_offset:
-            await self._step_over_nothing(self._stuck_at[1])
-        decided = self.fold.head.position.offset
-        offset = await log_access.readable_from(self.edges.settings, self.commands, self.number, self.writer.next_offset, decided)
-        self.writer.step_over(offset)
-        await self.edges.seek(self.commands, self.number, offset)
-
-    async def _step_over_nothing(self, delivered: int) -> None:
-        """The same gap again: transaction markers take offsets that hold no record. Read before believing it."""
-        first = await log_access.first_record_from(self.edges.settings, self._commands_name, self.number, self.writer.next_offset)
-        if first is not None and first > self.writer.next_offset:
-            log.warning("offsets without records", action="actor.stepped_over", partition=self.number, until=first, delivered=delivered)
-            self.writer.step_over(first)
 
     async def _work(self) -> None:
         at = self._at()
@@ -223,14 +176,8 @@ class Actor(ABC, Generic[F]):
         idle = time.monotonic() - self._committed_at >= IDLE_COMMIT
         if not draft.is_worth_a_commit and not idle:
             return
-        self._paced_until = time.monotonic() + self._pace(len(draft.taken))
+        self._pacing.took(len(draft.taken))
         await self._append(draft)
-
-    def _pace(self, taken: int) -> float:
-        """Seconds until the next commit: none when idle; the more comes in, the longer, as each commit costs the same."""
-        if taken <= UNDER_LOAD:
-            return 0.0
-        return self.edges.settings.limits.pace * min(MOST_PACES, 1 + taken // COMMANDS_A_PACE)
 
     def _at(self) -> Micros:
         """The time of decision; while there is none to rely on, time stands still."""

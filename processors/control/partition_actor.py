@@ -17,10 +17,11 @@ from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.registry import Touched
 from processors.control import answers, snapshots
-from processors.control.actor import IDLE_COMMIT, Actor, Edges
+from processors.control.actor import IDLE_COMMIT, Actor
 from processors.control.answers import Followers
 from processors.control.appender import Appended, Appender
 from processors.control.dispatch import Dispatch, into_records, offer_of
+from processors.control.edges import Edges
 from processors.control.facts import Facts
 from processors.control.held import Held
 from processors.control.orders import Addressed, Orders
@@ -50,7 +51,7 @@ class PartitionActor(Actor[Partition]):
         self._popped: list[tuple[Micros, ExecutionId]] = []  # timers that the draft under way decided
 
     async def restore(self) -> None:
-        await self.snapshots.restore()
+        await self.snapshots.restore(self.edges.identity)
 
     async def recovered(self) -> None:
         if self.fold.head.registry is not None:

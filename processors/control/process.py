@@ -12,9 +12,9 @@ from ledger.core.ids import WorkerId
 from ledger.kafka.opening import check_identity
 from processors import seam
 from processors.broker_clock import BrokerClock
-from processors.control.actor import Edges
 from processors.control.appender import Appender
 from processors.control.dead_letters import DeadLetters
+from processors.control.edges import Edges
 from processors.control.facts import Facts
 from processors.control.partition_actor import PartitionActor
 from processors.control.registry_actor import RegistryActor
@@ -101,11 +101,12 @@ class Control:
 
     async def _started(self) -> Edges:
         if self._edges is None:
-            await check_identity(self.settings)
+            identity = await check_identity(self.settings)
             self._work = Work(self.settings)
             self._snapshot_appender = Appender(self.settings)
             self._edges = Edges(
                 self.settings,
+                identity,
                 BrokerClock(),
                 Redis.from_url(self.settings.redis.url.get_secret_value(), socket_timeout=2.0, socket_connect_timeout=2.0),
                 self._seek,

@@ -4,7 +4,8 @@ from ledger.core.draft import Draft
 from ledger.core.ids import Micros
 from ledger.core.registry import RegistryFold
 from ledger.core.registry_draft import RegistryDraft
-from processors.control.actor import Actor, Edges
+from processors.control.actor import Actor
+from processors.control.edges import Edges
 
 
 class RegistryActor(Actor[RegistryFold]):

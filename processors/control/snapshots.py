@@ -16,6 +16,7 @@ from ledger.config import Settings
 from ledger.core import snapshot
 from ledger.core.partition import Partition
 from ledger.kafka.connect import new_consumer
+from ledger.kafka.opening import LogIdentity
 from processors.control.appender import Appended, Appender
 
 log = structlog.get_logger(__name__)
@@ -76,21 +77,40 @@ class Snapshots:
         key = f"events/{self._partition.number}/{slot}/{name}".encode()
         return isinstance(await self._appender.append(self._topic, self._partition.number, value, key=key), Appended)
 
-    async def restore(self) -> None:
+    async def restore(self, identity: LogIdentity) -> None:
         """Begin from the newest good snapshot of this log, if there is one."""
         try:
             slots = await self._read()
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("no snapshot could be read", action="snapshot.unread", partition=self._partition.number, error=repr(error))
             return
+        self.restore_from(slots, identity)
+
+    def restore_from(self, slots: list[Slot], identity: LogIdentity) -> None:
+        """What the slots hold."""
         seals = [(snapshot.read_final(slot.seal) if slot.seal else None, number) for number, slot in enumerate(slots)]
-        good = sorted(((seal, number) for seal, number in seals if seal is not None), key=lambda one: one[0].head.seq, reverse=True)
+        sealed = sorted(((seal, number) for seal, number in seals if seal is not None), key=lambda one: one[0].head.seq, reverse=True)
         self._stored = [max(slot.chunks, default=-1) + 1 for slot in slots]
-        for seal, number in good:
+        for seal, number in sealed:
+            if self._is_foreign(seal, identity):
+                continue
             if snapshot.restore(self._partition, seal, slots[number].chunks):
                 self._next_slot = (number + 1) % SLOTS
                 return
             log.warning("snapshot does not fit", action="snapshot.ignored", partition=self._partition.number, slot=number)
+
+    def _is_foreign(self, seal: snapshot.Seal, identity: LogIdentity) -> bool:
+        """The topic of snapshots outlived a log, or belongs to another cluster: its state is not this log's, whatever its digest says."""
+        if (seal.log_id, seal.partitions, seal.epoch) == (identity.log_id, identity.partitions, identity.epoch):
+            return False
+        log.error(
+            "a snapshot is of another log and is not used; the log is folded from its first commit",
+            action="snapshot.foreign",
+            partition=self._partition.number,
+            found=f"log {seal.log_id} ({seal.partitions} partitions, epoch {seal.epoch})",
+            expected=f"log {identity.log_id} ({identity.partitions} partitions, epoch {identity.epoch})",
+        )
+        return True
 
     async def _read(self) -> list[Slot]:
         partition = TopicPartition(self._topic, self._partition.number)

@@ -10,10 +10,11 @@ from ledger.core.execution import Due, Requested
 from ledger.core.ids import Position
 from ledger.core.outcome import Rejected
 from ledger.core.tick import Adopted
+from ledger.kafka.opening import LogIdentity
 from processors.broker_clock import BrokerClock
-from processors.control.actor import Edges
 from processors.control.appender import Appended, Appender, Unknown
 from processors.control.dead_letters import DeadLetters
+from processors.control.edges import Edges
 from processors.control.facts import Facts
 from processors.control.partition_actor import PartitionActor
 from processors.control.work import Work
@@ -64,7 +65,7 @@ class Lone:
         dead_letters._appender = self.letters
         clock = BrokerClock(lambda: NOON, lambda: 0)
         clock.observe(NOON // 1000)
-        edges = Edges(settings, clock, Redis(), self._seek, dead_letters, Appender(settings))
+        edges = Edges(settings, LogIdentity("log", 1, 1), clock, Redis(), self._seek, dead_letters, Appender(settings))
         self.actor = PartitionActor(edges, 0, KnownFacts(settings, world.registry), Work(settings), Appender(settings))
         for offset, record in enumerate(world.log):
             self.actor.fold.feed(record, offset)

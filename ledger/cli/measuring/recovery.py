@@ -7,6 +7,7 @@ from ledger.cli.measuring.bed import Say, bed
 from ledger.cli.measuring.result import Result, result
 from ledger.config import Settings
 from ledger.core.partition import Partition
+from ledger.kafka.opening import check_identity
 from processors.control import log_access
 from processors.control.appender import Appender
 from processors.control.snapshots import Snapshots
@@ -18,6 +19,7 @@ async def measure(settings: Settings, say: Say, *, runs: int, events: int) -> li
     async with bed(settings, say, work=False) as made:
         say(f"writing a partition of {events} events")
         written = await history.write(made, 0, events // 3)
+        identity = await check_identity(made.settings)
         appender = Appender(made.settings)
         for run in range(runs):
             began = time.perf_counter()
@@ -28,7 +30,7 @@ async def measure(settings: Settings, say: Say, *, runs: int, events: int) -> li
                 await Snapshots(made.settings, fold, appender).write()
             began = time.perf_counter()
             restored = Partition(0)
-            await Snapshots(made.settings, restored, appender).restore()
+            await Snapshots(made.settings, restored, appender).restore(identity)
             await log_access.catch_up(made.settings, restored)
             with_snapshot.append(time.perf_counter() - began)
             if restored.head != fold.head or restored.executions != fold.executions:
