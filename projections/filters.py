@@ -1,15 +1,15 @@
-"""Filters of executions as conditions on the table."""
+"""Filters of executions and of ticks as conditions on their tables."""
 
 from contextlib import suppress
 from typing import Final
 
 import orjson
-from sqlalchemy import ColumnElement, func, literal, or_
+from sqlalchemy import ColumnElement, and_, func, literal, or_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ledger.core.refusal import Refused
-from projections.rows import ExecutionFilter
-from projections.tables import EXECUTION_STATES, job_executions
+from projections.rows import ExecutionFilter, TickFilter
+from projections.tables import EXECUTION_STATES, TICK_OUTCOMES, job_executions, schedule_ticks
 
 _LONGEST_PATH: Final = 200
 _MOST_PARTS: Final = 20
@@ -24,10 +24,11 @@ def conditions(where: ExecutionFilter) -> list[ColumnElement[bool]]:
         (columns.tenant, where.tenant),
         (columns.job_version, where.version),
         (columns.worker, where.worker),
+        (columns.backfill_id, where.backfill),
     )
     found: list[ColumnElement[bool]] = [column == value for column, value in equal if value is not None]
     if where.state is not None:
-        found.append(columns.state.in_(_states(where.state)))
+        found.append(columns.state.in_(_known("state", where.state, EXECUTION_STATES)))
     if where.labels:
         found.append(columns.labels.op("@>")(_json(orjson.dumps(dict(where.labels)))))
     found.extend(_stands_at(path, value) for path, value in where.data.items())
@@ -38,12 +39,32 @@ def conditions(where: ExecutionFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _states(state: str | tuple[str, ...]) -> list[str]:
-    states = [state] if isinstance(state, str) else list(state)
-    for one in states:
-        if one not in EXECUTION_STATES:
-            raise Refused("unknown_state", f"there is no state {one!r}; the states are {', '.join(EXECUTION_STATES)}")
-    return states
+def tick_conditions(where: TickFilter) -> list[ColumnElement[bool]]:
+    """Raises `Refused` for an outcome that does not exist."""
+    columns = schedule_ticks.c
+    equal = (
+        (columns.job_id, where.job),
+        (columns.job_name, where.job_name),
+        (columns.tenant, where.tenant),
+        (columns.job_version, where.version),
+        (columns.reason, where.reason),
+    )
+    found: list[ColumnElement[bool]] = [column == value for column, value in equal if value is not None]
+    if where.outcome is not None:
+        found.append(columns.outcome.in_(_known("outcome", where.outcome, TICK_OUTCOMES)))
+    if where.from_ is not None:
+        found.append(or_(columns.tick_at >= where.from_, and_(columns.tick_count > 1, columns.last_tick_at >= where.from_)))
+    if where.to is not None:
+        found.append(columns.tick_at < where.to)
+    return found
+
+
+def _known(what: str, value: str | tuple[str, ...], known: tuple[str, ...]) -> list[str]:
+    values = [value] if isinstance(value, str) else list(value)
+    for one in values:
+        if one not in known:
+            raise Refused(f"unknown_{what}", f"there is no {what} {one!r}; the {what}s are {', '.join(known)}")
+    return values
 
 
 def _stands_at(path: str, value: str) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""How each table takes patches: which columns may change after a row was written whole."""
+"""How each table takes patches: which columns may change after a row was written whole, or that its rows are kept by the folds."""
 
 from collections.abc import Callable
 from typing import Final
@@ -11,7 +11,7 @@ from projections.patches import Changes, Form, Rows
 _ADDRESS: Final = ("log_partition", "log_seq", "log_index", "log_offset")
 
 
-def _form(table: Table, *mutable: str, set_once: str | None = None) -> Form:
+def _form(table: Table, *mutable: str, set_once: str | None = None, log: str | None = "events", is_kept: bool = False) -> Form:
     columns = tuple(str(column.name) for column in table.columns)
     places = tuple(map(columns.index, (*mutable, *_ADDRESS))) if mutable else ()
     return Form(
@@ -20,15 +20,19 @@ def _form(table: Table, *mutable: str, set_once: str | None = None) -> Form:
         tuple(str(column.name) for column in table.primary_key),
         places,
         None if set_once is None else columns.index(set_once),
+        log,
+        is_kept,
     )
 
 
-DEFINITIONS: Final = _form(tables.job_definitions, "state", "current_version", "updated_at")
-VERSIONS: Final = _form(tables.job_versions)
+DEFINITIONS: Final = _form(tables.job_definitions, log="registry", is_kept=True)
+VERSIONS: Final = _form(tables.job_versions, log="registry")
 EXECUTIONS: Final = _form(
     tables.job_executions,
     "state",
     "reason",
+    "waiting_reason",
+    "blocked_by",
     "attempt",
     "progress",
     "progress_note",
@@ -47,7 +51,11 @@ EXECUTIONS: Final = _form(
     set_once="first_started_at",
 )
 ATTEMPTS: Final = _form(tables.execution_attempts, "state", "finished_at", "run_ms", "error_type", "error_message")
-OUTCOMES: Final = _form(tables.command_outcomes)
+OUTCOMES: Final = _form(tables.command_outcomes, log=None)
+TICKS: Final = _form(tables.schedule_ticks)
+STATUSES: Final = _form(tables.job_status, is_kept=True)
+PAUSES: Final = _form(tables.pauses, log="registry", is_kept=True)
+BULK_ACTS: Final = _form(tables.bulk_acts, is_kept=True)
 
 RowsOf = Callable[[Changes], Rows]
 FORMS: Final[tuple[tuple[Form, RowsOf], ...]] = (
@@ -56,4 +64,8 @@ FORMS: Final[tuple[tuple[Form, RowsOf], ...]] = (
     (EXECUTIONS, lambda changes: changes.executions),
     (ATTEMPTS, lambda changes: changes.attempts),
     (OUTCOMES, lambda changes: changes.outcomes),
+    (TICKS, lambda changes: changes.ticks),
+    (STATUSES, lambda changes: changes.statuses),
+    (PAUSES, lambda changes: changes.pauses),
+    (BULK_ACTS, lambda changes: changes.bulk_acts),
 )

@@ -3,11 +3,13 @@
 A patch is a list in the order of the table's columns; `UNSET` leaves a column as it is, None clears it. A *whole* patch sets every column
 and replaces the row. Merging is associative, so a log may be folded in pieces of any size: applying one patch after the other leads to the
 same row as applying both merged. (Lists and not dicts: a rebuild makes millions, and they are four times as small and twice as fast.)
+
+Rows of small tables that an event changes by what stands there are *kept*: the fold remembers them (`memory.py`) and writes them whole.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
@@ -17,6 +19,7 @@ Value = str | int | bytes | None  # an instant is its microseconds, JSON its byt
 Patch = list[Value | UnsetType]
 Key = tuple[str | int, ...] | str  # of one column: its value; of several: their values
 Rows = dict[Key, Patch]
+GONE: Final[Patch] = []  # in the place of a patch: the row is no more
 
 
 class Place(NamedTuple):
@@ -31,16 +34,21 @@ class Place(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Form:
     """How rows of a table take patches. The columns end with the event's address; the first one belongs to the key and is set only by a
-    whole patch. `set_once`: a column that keeps its first value until the row is replaced."""
+    whole patch. `set_once`: a column that keeps its first value until the row is replaced. `log`: the only log that writes it, if so."""
 
     table: str
     columns: tuple[str, ...]
     key: tuple[str, ...]
     mutable: tuple[int, ...] = ()  # places of the columns that a patch may set which is not whole
     set_once: int | None = None
+    log: str | None = None
+    is_kept: bool = False  # each patch is whole, or `GONE`
 
     def blank(self) -> Patch:
         return [UNSET] * len(self.columns)
+
+    def contradiction(self, *keys: Key) -> "Contradiction":
+        return Contradiction(self, keys)
 
     def named(self, patch: Patch) -> dict[str, Value]:
         """The patch as people read it."""
@@ -53,7 +61,7 @@ def is_whole(patch: Patch) -> bool:
 
 def merged(form: Form, earlier: Patch, later: Patch) -> Patch:
     """One patch that does what the two do one after the other."""
-    if is_whole(later):
+    if form.is_kept or is_whole(later):
         return later
     once = form.set_once
     kept = None if once is None else earlier[once]
@@ -77,7 +85,9 @@ def apply(form: Form, rows: Rows, patches: Mapping[Key, Patch]) -> None:
     """Bring whole rows up to date, as the SQL of `writing` does."""
     for key, patch in patches.items():
         row = rows.get(key)
-        if row is not None:
+        if not patch:
+            rows.pop(key, None)
+        elif row is not None:
             rows[key] = merged(form, row, patch)
         elif is_whole(patch):
             rows[key] = patch
@@ -94,6 +104,11 @@ class Changes:
     executions: Rows = field(default_factory=dict)
     attempts: Rows = field(default_factory=dict)
     outcomes: Rows = field(default_factory=dict)
+    ticks: Rows = field(default_factory=dict)
+    statuses: Rows = field(default_factory=dict)
+    pauses: Rows = field(default_factory=dict)
+    bulk_acts: Rows = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.definitions) + len(self.versions) + len(self.executions) + len(self.attempts) + len(self.outcomes)
+        few = (self.definitions, self.versions, self.outcomes, self.statuses, self.pauses, self.bulk_acts)
+        return len(self.executions) + len(self.attempts) + len(self.ticks) + sum(map(len, few))

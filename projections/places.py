@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from ledger.config import Settings
 from ledger.core import chain, wire
@@ -10,8 +11,17 @@ from ledger.core.refusal import Conflict
 from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import LogIdentity
 from projections.folds import fold_of
+from projections.memory import Memory
 from projections.positions import Position
 from projections.tail import Reached, Source, Tail
+
+
+class Opened(NamedTuple):
+    """Where the tables stand in a partition, and what its fold has to know to go on there."""
+
+    source: Source
+    position: Position
+    memory: Memory
 
 
 def sources(identity: LogIdentity) -> list[Source]:
@@ -19,15 +29,16 @@ def sources(identity: LogIdentity) -> list[Source]:
     return [("registry", 0), *(("events", number) for number in range(identity.partitions))]
 
 
-async def tails_from(settings: Settings, identity: LogIdentity, positions: Iterable[tuple[Source, Position]]) -> list[Tail]:
-    """Tails that go on behind the positions. Raises `Conflict` with both values if the log at a position is not the one folded so far;
+async def tails_from(settings: Settings, identity: LogIdentity, opened: Iterable[Opened]) -> list[Tail]:
+    """Tails that go on where the tables stand. Raises `Conflict` with both values if the log at a position is not the one folded so far;
     `Unavailable`."""
-    return list(await asyncio.gather(*(_tail_from(settings, identity, source, position) for source, position in positions)))
+    return list(await asyncio.gather(*(_tail_from(settings, identity, one) for one in opened)))
 
 
-async def _tail_from(settings: Settings, identity: LogIdentity, source: Source, position: Position) -> Tail:
+async def _tail_from(settings: Settings, identity: LogIdentity, opened: Opened) -> Tail:
+    source, position, memory = opened
     start = Reached(Head(*source)) if position.seq == 0 else await _reached(settings, identity, source, position)
-    return Tail(identity.log_id, start, fold_of(source[0], identity.partitions))
+    return Tail(identity.log_id, start, fold_of(source[0], identity.partitions, memory))
 
 
 async def _reached(settings: Settings, identity: LogIdentity, source: Source, position: Position) -> Reached:

@@ -74,10 +74,10 @@ class PositionRows:
         self._stop = SQL("UPDATE {} SET stopped_note = %s, updated_at = now() WHERE {}").format(table, mine)
 
     def open(self, connection: Connection[TupleRow], source: Source) -> Position:
-        """The position of a source, made if there was none."""
+        """The position of a source, made if there was none, and locked until the transaction ends: nobody writes there meanwhile."""
         with connection.transaction():
             self.create(connection, source)
-            found = self.read(connection, source)
+            found = self.lock(connection, source)
         assert found is not None
         return found
 

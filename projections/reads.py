@@ -1,23 +1,23 @@
-"""The read services: definitions, versions, executions, what became of commands, and the history of an execution from the log itself."""
+"""The read services: definitions, versions, executions, what became of commands, the history of an execution from the log itself; and
+what `schedule_reads.py` adds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 from psycopg.rows import DictRow
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import select, tuple_
 
 from ledger.config import Settings
 from projections import tables
-from projections.cursors import check_limit, cursor_of, read_cursor
+from projections.cursors import cursor_of, read_cursor
 from projections.filters import conditions
 from projections.folds import PROJECTION, VERSION
 from projections.history import read_history
+from projections.paging import instant_of, micros_of, page_of, with_address
 from projections.querying import Queries, open_queries
 from projections.rows import (
-    Address,
     Attempt,
     CommandOutcome,
     Execution,
@@ -28,9 +28,8 @@ from projections.rows import (
     PastEvent,
     PositionRow,
 )
+from projections.schedule_reads import ScheduleReads
 
-T = TypeVar("T")
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_LOOK: Final = 0.005
 LONGEST_LOOK: Final = 0.1
 EVERYTHING: Final = ExecutionFilter()
@@ -43,7 +42,7 @@ async def open_reads(settings: Settings) -> AsyncIterator["Reads"]:
         yield Reads(settings, queries)
 
 
-class Reads:
+class Reads(ScheduleReads):
     """Every method raises `Unavailable` if Postgres is away, `Misconfigured` if it has no tables. Lists raise `Refused` for a limit or a
     cursor that cannot be."""
 
@@ -68,7 +67,7 @@ class Reads:
         if cursor is not None:
             query = query.where(columns.job_id > read_cursor(cursor, "definitions", str)[0])
         query = query.order_by(columns.job_id)
-        return await self._page(query, limit, _definition, lambda one: cursor_of("definitions", one.job_id))
+        return await page_of(self._queries, query, limit, _definition, lambda one: cursor_of("definitions", one.job_id))
 
     async def definition(self, job_id: str) -> JobDefinition | None:
         return await self._queries.one(select(tables.job_definitions).where(tables.job_definitions.c.job_id == job_id), _definition)
@@ -80,7 +79,7 @@ class Reads:
         if cursor is not None:
             query = query.where(columns.job_version < read_cursor(cursor, "versions", int)[0])
         query = query.order_by(columns.job_version.desc())
-        return await self._page(query, limit, _version, lambda one: cursor_of("versions", one.job_version))
+        return await page_of(self._queries, query, limit, _version, lambda one: cursor_of("versions", one.job_version))
 
     async def version(self, job_id: str, job_version: int) -> JobVersion | None:
         columns = tables.job_versions.c
@@ -94,9 +93,11 @@ class Reads:
         query = select(tables.job_executions).where(*conditions(where))
         if cursor is not None:
             requested, execution_id = read_cursor(cursor, "executions", int, str)
-            query = query.where(tuple_(columns.requested_at, columns.execution_id) < tuple_(_instant(requested), execution_id))
+            query = query.where(tuple_(columns.requested_at, columns.execution_id) < tuple_(instant_of(requested), execution_id))
         query = query.order_by(columns.requested_at.desc(), columns.execution_id.desc())
-        return await self._page(query, limit, _execution, lambda one: cursor_of("executions", _micros(one.requested_at), one.execution_id))
+        return await page_of(
+            self._queries, query, limit, _execution, lambda one: cursor_of("executions", micros_of(one.requested_at), one.execution_id)
+        )
 
     async def execution(self, execution_id: str) -> Execution | None:
         columns = tables.job_executions.c
@@ -150,49 +151,29 @@ class Reads:
             pause = min(2 * pause, LONGEST_LOOK)
         return True
 
-    async def _page(
-        self, query: "Select[tuple[object, ...]]", limit: int, read: Callable[[DictRow], T], cursor: Callable[[T], str]
-    ) -> Page[T]:
-        items = await self._queries.rows(query.limit(check_limit(limit) + 1), read)
-        return Page(tuple(items[:limit]), cursor(items[limit - 1]) if len(items) > limit else None)
-
-
-def _instant(micros: object) -> datetime:
-    assert isinstance(micros, int)
-    return EPOCH + timedelta(microseconds=micros)
-
-
-def _micros(instant: datetime) -> int:
-    return (instant - EPOCH) // timedelta(microseconds=1)
-
 
 def _first_number(row: DictRow) -> int:
     return int(next(iter(row.values())))
 
 
-def _with_address(row: DictRow) -> DictRow:
-    partition, seq, index, offset = (row.pop(name) for name in ("log_partition", "log_seq", "log_index", "log_offset"))
-    return {**row, "address": Address(partition, seq, index, offset)}
-
-
 def _definition(row: DictRow) -> JobDefinition:
-    return JobDefinition(**_with_address(row))
+    return JobDefinition(**with_address(row))
 
 
 def _version(row: DictRow) -> JobVersion:
-    return JobVersion(**_with_address(row))
+    return JobVersion(**with_address(row))
 
 
 def _execution(row: DictRow) -> Execution:
-    return Execution(**_with_address(row))
+    return Execution(**with_address(row))
 
 
 def _attempt(row: DictRow) -> Attempt:
-    return Attempt(**_with_address(row))
+    return Attempt(**with_address(row))
 
 
 def _outcome(row: DictRow) -> CommandOutcome:
-    return CommandOutcome(**_with_address(row))
+    return CommandOutcome(**with_address(row))
 
 
 def _accepted(command_id: str, execution: Execution) -> CommandOutcome:

@@ -201,7 +201,7 @@ class _Rebuild:
     def _write_rows(self, changes: Changes, *, again: bool) -> None:
         with self._connection.transaction(), self._connection.cursor() as cursor:
             for statements, rows_of in self._tables:
-                write_table(cursor, statements, [rows_of(changes)], again=again)
+                write_table(cursor, statements, [rows_of(changes)], again=again, keyed=self._next.keyed)
 
     async def _sql(self, act: Callable[[], None]) -> None:
         await self._written()
@@ -214,9 +214,9 @@ class _Rebuild:
 
 
 def split(changes: Changes) -> tuple[Changes, Changes]:
-    """What will not change any more, and what may. Definitions are few and stay until the end."""
-    held = Changes(definitions=changes.definitions)
-    ended = Changes(versions=changes.versions, outcomes=changes.outcomes)
+    """What will not change any more, and what may. Rows that the folds keep are few and stay until the end."""
+    held = Changes(definitions=changes.definitions, statuses=changes.statuses, pauses=changes.pauses, bulk_acts=changes.bulk_acts)
+    ended = Changes(versions=changes.versions, outcomes=changes.outcomes, ticks=changes.ticks)
     for key, row in changes.executions.items():
         (ended if isinstance(row[_FINISHED], int) else held).executions[key] = row
     for key, row in changes.attempts.items():

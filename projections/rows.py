@@ -28,11 +28,13 @@ class JobDefinition:
     kind: str
     queue: str
     tenant: str | None
+    name: str | None
     exclusive_scope: str
     exclusive_key: str | None
     home_partition: int
     state: str
     current_version: int | None
+    paused_note: str | None
     created_at: datetime
     updated_at: datetime
     address: Address
@@ -68,6 +70,8 @@ class Execution:
     trigger: str
     state: str
     reason: str | None
+    waiting_reason: str | None
+    blocked_by: str | None
     priority: int
     attempt: int
     progress: int | None
@@ -89,6 +93,7 @@ class Execution:
     run_ms: int | None
     tick_at: datetime | None
     retry_of: str | None
+    backfill_id: str | None
     command_id: str | None
     idempotency_key: str | None
     actor: str | None
@@ -136,6 +141,73 @@ class CommandOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Tick:
+    """An expected tick and what became of it; of skipped and missed ones a row may stand for many in a row."""
+
+    job_id: str
+    job_name: str
+    tenant: str | None
+    job_version: int
+    tick_at: datetime
+    last_tick_at: datetime
+    tick_count: int
+    due_at: datetime | None
+    decided_at: datetime
+    lateness_ms: int | None
+    outcome: str
+    reason: str | None
+    execution_id: str | None
+    blocked_by: str | None
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A scheduled job as its home partition sees it."""
+
+    job_id: str
+    in_force_version: int | None
+    next_tick_at: datetime | None
+    last_tick_at: datetime | None
+    last_state: str | None
+    last_finished_at: datetime | None
+    consecutive_failures: int
+    auto_paused_note: str | None
+    firings: int
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause in force. `name` of a key: as in `Execution.exclusive_key`."""
+
+    scope: str
+    name: str
+    note: str | None
+    actor: str | None
+    since: datetime
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class BulkAct:
+    """How far an act is that goes on in steps; in each partition by itself."""
+
+    bulk_id: str
+    kind: str
+    filter: Mapping[str, object] | None
+    planned: int
+    done: int
+    refused: int
+    actor: str | None
+    reason: str | None
+    outcome: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
 class PositionRow:
     projection: str
     version: int
@@ -178,7 +250,22 @@ class ExecutionFilter:
     tenant: str | None = None
     version: int | None = None
     worker: str | None = None
+    backfill: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
+    from_: datetime | None = None
+    to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TickFilter:
+    """Which ticks. `from_` and `to` bound their nominal time, the latter exclusively; a range is among them if any tick of it may be."""
+
+    job: str | None = None
+    job_name: str | None = None
+    tenant: str | None = None
+    version: int | None = None
+    outcome: str | tuple[str, ...] | None = None
+    reason: str | None = None
     from_: datetime | None = None
     to: datetime | None = None

@@ -17,7 +17,8 @@ from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
 from ledger.config import Settings
 from ledger.core.refusal import Unavailable
 from projections.connecting import connect, not_upgraded, unavailable
-from projections.positions import Outcome, Position
+from projections.places import Opened
+from projections.positions import Outcome
 from projections.tail import Source, Stretch
 from projections.writing import Writer
 
@@ -41,9 +42,9 @@ class SqlThread:
     async def apply(self, stretches: Sequence[Stretch], *, durable: bool) -> dict[Source, Outcome]:
         return await self._call(lambda writer: writer.apply(stretches, durable=durable))
 
-    async def open(self, sources: Sequence[Source]) -> list[tuple[Source, Position]]:
-        """Where the tables stand, by source."""
-        return await self._call(lambda writer: [(source, writer.positions.open(writer.connection, source)) for source in sources])
+    async def open(self, sources: Sequence[Source]) -> list[Opened]:
+        """Where the tables stand, and what a fold has to know that goes on there."""
+        return await self._call(lambda writer: [Opened(source, *writer.open(source)) for source in sources])
 
     async def stop_at(self, source: Source, note: str) -> None:
         """Note that the projection stands still at a source, and why."""

@@ -58,6 +58,7 @@ class Statements:
     copy_patches: Composed
     patch: Composed  # from the stage
     missing: Composed  # keys in the stage that have no row
+    delete: Composed  # rows whose keys are in the stage
 
 
 def statements_for(form: Form, schema: str, suffix: str = "") -> Statements:
@@ -93,6 +94,7 @@ def statements_for(form: Form, schema: str, suffix: str = "") -> Statements:
         SQL("SELECT {} FROM {} AS s WHERE NOT EXISTS (SELECT FROM {} AS t WHERE {}) LIMIT 5").format(
             _names(form.key), stage, table, same_key
         ),
+        SQL("DELETE FROM {} AS t USING {} AS s WHERE {}").format(table, stage, same_key),
     )
 
 

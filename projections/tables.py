@@ -17,6 +17,7 @@ METADATA: Final = MetaData()
 EXECUTION_STATES: Final = (
     "waiting", "delayed", "active", "processing", "completed", "failed", "timed_out", "lost", "missed", "skipped", "cancelled",
 )  # fmt: skip
+TICK_OUTCOMES: Final = ("fired", "skipped", "missed")
 
 
 def _column(name: str, kind: TypeEngine[T], doc: str, *, required: bool = False) -> SchemaItem:
@@ -60,11 +61,13 @@ job_definitions: Final = Table(
     _text("kind", "system, scheduled or on_demand", required=True),
     _text("queue", "where its executions wait", required=True),
     _text("tenant", "whose job it is; null: nobody's in particular"),
+    _text("name", "what its user calls it; null: it was given no name of its own"),
     _text("exclusive_scope", "what excludes its executions from running together: none, job, tenant or key", required=True),
     _text("exclusive_key", "the key that follows from the scope; null: none, or each execution brings its own"),
     _integer("home_partition", "the partition of the log where its schedule is kept", required=True),
-    _text("state", "declared (no version was in force yet), active or retired", required=True),
-    _integer("current_version", "the version in force"),
+    _text("state", "declared (no version was in force yet), active, paused or retired", required=True),
+    _integer("current_version", "the version in force; of a retired job: the last"),
+    _text("paused_note", "the note of the pause of this job that stands"),
     _instant("created_at", "when it was registered", required=True),
     _instant("updated_at", "when what stands here last changed", required=True),
     *_address(),
@@ -79,7 +82,7 @@ job_versions: Final = Table(
     _text("content_hash", "hash of its content: another content needs another version", required=True),
     _json("data", "the data its executions get where they bring none"),
     _json("options", "timeouts and retries, as written"),
-    _json("schedule", "cron or every_ms, offset_ms and timezone; null: it has no schedule"),
+    _json("schedule", "as written: cron, every_ms or at, timezone, policies where they differ from the defaults; null: it has none"),
     _text("actor", "who registered it"),
     _text("reason", "why, in the actor's words"),
     _instant("created_at", "when it was registered", required=True),
@@ -101,7 +104,9 @@ job_executions: Final = Table(
     _text("exclusive_key", "executions with the same key do not run together"),
     _text("trigger", "what asked for it: schedule, run_now, backfill, submit or retry", required=True),
     _text("state", "waiting, delayed, active, processing, or one terminal state", required=True),
-    _text("reason", "of a terminal state other than completed: a word for programs"),
+    _text("reason", "why it was missed, skipped or cancelled: a word for programs"),
+    _text("waiting_reason", "what else it waits for than a worker: overlap (a former execution of its job has to end first)"),
+    _text("blocked_by", "the execution it waits for"),
     _bigint("priority", "a lower number runs first", required=True),
     _integer("attempt", "number of the attempt that started last; 0: none did", required=True),
     _bigint("progress", "percent, as reported by the attempt that runs or ran last"),
@@ -110,7 +115,7 @@ job_executions: Final = Table(
     _json("data", "the data of this execution; null: the version's own"),
     _json("result", "what the handler returned"),
     _text("error_type", "of the attempt that failed last; null once it completed"),
-    _text("error_message", "of the attempt that failed last; null once it completed"),
+    _text("error_message", "of the attempt that failed last, or why it was cancelled or skipped; null once it completed"),
     _instant("requested_at", "when the wish reached the broker", required=True),
     _instant("run_at", "not before this time, as asked at the submit"),
     _instant("eligible_at", "since when it may run; of a delayed one: from when"),
@@ -121,8 +126,9 @@ job_executions: Final = Table(
     _instant("last_report_at", "when its worker was last heard of in the log"),
     _bigint("wait_ms", "of the attempt started last: from eligible to started"),
     _bigint("run_ms", "of the attempt that ended last, by the worker's monotonic clock"),
-    _instant("tick_at", "nominal time of the schedule's tick that it is"),
+    _instant("tick_at", "nominal time of the schedule's tick that it is, or that it makes up in a backfill"),
     _text("retry_of", "the execution it is a retry by hand of"),
+    _text("backfill_id", "the backfill it belongs to"),
     _text("command_id", "the command that asked for it; null: a tick"),
     _text("idempotency_key", "the key the submitter gave"),
     _text("actor", "who asked for it"),
@@ -149,6 +155,12 @@ Index(
     postgresql_ops={"labels": "jsonb_path_ops"},
     postgresql_where=text("labels IS NOT NULL"),
 )
+Index("job_executions_backfill", job_executions.c.backfill_id, postgresql_where=text("backfill_id IS NOT NULL"))
+Index(
+    "job_executions_runs",  # what a consumer has to know when it takes a partition over: executions under way of jobs with a schedule
+    job_executions.c.log_partition,
+    postgresql_where=text("finished_at IS NULL AND kind <> 'on_demand'"),
+)
 
 execution_attempts: Final = Table(
     "execution_attempts",
@@ -157,7 +169,7 @@ execution_attempts: Final = Table(
     _integer("attempt", "its number, from 1; an attempt that was handed back is not counted, the next start takes its row", required=True),
     _bigint("token", "fencing token of the grant: rises with every grant of a partition", required=True),
     _text("worker", "who ran it", required=True),
-    _text("state", "active, completed, failed, timed_out, handed_back or lost", required=True),
+    _text("state", "active, completed, failed, timed_out, handed_back, lost or cancelled", required=True),
     _instant("started_at", "when it started", required=True),
     _instant("finished_at", "when its end was decided"),
     _bigint("run_ms", "how long it ran, by the worker's monotonic clock"),
@@ -185,6 +197,76 @@ command_outcomes: Final = Table(
 )
 Index("command_outcomes_command", command_outcomes.c.command_id)
 
+schedule_ticks: Final = Table(
+    "schedule_ticks",
+    METADATA,
+    _text("job_id", "the job", required=True),
+    _text("job_name", "the handler it runs", required=True),
+    _text("tenant", "whose job it is"),
+    _integer("job_version", "the version whose schedule expected it", required=True),
+    _instant("tick_at", "its nominal time; of a range: the first one's", required=True),
+    _instant("last_tick_at", "of a range: the last one's; else the same as tick_at", required=True),
+    _bigint("tick_count", "how many ticks the row stands for: more than one where they were skipped or missed in a row", required=True),
+    _instant("due_at", "when it was to fire: its nominal time and the job's jitter; null unless it fired"),
+    _instant("decided_at", "when it was decided", required=True),
+    _bigint("lateness_ms", "from due to decided; null unless it fired"),
+    _text("outcome", "fired, skipped or missed", required=True),
+    _text("reason", "of skipped: overlap, buffer_full, paused, by_hand or busy; of missed: catchup_window or coalesced"),
+    _text("execution_id", "the execution it led to; null unless it fired"),
+    _text("blocked_by", "the execution that stood in its way, where one did"),
+    *_address(),
+    PrimaryKeyConstraint("job_id", "tick_at", name="schedule_ticks_pkey"),
+)
+Index("schedule_ticks_outcome", schedule_ticks.c.outcome, schedule_ticks.c.tick_at)
+Index("schedule_ticks_tick", schedule_ticks.c.tick_at, schedule_ticks.c.job_id)
+Index("schedule_ticks_ranges", schedule_ticks.c.last_tick_at, postgresql_where=text("tick_count > 1"))
+
+job_status: Final = Table(
+    "job_status",
+    METADATA,
+    _text("job_id", "the job", required=True),
+    _integer("in_force_version", "the version whose schedule fires; null: none does any more"),
+    _instant("next_tick_at", "the tick it expects next, by its nominal time; null: none"),
+    _instant("last_tick_at", "the newest tick that has its outcome, whatever that is"),
+    _text("last_state", "the terminal state of its execution that ended last"),
+    _instant("last_finished_at", "when that one ended"),
+    _bigint("consecutive_failures", "executions that failed, timed out or were lost since one completed, or since a resume", required=True),
+    _text("auto_paused_note", "why it paused itself; null: it did not"),
+    _bigint("firings", "ticks that fired of the version in force", required=True),
+    *_address(),
+    PrimaryKeyConstraint("job_id", name="job_status_pkey"),
+)
+
+pauses: Final = Table(
+    "pauses",
+    METADATA,
+    _text("scope", "what is paused: job, queue, tenant or key", required=True),
+    _text("name", "which one; of a key: as in exclusive_key", required=True),
+    _text("note", "what is said about it to whoever asks"),
+    _text("actor", "who paused it"),
+    _instant("since", "since when", required=True),
+    *_address(),
+    PrimaryKeyConstraint("scope", "name", name="pauses_pkey"),
+)
+
+bulk_acts: Final = Table(
+    "bulk_acts",
+    METADATA,
+    _text("bulk_id", "the act; it may have a row in several partitions", required=True),
+    _text("kind", "backfill", required=True),
+    _json("filter", "what it is about: of a backfill the job, its version and the range of ticks"),
+    _bigint("planned", "how many it was to be", required=True),
+    _bigint("done", "how many are done", required=True),
+    _bigint("refused", "how many were left out", required=True),
+    _text("actor", "who wanted it"),
+    _text("reason", "why, in the actor's words"),
+    _text("outcome", "done, or why it ended early: retired; null: it goes on"),
+    _instant("started_at", "when it was accepted", required=True),
+    _instant("finished_at", "when all of it was done"),
+    *_address(),
+    PrimaryKeyConstraint("bulk_id", "log_partition", name="bulk_acts_pkey"),
+)
+
 projection_positions: Final = Table(
     "projection_positions",
     METADATA,
@@ -202,7 +284,10 @@ projection_positions: Final = Table(
     PrimaryKeyConstraint("projection", "version", "log", "log_partition", name="projection_positions_pkey"),
 )
 
-PROJECTED: Final = (job_definitions, job_versions, job_executions, execution_attempts, command_outcomes)
 VIEWS: Final = {
+    "jobs": (
+        "SELECT d.*, s.in_force_version, s.next_tick_at, s.last_tick_at, s.last_state, s.last_finished_at, s.consecutive_failures,"
+        " s.auto_paused_note, s.firings FROM {schema}.job_definitions AS d LEFT JOIN {schema}.job_status AS s ON s.job_id = d.job_id"
+    ),
     "running_executions": "SELECT * FROM {schema}.job_executions WHERE state IN ('active', 'processing')",
 }

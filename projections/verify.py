@@ -8,7 +8,6 @@ import orjson
 from psycopg import Connection, IsolationLevel
 from psycopg.errors import UndefinedTable
 from psycopg.rows import TupleRow
-from psycopg.sql import SQL, Composed, Identifier
 
 from ledger.config import Settings
 from ledger.core.chain import Head
@@ -17,11 +16,12 @@ from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import LogIdentity, check_identity
 from projections.connecting import connect, not_upgraded
 from projections.folds import fold_of
-from projections.forms import FORMS, OUTCOMES
+from projections.forms import FORMS
 from projections.patches import Form, Key, Patch, Rows
 from projections.places import sources
 from projections.positions import Position, PositionRows
-from projections.statements import JSONB_VERSION, POSTGRES_EPOCH, encoding_of
+from projections.statements import encoding_of
+from projections.stored import StoredRows, key_of, key_places
 from projections.tail import Reached, Source, Tail
 
 NOTHING = "no row"
@@ -100,11 +100,11 @@ async def _folded(settings: Settings, identity: LogIdentity, source: Source, pos
 
 
 class StoredTables:
-    """The tables, as a COPY gives them: instants are microseconds, documents are bytes, as in the folds."""
+    """The tables, to be compared with the rows of the folds."""
 
     def __init__(self, connection: Connection[TupleRow], schema: str) -> None:
         self._connection = connection
-        self._schema = schema
+        self._rows = StoredRows(connection, schema)
         self._positions = PositionRows(schema)
 
     def position(self, source: Source) -> Position:
@@ -112,51 +112,18 @@ class StoredTables:
 
     def compare(self, form: Form, source: Source, expected: Rows, verified: Verified) -> Iterator[Difference]:
         documents = frozenset(encoding_of(form.table, form.columns).documents)
-        keys = tuple(map(form.columns.index, form.key))
-        for found in self._rows(form, source):
+        places = key_places(form)
+        for found in self._rows.of(form, source):
             verified.rows[form.table] = verified.rows.get(form.table, 0) + 1
-            key = _key(found, keys)
+            key = key_of(found, places)
             row = expected.pop(key, None)
-            if row is None:
+            if not row:
                 yield Difference(form.table, key, None, NOTHING, form.named(found), _address(source, found))
             elif row != found:
                 yield from _columns(form, source, key, row, found, documents)
         for key, row in expected.items():
-            yield Difference(form.table, key, None, form.named(row), NOTHING, _address(source, row))
-
-    def _rows(self, form: Form, source: Source) -> Iterator[Patch]:
-        if not _belongs(form, source):
-            return
-        encoding = encoding_of(form.table, form.columns)
-        with self._connection.cursor() as cursor, cursor.copy(self._query(form, source)) as stream:
-            stream.set_types(encoding.types)
-            for values in stream.rows():
-                row: Patch = list(values)
-                for place in encoding.instants:
-                    if isinstance(instant := row[place], int):
-                        row[place] = instant + POSTGRES_EPOCH
-                for place in encoding.documents:
-                    if isinstance(document := row[place], bytes):
-                        row[place] = document.removeprefix(JSONB_VERSION)
-                yield row
-
-    def _query(self, form: Form, source: Source) -> Composed:
-        log, partition = source
-        mine = SQL(" AND log = {}").format(log) if form is OUTCOMES else SQL("")
-        return SQL("COPY (SELECT {} FROM {}.{} WHERE log_partition = {}{}) TO STDOUT (FORMAT BINARY)").format(
-            SQL(", ").join(map(Identifier, form.columns)), Identifier(self._schema), Identifier(form.table), partition, mine
-        )
-
-
-def _belongs(form: Form, source: Source) -> bool:
-    """Which log writes a table; both write outcomes."""
-    return form is OUTCOMES or (form.table in ("job_definitions", "job_versions")) == (source[0] == "registry")
-
-
-def _key(row: Patch, places: tuple[int, ...]) -> Key:
-    values = tuple(value for place in places if isinstance(value := row[place], str | int))
-    first = values[0]
-    return first if len(values) == 1 and isinstance(first, str) else values
+            if row:
+                yield Difference(form.table, key, None, form.named(row), NOTHING, _address(source, row))
 
 
 def _columns(form: Form, source: Source, key: Key, expected: Patch, found: Patch, documents: frozenset[int]) -> Iterator[Difference]:

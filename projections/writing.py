@@ -5,7 +5,7 @@ the log is the authority from which they come again. What is written last before
 
 Whole rows are new as a rule and are copied straight into the table; where one is there already (an execution was asked for again after
 control forgot it) everything is done again by way of a stage. Patches go to a stage and from there by one UPDATE that leaves the columns
-alone which they do not set.
+alone which they do not set. Rows that the folds keep are few and replaced by way of the stage.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,9 +19,11 @@ from psycopg.sql import Composed
 
 from ledger.crashpoints import crash_point
 from projections.forms import FORMS
+from projections.memory import Memory
 from projections.patches import Contradiction, Key, Patch, Rows, Value, is_whole
-from projections.positions import Applied, Outcome, PositionRows, judge
+from projections.positions import Applied, Outcome, Position, PositionRows, judge
 from projections.statements import JSONB_VERSION, POSTGRES_EPOCH, Encoding, Statements, statements_for
+from projections.stored import StoredRows
 from projections.tail import Source, Stretch
 
 SESSION = (
@@ -38,11 +40,18 @@ class Writer:
     def __init__(self, connection: Connection[TupleRow], schema: str) -> None:
         self.connection = connection
         self.positions = PositionRows(schema)
+        self._stored = StoredRows(connection, schema)
         self._tables = tuple((statements_for(form, schema), rows_of) for form, rows_of in FORMS)
         for setting in SESSION:
             connection.execute(setting)
         for statements, _ in self._tables:
             connection.execute(statements.create_stage)
+
+    def open(self, source: Source) -> tuple[Position, Memory]:
+        """The position of a source, made if there was none, and what its fold knew there."""
+        with self.connection.transaction():
+            position = self.positions.open(self.connection, source)
+            return position, self._stored.memory(source) if position.seq else Memory()
 
     def apply(self, stretches: Sequence[Stretch], *, durable: bool = False) -> dict[Source, Outcome]:
         """Write what follows the tables' positions, at most one stretch a source; the outcome says what became of each. `durable`: it
@@ -70,8 +79,11 @@ class Writer:
         return outcomes
 
 
-def write_table(cursor: Cursor[TupleRow], statements: Statements, changed: Sequence[Rows], *, again: bool) -> None:
-    """Bring one table up to date. `again`: rows that are whole may be there already."""
+def write_table(cursor: Cursor[TupleRow], statements: Statements, changed: Sequence[Rows], *, again: bool, keyed: bool = True) -> None:
+    """Bring one table up to date. `again`: rows that are whole may be there already. Not `keyed`: the table is new and has no key yet."""
+    if statements.form.is_kept:
+        _write_kept(cursor, statements, changed, keyed=keyed)
+        return
     whole: list[Patch] = []
     partly: list[tuple[Key, Patch]] = []
     for rows in changed:
@@ -80,18 +92,32 @@ def write_table(cursor: Cursor[TupleRow], statements: Statements, changed: Seque
                 whole.append(patch)
             else:
                 partly.append((key, patch))
-    if whole and not again:
-        copy_rows(cursor, statements.copy, statements.whole, whole)
-    elif whole:
-        cursor.execute(statements.clear_stage)
-        copy_rows(cursor, statements.copy_stage, statements.whole, whole)
-        cursor.execute(statements.replace)
+    _write_whole(cursor, statements, whole, again=again)
     if partly:
         cursor.execute(statements.clear_stage)
         copy_rows(cursor, statements.copy_patches, statements.partly, (_staged(statements, key, patch) for key, patch in partly))
         cursor.execute(statements.patch)
         if cursor.rowcount != len(partly):
             raise Contradiction(statements.form, cursor.execute(statements.missing).fetchall())
+
+
+def _write_kept(cursor: Cursor[TupleRow], statements: Statements, changed: Sequence[Rows], *, keyed: bool) -> None:
+    """Rows that the folds keep come whole, and are there already as a rule; or they are gone."""
+    _write_whole(cursor, statements, [row for rows in changed for row in rows.values() if row], again=keyed)
+    gone = [key for rows in changed for key, row in rows.items() if not row]
+    if gone and keyed:
+        cursor.execute(statements.clear_stage)
+        copy_rows(cursor, statements.copy_patches, statements.partly, ([*_values(key), 0] for key in gone))
+        cursor.execute(statements.delete)
+
+
+def _write_whole(cursor: Cursor[TupleRow], statements: Statements, whole: Sequence[Patch], *, again: bool) -> None:
+    if whole and not again:
+        copy_rows(cursor, statements.copy, statements.whole, whole)
+    elif whole:
+        cursor.execute(statements.clear_stage)
+        copy_rows(cursor, statements.copy_stage, statements.whole, whole)
+        cursor.execute(statements.replace)
 
 
 def copy_rows(cursor: Cursor[TupleRow], copy: Composed, encoding: Encoding, rows: Iterable[Sequence[Any]]) -> None:
@@ -113,7 +139,7 @@ def copy_rows(cursor: Cursor[TupleRow], copy: Composed, encoding: Encoding, rows
 
 def _staged(statements: Statements, key: Key, patch: Patch) -> list[Value]:
     """A patch as the stage takes it: the key, the columns it may set, and a bit for each that it does set."""
-    values: list[Value] = [key] if isinstance(key, str) else list(key)
+    values = _values(key)
     mask, bit = 0, 1
     for place in statements.form.mutable:
         value = patch[place]
@@ -125,3 +151,7 @@ def _staged(statements: Statements, key: Key, patch: Patch) -> list[Value]:
         bit <<= 1
     values.append(mask)
     return values
+
+
+def _values(key: Key) -> list[Value]:
+    return [key] if isinstance(key, str) else list(key)

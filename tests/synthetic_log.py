@@ -8,10 +8,10 @@ from aiokafka import AIOKafkaProducer
 from msgspec import Raw
 
 from ledger.config import Settings
-from ledger.core import chain, definition, execution, outcome, wire
+from ledger.core import backfill, chain, definition, execution, outcome, pause, tick, wire
 from ledger.core.bodies import NOTHING
 from ledger.core.chain import Header
-from ledger.core.ids import Address, ExecutionId, Micros, Position, Token, WorkerId
+from ledger.core.ids import Address, ExecutionId, Micros, Position, Token, WorkerId, execution_of_backfill, execution_of_tick
 from ledger.kafka.connect import new_producer
 
 BEGAN = 1_790_000_000_000_000  # when the first commit was decided
@@ -169,6 +169,121 @@ def _life(number: int, partition: int, chance: random.Random) -> Iterator[wire.E
                 yield execution.Completed(named, attempt, 2, chance.choice([NOTHING, Raw(b"null"), Raw(b'{"ok": 1.50, "a": [1e3]}')]))
                 yield execution.ReportRefused(named, Token(1), WORKER, "stale_token")
                 return
+
+
+def scheduled_lives(ticks: int, partition: int, seed: int) -> list[wire.Event]:
+    """Jobs with schedules, each at home in one partition: taken over, edited, dropped, paused by themselves; ticks of every outcome; runs
+    that end in every way; a backfill."""
+    chance = random.Random(seed)
+    jobs = [f"{name}-{partition}" for name in ("tidy", "sync", "nightly")]
+    events: list[wire.Event] = [tick.Adopted(job, 1, Micros(BEGAN), next_tick_at=Micros(BEGAN + MINUTE)) for job in jobs]
+    under_way: list[Iterator[wire.Event]] = []
+    for number in range(1, ticks + 1):
+        for job in jobs:
+            events.extend(_tick(job, number, partition, chance, under_way))
+            if chance.random() < 0.1:
+                events.extend(_turn(job, number, chance))
+        while under_way and chance.random() < 0.8:
+            life = chance.choice(under_way)
+            event = next(life, None)
+            if event is None:
+                under_way.remove(life)
+            else:
+                events.append(event)
+    return [*events, *_backfill(jobs[0], partition)]
+
+
+MINUTE = 60_000_000
+
+
+def _tick(job: str, number: int, partition: int, chance: random.Random, under_way: list[Iterator[wire.Event]]) -> Iterator[wire.Event]:
+    at, following = Micros(BEGAN + number * MINUTE), Micros(BEGAN + (number + 1) * MINUTE)
+    if chance.random() < 0.2:
+        yield tick.Skipped(job, job, 1, at, at, 1, "overlap", "acme", "somebody-0", following)
+    elif chance.random() < 0.2:
+        yield tick.Missed(job, job, 1, Micros(at - 30), at, 3, "coalesced", next_tick_at=following)
+    else:
+        named = execution_of_tick(job, at, partition)
+        blocked = ExecutionId("former-0") if chance.random() < 0.3 else None
+        yield execution.Requested(
+            named, job, job, 1, "system", "default", at, "schedule", tick_at=at, due_at=at, blocked_by=blocked, next_tick_at=following
+        )
+        under_way.append(_run(named, chance, is_blocked=blocked is not None))
+
+
+def _turn(job: str, number: int, chance: random.Random) -> list[wire.Event]:
+    at = Micros(BEGAN + number * MINUTE)
+    match chance.randrange(4):
+        case 0:
+            return [tick.Adopted(job, number, at, next_tick_at=Micros(at + MINUTE))]
+        case 1:
+            return [tick.Dropped(job), tick.Adopted(job, number, at)]
+        case 2:
+            return [tick.AutoPaused(job, 3, "3 in a row failed")]
+        case _:
+            return [tick.SkipOrdered(job, at, 1), tick.AutoResumed(job, at, "ops")]
+
+
+def _run(named: ExecutionId, chance: random.Random, *, is_blocked: bool) -> Iterator[wire.Event]:
+    if is_blocked and chance.random() < 0.3:
+        yield execution.Cancelled(named, "asked")
+        return
+    if is_blocked:
+        yield execution.Due(named)
+    match chance.randrange(7):
+        case 0:
+            yield execution.Missed(named, "start_deadline")
+            return
+        case 1:
+            yield execution.Skipped(named, "version_too_old", WORKER, "version 1")
+            return
+        case 2:
+            return  # it waits still
+    yield execution.Started(named, 1, Token(1), WORKER, 5)
+    match chance.randrange(4):
+        case 0:
+            yield execution.Failed(named, 1, "failed", "OSError", "gone", 9)
+        case 1:
+            yield execution.Lost(named, 1, WORKER)
+        case 2:
+            yield execution.Cancelled(named, "by_handler", 1, 4, detail="not today")
+        case _:
+            yield execution.Completed(named, 1, 2)
+
+
+def _backfill(job: str, partition: int) -> list[wire.Event]:
+    first, last = Micros(BEGAN - 5 * MINUTE), Micros(BEGAN - 4 * MINUTE)
+    made_up = [execution_of_backfill(f"b-{job}", job, at, partition) for at in (first, last)]
+    requests = [
+        execution.Requested(named, job, job, 1, "system", "default", at, "backfill", tick_at=at, backfill_id=f"b-{job}")
+        for named, at in zip(made_up, (first, last), strict=True)
+    ]
+    return [
+        backfill.Begun(f"b-{job}", job, 1, Micros(first - 1), last, 3, actor="ops", reason="it was down"),
+        requests[0],
+        backfill.Advanced(f"b-{job}", job, first, 1, 1),
+        requests[1],
+        backfill.Finished(f"b-{job}", job, 2, 1),
+        backfill.Begun(f"c-{job}", job, 1, first, last, 1),  # it goes on
+    ]
+
+
+def pause_events() -> list[wire.Event]:
+    """Pauses of each scope, over the jobs of `registry_events`."""
+    return [
+        pause.Began("queue", "mail", "the provider is away", "ops"),
+        pause.Began("job", "tidy", "broken since Monday", "ops"),
+        pause.Began("job", "sync"),
+        pause.Ended("queue", "mail", "ops"),
+        pause.Ended("job", "send-invoice"),  # nothing stood
+        pause.Began("tenant", "acme"),
+        pause.Began("key", "key:send:7", "slowly"),
+        pause.Ended("key", "key:send:7"),
+        definition.Retired("tidy"),
+        definition.Versioned("tidy", 3, "h5", True),
+        pause.Ended("job", "tidy", "ops"),
+        pause.Began("queue", "mail", "again"),
+    ]
 
 
 def registry_events() -> list[wire.Event]:

@@ -28,6 +28,7 @@ from projections.patches import Patch, Place, Rows
 
 _column = EXECUTIONS.columns.index
 _STATE, _REASON, _ATTEMPT, _WORKER, _RESULT = map(_column, ("state", "reason", "attempt", "worker", "result"))
+_WAITING_REASON, _BLOCKED_BY = map(_column, ("waiting_reason", "blocked_by"))
 _PROGRESS, _NOTE = map(_column, ("progress", "progress_note"))
 _ERROR_TYPE, _ERROR_MESSAGE = map(_column, ("error_type", "error_message"))
 _ELIGIBLE, _FIRST_STARTED, _STARTED, _FINISHED = map(_column, ("eligible_at", "first_started_at", "started_at", "finished_at"))
@@ -64,6 +65,7 @@ def fold(rows: Rows, event: Event, place: Place, index: int) -> None:
             _fail(row, event, at)
         case Due():
             row[_STATE], row[_ELIGIBLE] = "waiting", at
+            row[_WAITING_REASON] = row[_BLOCKED_BY] = None
         case HandedBack():
             _wait_again(row, "waiting", at)
             row[_LAST_REPORT], row[_RUN_MS] = at, event.run_ms
@@ -72,11 +74,15 @@ def fold(rows: Rows, event: Event, place: Place, index: int) -> None:
         case Lost():
             row[_STATE], row[_FINISHED] = "lost", at
         case Missed():
-            row[_STATE], row[_REASON], row[_FINISHED] = "missed", event.reason, at
+            _end_unrun(row, "missed", event.reason, at)
         case Skipped():
-            row[_STATE], row[_REASON], row[_FINISHED] = "skipped", event.reason, at
+            _end_unrun(row, "skipped", event.reason, at)
+            row[_ERROR_MESSAGE] = event.detail
         case Cancelled():
-            row[_STATE], row[_REASON], row[_FINISHED] = "cancelled", event.reason, at
+            _end_unrun(row, "cancelled", event.reason, at)
+            row[_ERROR_MESSAGE] = event.detail
+            if event.attempt:
+                row[_LAST_REPORT], row[_RUN_MS] = at, event.run_ms
         case CancelRequested():
             pass  # it goes on until it stops
         case _:
@@ -102,6 +108,12 @@ def _wait_again(row: Patch, state: str, eligible_at: int) -> None:
     row[_PROGRESS] = row[_NOTE] = row[_WORKER] = row[_STARTED] = row[_DEADLINE] = None
 
 
+def _end_unrun(row: Patch, state: str, reason: str, at: int) -> None:
+    """Its end has another reason than its code."""
+    row[_STATE], row[_REASON], row[_FINISHED] = state, reason, at
+    row[_WAITING_REASON] = row[_BLOCKED_BY] = None
+
+
 def _requested(event: Requested, place: Place, index: int) -> Patch:
     partition, seq, offset, at = place
     run_at = event.run_at
@@ -119,6 +131,8 @@ def _requested(event: Requested, place: Place, index: int) -> Patch:
         event.trigger,
         "delayed" if delayed else "waiting",
         None,  # reason
+        None if event.blocked_by is None else "overlap",
+        event.blocked_by,
         event.priority,
         0,  # attempt
         None,  # progress
@@ -140,6 +154,7 @@ def _requested(event: Requested, place: Place, index: int) -> Patch:
         None,  # run_ms
         event.tick_at,
         event.retry_of,
+        event.backfill_id,
         event.command_id,
         event.idempotency_key,
         event.actor,

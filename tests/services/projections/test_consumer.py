@@ -27,15 +27,16 @@ from projections.reads import Reads
 from projections.rebuild import Progress, Sizes, rebuild
 from projections.status import status
 from tests.services.projections.conftest import DEADLINE, Logs, caught_up, consuming, differences, until
-from tests.synthetic_log import WORKER, execution_id, registry_events, requested, varied_lives
+from tests.synthetic_log import WORKER, execution_id, pause_events, registry_events, requested, scheduled_lives, varied_lives
 
 ROOT = Path(__file__).parents[3]
 
 
 def fill(logs: Logs, lives: int = 60, seed: int = 1) -> None:
-    logs.registry.fill(registry_events(), 3)
+    logs.registry.fill([*registry_events(), *pause_events()], 3)
     for partition in range(4):
         logs.fill(partition, varied_lives(lives, partition, seed + partition), 40)
+        logs.fill(partition, scheduled_lives(lives, partition, seed + partition), 40)
 
 
 async def test_it_follows_both_logs_and_the_tables_equal_their_fold(logs: Logs, reads: Reads) -> None:

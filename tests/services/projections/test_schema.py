@@ -11,13 +11,14 @@ from sqlalchemy import create_engine, text
 from ledger.config import Settings
 from projections import schema
 from projections.connecting import connect
-from projections.tables import METADATA
+from projections.migrations.versions import v0001_first_tables
+from projections.tables import METADATA, VIEWS
 
 
 def test_many_upgrade_at_once_and_one_does_it(settings: Settings) -> None:
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: schema.upgrade(settings), range(6)))
-    assert sorted(len(one.pending) for one in found) == [0, 0, 0, 0, 0, 1]
+    assert sorted(len(one.pending) for one in found) == [0, 0, 0, 0, 0, 2]
     assert schema.status(settings).pending == ()
 
 
@@ -34,8 +35,29 @@ def test_the_migrations_make_what_the_tables_say(upgraded: Settings) -> None:
     with engine.connect() as connection:
         options = {"compare_type": True, "include_name": lambda found, kind, _: not (kind == "table" and found == schema.VERSION_TABLE)}
         assert compare_metadata(MigrationContext.configure(connection, opts=options), METADATA) == []
-        assert connection.execute(text("SELECT count(*) FROM running_executions")).scalar() == 0
+        for view, query in VIEWS.items():
+            columns = connection.execute(text(f"SELECT * FROM {view}")).keys()
+            assert columns == connection.execute(text(query.format(schema=f'"{name}"'))).keys()
     engine.dispose()
+
+
+def test_tables_without_schedules_begin_anew(settings: Settings) -> None:
+    """What was folded before lacks what the new tables hold: the log is folded again from its first commit."""
+    name = settings.database.table_schema
+    with connect(settings) as connection:
+        connection.execute(f'CREATE SCHEMA "{name}"'.encode())
+        connection.execute(f'SET search_path = "{name}"'.encode())
+        for statement in (
+            *v0001_first_tables.STATEMENTS,
+            "CREATE TABLE schema_migrations (version_num VARCHAR(32) PRIMARY KEY)",
+            "INSERT INTO schema_migrations VALUES ('0001')",
+            "INSERT INTO projection_positions VALUES ('tables', 1, 'registry', 0, 'L', 7, 6, 'd', 0, NULL, now())",
+            "INSERT INTO job_definitions VALUES ('a', 'a', 'system', 'q', NULL, 'job', 'job:a', 0, 'active', 1, now(), now(), 0, 7, 0, 6)",
+        ):
+            connection.execute(statement.encode())
+        assert [one[:4] for one in schema.upgrade(settings).pending] == ["0002"]
+        assert connection.execute("SELECT count(*) FROM projection_positions").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
 
 
 def test_an_upgrade_leaves_other_schemas_alone(upgraded: Settings) -> None:

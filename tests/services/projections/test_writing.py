@@ -13,14 +13,14 @@ from ledger.core.chain import Head
 from ledger.core.ids import Token
 from ledger.core.wire import Event
 from projections.connecting import connect
-from projections.folds import fold_events
+from projections.folds import fold_of
 from projections.forms import FORMS
 from projections.patches import Contradiction
 from projections.positions import Applied, Duplicate, Gap
 from projections.tail import Reached, Stretch, Tail
 from projections.verify import Difference, StoredTables, Verified
 from projections.writing import Writer
-from tests.synthetic_log import WORKER, SyntheticLog, execution_id, requested, varied_lives
+from tests.synthetic_log import WORKER, SyntheticLog, execution_id, requested, scheduled_lives, varied_lives
 from tests.unit.projections.test_tail import records
 
 SOURCE = ("events", 0)
@@ -42,7 +42,7 @@ def log_with(events: Sequence[Event], per_commit: int) -> SyntheticLog:
 
 
 def tail() -> Tail:
-    return Tail("L", Reached(Head(*SOURCE)), fold_events)
+    return Tail("L", Reached(Head(*SOURCE)), fold_of("events", 4))
 
 
 def stretches(log: SyntheticLog, commits: int) -> list[Stretch]:
@@ -68,7 +68,7 @@ def found_differences(sql: Connection[TupleRow], settings: Settings, log: Synthe
 def test_pieces_of_any_size_written_twice_lead_to_the_rows_of_the_log(
     writer: Writer, sql: Connection[TupleRow], upgraded: Settings, commits: int
 ) -> None:
-    log = log_with(varied_lives(250, 0, commits), 17)
+    log = log_with([*varied_lives(250, 0, commits), *scheduled_lives(60, 0, commits)], 17)
     for piece in stretches(log, commits):
         assert writer.apply([piece]) == {SOURCE: Applied()}
         assert isinstance(writer.apply([piece])[SOURCE], Duplicate)

@@ -11,8 +11,9 @@ from ledger.core.bodies import NOTHING
 from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
 from projections.folds import fold_of
 from projections.forms import ATTEMPTS, DEFINITIONS, EXECUTIONS, FORMS, OUTCOMES, VERSIONS
+from projections.memory import Memory
 from projections.patches import Changes, Contradiction, Place, Rows, Value, apply, is_whole, merged
-from tests.synthetic_log import registry_events, requested, varied_lives
+from tests.synthetic_log import pause_events, registry_events, requested, scheduled_lives, varied_lives
 
 X = ExecutionId("0123456789ab7def8123456789abcdef-2")
 W = WorkerId("worker-1")
@@ -24,9 +25,9 @@ def asked(**changes: object) -> execution.Requested:
     return execution.Requested(X, *(getattr(event, name) for name in event.__struct_fields__[1:]))
 
 
-def fold(events: Sequence[wire.Event], log: str = "events", first: int = 1) -> Changes:
+def fold(events: Sequence[wire.Event], log: str = "events", first: int = 1, memory: Memory | None = None) -> Changes:
     """Each event in a commit of its own; commit n is decided at n * 1000."""
-    changes, folded = Changes(), fold_of(log, 4)
+    changes, folded = Changes(), fold_of(log, 4, memory)
     for number, event in enumerate(events, first):
         folded(changes, event, Place(2, number, number - 1, number * 1000), 0)
     return changes
@@ -181,19 +182,23 @@ def whole_tables(pieces: Sequence[Changes]) -> dict[str, Rows]:
     return tables
 
 
+def pieces_of(events: Sequence[wire.Event], size: int, log: str = "events") -> list[Changes]:
+    """Folded as a consumer folds: so many events at a time, with what it remembers of the ones before."""
+    memory = Memory()
+    return [fold(events[start : start + size], log, start + 1, memory) for start in range(0, len(events), size)]
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 10_000])
 @pytest.mark.parametrize(("log", "seed"), [("events", 1), ("events", 2), ("registry", 0)])
 def test_pieces_of_any_size_lead_to_the_same_rows(log: str, seed: int, size: int) -> None:
-    events = registry_events() if log == "registry" else varied_lives(300, 2, seed)
+    events = [*registry_events(), *pause_events()] if log == "registry" else [*varied_lives(300, 2, seed), *scheduled_lives(60, 2, seed)]
     at_once = whole_tables([fold(events, log)])
-    pieces = [fold(events[start : start + size], log, start + 1) for start in range(0, len(events), size)]
-    assert whole_tables(pieces) == at_once
+    assert whole_tables(pieces_of(events, size, log)) == at_once
     assert all(is_whole(row) for rows in at_once.values() for row in rows.values())
 
 
 def test_merging_patches_is_applying_one_after_the_other() -> None:
-    events = varied_lives(200, 2, 3)
-    pieces = [fold(events[start : start + 9], "events", start + 1) for start in range(0, len(events), 9)]
+    pieces = pieces_of([*varied_lives(200, 2, 3), *scheduled_lives(40, 2, 3)], 9)
 
     everything: dict[str, Rows] = {form.table: {} for form, _ in FORMS}
     for piece in pieces:
@@ -221,6 +226,6 @@ def test_a_second_request_replaces_the_row() -> None:
     assert (named["state"], named["first_started_at"], named["log_seq"]) == ("waiting", None, 3)
 
 
-def test_a_manifest_alone_leaves_what_it_does_not_say() -> None:
-    patch = DEFINITIONS.named(fold([definition.ManifestApplied("m", (("tidy", 2),))], "registry").definitions["tidy"])
-    assert set(patch) == {"state", "current_version", "updated_at", "log_partition", "log_seq", "log_index", "log_offset"}
+def test_a_job_that_was_never_registered_is_a_contradiction() -> None:
+    with pytest.raises(Contradiction, match="job_definitions has no row 'tidy'"):
+        fold([definition.ManifestApplied("m", (("tidy", 2),))], "registry")

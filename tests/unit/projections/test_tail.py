@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from ledger.core.chain import Head
-from projections.folds import fold_events
+from projections.folds import fold_of
 from projections.positions import Applied, Duplicate, Gap, Position, judge
 from projections.tail import Reached, Stretch, Tail
 from tests.synthetic_log import SyntheticLog, requested
@@ -33,7 +33,7 @@ def records(log: SyntheticLog, first: int = 0) -> list[Record]:
 
 
 def tail_at(start: Reached | None = None) -> Tail:
-    return Tail("L", start or Reached(Head("events", 0)), fold_events)
+    return Tail("L", start or Reached(Head("events", 0)), fold_of("events", 4))
 
 
 def taken(tail: Tail) -> Stretch:
