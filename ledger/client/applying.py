@@ -6,7 +6,8 @@ The registry's log is read first, so a start that changes nothing sends nothing.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Final, Literal
 
 from ledger.client.content import content_of, differences, manifest_digest
@@ -16,9 +17,12 @@ from ledger.client.line import DECISION
 from ledger.client.naming import fresh_command_id
 from ledger.config import Settings
 from ledger.core import definition
-from ledger.core.definition import Registry
+from ledger.core.definition import AUTO, Job, Registry, Version
+from ledger.core.ids import Address
+from ledger.core.outcome import Answer
 from ledger.core.refusal import Conflict
 from ledger.core.registry import RegistryFold
+from ledger.core.request import RunNow
 from ledger.handlers import Jobs
 from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import check_identity
@@ -29,12 +33,13 @@ LOG: Final = "registry"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of one job. `details`: field by field where something differs."""
+    """What becomes of one job. `details`: field by field where something differs. `is_new`: the version is not stored yet."""
 
     job_id: str
     verdict: Verdict
     job_version: int | None = None
     details: tuple[str, ...] = ()
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ def plan(wanted: Sequence[Declared], registry: Registry, *, rollback: bool = Fal
     if in_force or superseded:
         return Plan(tuple(changes), "unchanged" if in_force else "stale", digest)
     if any(change.verdict == "stale" and one.kind == "system" for one, change in zip(wanted, changes, strict=True)):
+        changes = [_ignored(one, change) for one, change in zip(wanted, changes, strict=True)]
         return Plan(tuple(changes), "stale", digest)  # an older node: a manifest with what was never stored would be refused
     if not manifest and not registry.manifests:
         return Plan(tuple(changes), "unchanged", digest)  # there never was a system job
@@ -87,6 +93,11 @@ def plan(wanted: Sequence[Declared], registry: Registry, *, rollback: bool = Fal
     return Plan(tuple(changes), "applied", digest)
 
 
+def _ignored(one: Declared, change: Change) -> Change:
+    """Of an older node nothing that belongs to the manifest is done."""
+    return replace(change, verdict="stale") if one.kind == "system" and change.verdict in ("added", "changed") else change
+
+
 def _manifest(wanted: Sequence[Declared]) -> tuple[tuple[str, int, str], ...]:
     return tuple(sorted((one.job_id, one.job_version, one.content_hash) for one in wanted if one.kind == "system"))
 
@@ -94,25 +105,50 @@ def _manifest(wanted: Sequence[Declared]) -> tuple[tuple[str, int, str], ...]:
 def _change(one: Declared, registry: Registry, superseded: bool) -> Change:
     job = registry.jobs.get(one.job_id)
     if job is None:
-        return Change(one.job_id, "added", one.job_version)
+        return Change(one.job_id, "added", one.job_version or 1, is_new=True)
     stored_as = {"job_name": job.job_name, "kind": job.kind, "queue": job.queue, "exclusive_scope": job.exclusive_scope}
     wanted_as = {"job_name": one.job_name, "kind": one.kind, "queue": one.queue, "exclusive_scope": one.exclusive_scope}
     if stored_as != wanted_as or job.tenant is not None:
         fixed = (*differences(dict(stored_as), dict(wanted_as)), "these are fixed for its life: register another job")
         return Change(one.job_id, "refused", one.job_version, fixed)
+    if one.job_version == AUTO:
+        return _numbered_by_content(one, job, superseded)
     known = job.versions.get(one.job_version)
     if known is not None and known.content_hash != one.content_hash:
-        return Change(
-            one.job_id, "drift", one.job_version, tuple(differences(content_of(known.data, known.options, known.schedule), one.content))
-        )
+        stored = content_of(known.data, known.options, known.schedule)
+        return Change(one.job_id, "drift", one.job_version, tuple(differences(stored, one.content)))
     if known is not None:
-        is_wanted = one.kind != "system" or (job.state == "active" and job.current_version == one.job_version)
-        return Change(one.job_id, "unchanged" if is_wanted else "stale" if superseded else "changed", one.job_version)
-    newest = job.versions[max(job.versions)] if job.versions else None
+        return Change(one.job_id, _verdict(one, job, known, superseded), one.job_version)
+    newest = _newest(job)
     if newest is not None and newest.number > one.job_version:
         return Change(one.job_id, "stale", one.job_version, (f"version {newest.number} is stored: this node is older",))
-    before = {} if newest is None else content_of(newest.data, newest.options, newest.schedule)
-    return Change(one.job_id, "changed", one.job_version, tuple(differences(before, one.content)))
+    return Change(one.job_id, "changed", one.job_version, tuple(differences(_content_of(newest), one.content)), is_new=True)
+
+
+def _numbered_by_content(one: Declared, job: Job, superseded: bool) -> Change:
+    """`version: auto`: a content that is known keeps its number, another one gets the next."""
+    same = [version for version in job.versions.values() if version.content_hash == one.content_hash]
+    if same:
+        known = max(same, key=lambda version: version.number)
+        return Change(one.job_id, _verdict(one, job, known, superseded), known.number)
+    newest = _newest(job)
+    number = 1 if newest is None else newest.number + 1
+    return Change(one.job_id, "changed", number, tuple(differences(_content_of(newest), one.content)), is_new=True)
+
+
+def _verdict(one: Declared, job: Job, known: Version, superseded: bool) -> Verdict:
+    """What becomes of a job whose wanted version is stored."""
+    if one.kind != "system" or (job.state == "active" and job.current_version == known.number):
+        return "unchanged"
+    return "stale" if superseded else "changed"
+
+
+def _newest(job: Job) -> Version | None:
+    return job.versions[max(job.versions)] if job.versions else None
+
+
+def _content_of(version: Version | None) -> dict[str, object]:
+    return {} if version is None else content_of(version.data, version.options, version.schedule)
 
 
 async def read_registry(settings: Settings, into: RegistryFold | None = None) -> Registry:
@@ -152,20 +188,30 @@ async def apply_configuration(
     planned(found)
     if not found.changes_something:
         return found
-    new = {one.job_id for one in found.changes if one.verdict in ("added", "changed")}
+    moved = {one.job_id: one for one in found.changes if one.verdict in ("added", "changed")}
     async with Ledger.connect(settings, jobs=jobs, actor=actor) as ledger:
-        await asyncio.gather(*(_act(ledger, _register(one, actor, reason), timeout) for one in wanted if one.job_id in new))
+        await asyncio.gather(*(_act(ledger, _register(one, actor, reason), timeout) for one in wanted if one.job_id in moved))
         if found.manifest == "applied":
             command = definition.ApplyManifest(fresh_command_id(), found.digest, _manifest(wanted), rollback, actor, reason)
-            await _act(ledger, command, timeout)
+            accepted = await _act(ledger, command, timeout)
+            at_once = [moved[one.job_id] for one in wanted if one.immediately and one.job_id in moved and moved[one.job_id].is_new]
+            await asyncio.gather(*(_run_at_once(ledger, change, accepted.address, reason, timeout) for change in at_once))
     return found
 
 
-async def _act(ledger: Ledger, command: definition.Command, timeout: float) -> None:
+async def _act(ledger: Ledger, command: definition.Command, timeout: float) -> Answer:
     answer = await ledger.act(command, timeout)
     if answer.outcome == "rejected":
         what = command.job_id if isinstance(command, definition.Register) else "the manifest"
         raise Conflict(f"{what} was refused ({answer.reason}): {answer.detail}")
+    return answer
+
+
+async def _run_at_once(ledger: Ledger, change: Change, after: Address | None, reason: str | None, timeout: float) -> None:
+    """`immediately`: one run-now of an accepted version, however many nodes ask for it."""
+    named = blake2b(f"{change.job_id}\0{change.job_version}".encode(), digest_size=16).hexdigest()
+    command = RunNow(f"immediately-{named}", change.job_id, actor=ledger.actor, reason=reason or "immediately", after=after)
+    await ledger.run_one(command, timeout=timeout)
 
 
 def _register(one: Declared, actor: str | None, reason: str | None) -> definition.Register:

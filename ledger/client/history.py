@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.client.content import Difference, compared
-from ledger.client.names import check_job_name
+from ledger.client.names import check_name
 from ledger.client.reading import Versions
 from ledger.core.refusal import Refused
 from projections.rows import JobVersion, Page
@@ -51,7 +51,7 @@ def changes_of(versions: Sequence[JobVersion], before: JobVersion | None) -> lis
 
 async def version_history(versions: Versions, job_id: str, *, cursor: str | None = None, limit: int = 50) -> Page[VersionChange]:
     """The newest first. Raises `Refused` if there is no such job."""
-    page = await versions.list(check_job_name(job_id, "job_id"), cursor=cursor, limit=limit)
+    page = await versions.list(check_name(job_id, "job_id"), cursor=cursor, limit=limit)
     if not page.items and cursor is None:
         raise Refused("unknown_job", f"there is no job {job_id} with a version: `jobledger jobs list` shows what there is")
     older = await versions.list(job_id, cursor=page.next, limit=1) if page.next is not None else None
@@ -60,7 +60,7 @@ async def version_history(versions: Versions, job_id: str, *, cursor: str | None
 
 async def version_differences(versions: Versions, job_id: str, first: int, second: int) -> list[Difference]:
     """What the second says otherwise than the first. Raises `Refused` for a version that is not there."""
-    check_job_name(job_id, "job_id")
+    check_name(job_id, "job_id")
     return compared(await _document(versions, job_id, first), await _document(versions, job_id, second))
 
 

@@ -5,12 +5,14 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Final
 
+from msgspec import structs
+
 from ledger.client.acted import Acted, Verdict
 from ledger.client.encoding import encode_data
 from ledger.client.handle import ExecutionHandle, handle_of
 from ledger.client.line import DECISION, Line
 from ledger.client.moments import micros_of
-from ledger.client.names import check_job_name
+from ledger.client.names import check_name
 from ledger.client.naming import fresh_command_id
 from ledger.client.previewing import Preview, instant_in, preview, senseless
 from ledger.client.reading import Executions
@@ -64,17 +66,22 @@ class HomeActs:
         body = NOTHING if data is NOTHING else encode_data(data)
         command = RunNow(
             fresh_command_id(),
-            check_job_name(job_id, "job_id"),
+            check_name(job_id, "job_id"),
             body,
             self.actor,
             reason,
-            answer=self._line.channel,
             follow=follow,
             overlap=None if overlap is None else overlap_of(overlap),
             ignore_pause=ignore_pause,
         )
-        partition, _ = self._line.routes.of_run_now(command, await self._line.route(job_id))
-        return handle_of(await self._line.ask(command, partition, None, follow, timeout), command.command_id, self.executions.get)
+        return await self.run_one(command, timeout=timeout)
+
+    async def run_one(self, command: RunNow, *, timeout: float = DECISION) -> ExecutionHandle:
+        """`run_now` for a command that is made already; who is to be answered is filled in here."""
+        command = structs.replace(command, answer=self._line.channel)
+        partition, _ = self._line.routes.of_run_now(command, await self._line.route(command.job_id))
+        decided = await self._line.ask(command, partition, None, command.follow, timeout)
+        return handle_of(decided, command.command_id, self.executions.get)
 
     async def backfill(
         self,
@@ -114,7 +121,7 @@ class HomeActs:
     async def skip(self, job_id: str, tick_at: datetime | str, *, reason: str | None = None, timeout: float = DECISION) -> Acted:
         """Leave out one tick that is still to come. An instant that is no tick of the job is refused."""
         instant = micros_of("tick_at", tick_at)
-        command = SkipTick(fresh_command_id(), check_job_name(job_id, "job_id"), instant, self.actor, reason)
+        command = SkipTick(fresh_command_id(), check_name(job_id, "job_id"), instant, self.actor, reason)
         return await self._line.act_at_home(command, timeout)
 
     async def preview(

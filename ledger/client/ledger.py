@@ -12,7 +12,7 @@ from ledger.client.handle import ExecutionHandle, handle_of
 from ledger.client.home_acts import HomeActs
 from ledger.client.line import DECISION, Line
 from ledger.client.pause_acts import PauseActs
-from ledger.client.reading import Commands, Definitions, Executions, Pauses, Versions
+from ledger.client.reading import BulkActs, Commands, Definitions, Executions, Pauses, Statuses, Ticks, Versions
 from ledger.client.schedule_acts import ScheduleActs
 from ledger.client.sending import PATIENCE
 from ledger.client.submission import Duration, Submission, Wish, command_of
@@ -49,7 +49,10 @@ class Ledger(ScheduleActs, PauseActs, HomeActs):
         self.versions = Versions(self._line.tables)
         self.executions = Executions(self._line.tables)
         self.commands = Commands(self._line.tables)
+        self.ticks = Ticks(self._line.tables)
+        self.statuses = Statuses(self._line.tables)
         self.pauses = Pauses(self._line.tables)
+        self.bulk_acts = BulkActs(self._line.tables)
 
     @classmethod
     @asynccontextmanager

@@ -3,22 +3,22 @@
 import re
 from typing import Final
 
+from ledger.config.fields import name_fault
 from ledger.core.definition import LONGEST_NAME
 from ledger.core.invalid import Invalid
 from ledger.core.pause import PauseScope
 
-_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._:~@-]+", re.ASCII)
+EXAMPLE: Final = "'nightly-sync'"
 EXCLUSIVE_KEY: Final = re.compile(r"(job|tenant|key):.+", re.DOTALL)
 
 
-def check_job_name(value: object, field: str = "job") -> str:
-    """The name of a job or handler that is there already: `/` may stand in those."""
-    return _identifier(field, value, "'send-invoice'", allowed="/")
-
-
-def check_new_id(value: object, field: str) -> str:
-    """A name that becomes part of an id, a path or a file's name."""
-    return _identifier(field, value, "'nightly-sync'")
+def check_name(value: object, field: str) -> str:
+    """The name of a job, a handler or a queue, which stands in addresses and in file names."""
+    text = _text(field, value, EXAMPLE)
+    if (fault := name_fault(text)) is not None:
+        allowed = f"1 to {LONGEST_NAME} of A-Z a-z 0-9 . _ : ~ @ -, the first a letter or a digit"
+        raise _invalid(field, value, f"{fault}: {allowed}", EXAMPLE)
+    return text
 
 
 def check_text(value: object, field: str, example: str) -> str:
@@ -33,9 +33,9 @@ def check_paused(scope: PauseScope, name: object) -> str:
     """What a pause is of. An exclusivity key is said in full, as `executions show` shows it."""
     match scope:
         case "job":
-            return check_job_name(name)
+            return check_name(name, "job")
         case "queue":
-            return check_new_id(name, "queue")
+            return check_name(name, "queue")
         case "tenant":
             return check_text(name, "tenant", "'acme'")
         case "key":
@@ -43,17 +43,6 @@ def check_paused(scope: PauseScope, name: object) -> str:
             if EXCLUSIVE_KEY.fullmatch(key) is None:
                 raise _invalid("key", name, "is no exclusivity key in full, as `executions show` has it", "'key:send-invoice:7'")
             return key
-
-
-def _identifier(field: str, value: object, example: str, allowed: str = "") -> str:
-    text = _text(field, value, example)
-    if ".." in text:
-        raise _invalid(field, value, "has '..' in it, which is a way out of a folder", example)
-    if "/" in text and "/" not in allowed:
-        raise _invalid(field, value, "has '/' in it, which is a way into a folder", example)
-    if _IDENTIFIER.fullmatch(text.replace("/", "")) is None:
-        raise _invalid(field, value, "may hold A-Z a-z 0-9 . _ : ~ @ - alone", example)
-    return text
 
 
 def _text(field: str, value: object, example: str) -> str:

@@ -1,11 +1,26 @@
-"""The read services: `ledger.definitions`, `ledger.versions`, `ledger.executions`, `ledger.commands`."""
+"""The read services: `ledger.definitions`, `ledger.versions`, `ledger.executions`, `ledger.ticks`, `ledger.statuses`, `ledger.pauses`,
+`ledger.bulk_acts`, `ledger.commands`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.client.tables import Tables
-from projections.rows import Attempt, CommandOutcome, Execution, ExecutionFilter, JobDefinition, JobVersion, Page, PastEvent, Pause
+from projections.rows import (
+    Attempt,
+    BulkAct,
+    CommandOutcome,
+    Execution,
+    ExecutionFilter,
+    JobDefinition,
+    JobStatus,
+    JobVersion,
+    Page,
+    PastEvent,
+    Pause,
+    Tick,
+    TickFilter,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,7 @@ class Executions:
         tenant: str | None = None,
         version: int | None = None,
         worker: str | None = None,
+        backfill: str | None = None,
         labels: Mapping[str, str] | None = None,
         data: Mapping[str, str] | None = None,
         from_: datetime | None = None,
@@ -69,6 +85,7 @@ class Executions:
             tenant=tenant,
             version=version,
             worker=worker,
+            backfill=backfill,
             labels=labels or {},
             data=data or {},
             from_=from_,
@@ -88,6 +105,71 @@ class Executions:
 
 
 @dataclass(frozen=True, slots=True)
+class Ticks:
+    _tables: Tables
+
+    async def list(
+        self,
+        *,
+        job: str | None = None,
+        job_name: str | None = None,
+        tenant: str | None = None,
+        version: int | None = None,
+        outcome: str | tuple[str, ...] | None = None,
+        reason: str | None = None,
+        from_: datetime | None = None,
+        to: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Tick]:
+        """Expected ticks and what became of each (`fired`, `skipped`, `missed`), newest first; a row may stand for many that were
+        skipped or missed in a row. `from_` and `to` bound their nominal time."""
+        where = TickFilter(job, job_name, tenant, version, outcome, reason, from_, to)
+        return await (await self._tables.reads()).ticks(where, cursor=cursor, limit=limit)
+
+    async def get(self, job_id: str, at: datetime) -> Tick | None:
+        """What became of the tick of this nominal time; None if it is no tick, or has no outcome yet."""
+        return await (await self._tables.reads()).tick(job_id, at)
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    _tables: Tables
+
+    async def list(
+        self,
+        *,
+        last_state: str | None = None,
+        failing: bool | None = None,
+        auto_paused: bool | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[JobStatus]:
+        """Scheduled jobs as their home partitions see them, by id. `failing`: it failed since it completed last."""
+        reads = await self._tables.reads()
+        return await reads.statuses(last_state=last_state, failing=failing, auto_paused=auto_paused, cursor=cursor, limit=limit)
+
+    async def get(self, job_id: str) -> JobStatus | None:
+        """None of a job that never had a schedule in force."""
+        return await (await self._tables.reads()).status(job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkActs:
+    _tables: Tables
+
+    async def list(
+        self, *, kind: str | None = None, going_on: bool | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[BulkAct]:
+        """Backfills and other acts that go on in steps, newest first."""
+        return await (await self._tables.reads()).bulk_acts(kind=kind, going_on=going_on, cursor=cursor, limit=limit)
+
+    async def get(self, bulk_id: str) -> Sequence[BulkAct]:
+        """Its share in each partition that has one."""
+        return await (await self._tables.reads()).bulk_act(bulk_id)
+
+
+@dataclass(frozen=True, slots=True)
 class Commands:
     _tables: Tables
 
@@ -103,3 +185,7 @@ class Pauses:
     async def list(self, *, scope: str | None = None, cursor: str | None = None, limit: int = 50) -> Page[Pause]:
         """Those in force, by scope and name."""
         return await (await self._tables.reads()).pauses(scope=scope, cursor=cursor, limit=limit)
+
+    async def get(self, scope: str, name: str) -> Pause | None:
+        """None if it is not paused. The name of a key is an `exclusive_key` of executions."""
+        return await (await self._tables.reads()).pause(scope, name)

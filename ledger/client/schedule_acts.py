@@ -10,7 +10,7 @@ from msgspec import structs
 
 from ledger.client.acted import Acted, acted, acted_or_rejected
 from ledger.client.line import DECISION, Line
-from ledger.client.names import check_job_name
+from ledger.client.names import check_name
 from ledger.client.naming import fresh_command_id
 from ledger.client.scheduling import Plan, Scheduling, command_of, id_of, scheduling_of
 from ledger.core import definition
@@ -119,5 +119,5 @@ class ScheduleActs:
 
     async def retire(self, job_id: str, *, reason: str | None = None, timeout: float = DECISION) -> Acted:
         """Unschedule a user's job and keep its history. A system job is retired by taking it out of the configuration."""
-        command = definition.Retire(fresh_command_id(), check_job_name(job_id, "job_id"), self.actor, reason)
+        command = definition.Retire(fresh_command_id(), check_name(job_id, "job_id"), self.actor, reason)
         return acted(await self._line.act(command, timeout), command.command_id)

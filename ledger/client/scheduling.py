@@ -9,7 +9,7 @@ from msgspec import Struct, ValidationError, convert
 
 from ledger.client.content import content_hash
 from ledger.client.encoding import encode_data
-from ledger.client.names import check_job_name, check_new_id, check_text
+from ledger.client.names import check_name, check_text
 from ledger.client.naming import fresh_command_id
 from ledger.client.submission import checked_options
 from ledger.core.bodies import NOTHING
@@ -107,10 +107,10 @@ def schedule_of(plan: Scheduling) -> tuple[ScheduleSpec, tuple[str, ...]]:
 
 def command_of(plan: Scheduling, actor: str | None = None) -> ScheduleJob:
     """Raises `Refused` for what no control would accept."""
-    check_job_name(plan.job)
+    check_name(plan.job, "job")
     for field, value in (("name", plan.name), ("job_id", plan.job_id), ("queue", plan.queue)):
         if value is not None:
-            check_new_id(value, field)
+            check_name(value, field)
     if plan.tenant is not None:
         check_text(plan.tenant, "tenant", "'acme'")
     scope = one_of("exclusive", plan.exclusive, SCOPES)

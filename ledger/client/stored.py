@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec import ValidationError, convert
 
-from ledger.client.names import check_job_name
+from ledger.client.names import check_name
 from ledger.client.tables import Tables
 from ledger.core.definition import KeptSchedule, ScheduleSpec
 from ledger.core.refusal import Refused
@@ -24,7 +24,7 @@ class StoredSchedule:
 async def stored_schedule(tables: Tables, job_id: str, job_version: int | None = None) -> StoredSchedule:
     """Raises `Refused`: no such job or version, or one without a schedule."""
     reads = await tables.reads()
-    definition = await reads.definition(check_job_name(job_id, "job_id"))
+    definition = await reads.definition(check_name(job_id, "job_id"))
     if definition is None:
         raise Refused("unknown_job", f"there is no job {job_id}, or the tables do not have it yet: `jobledger jobs list` shows them")
     number = job_version or definition.current_version

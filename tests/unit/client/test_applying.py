@@ -148,6 +148,35 @@ def test_another_exclusivity_is_refused() -> None:
         plan(declared(settings, jobs_of("a")), stored.registry).refuse()
 
 
+def test_numbers_by_content() -> None:
+    stored = Stored()
+    auto: dict[str, object] = {**TICK, "version": "auto"}
+    assert stored.apply(wanted(auto)).changes[0].job_version == 1
+    assert stored.apply(wanted(auto)).changes_something is False
+    found = stored.apply(wanted({**auto, "every": "10s"}))
+    [change] = found.changes
+    assert (change.verdict, change.job_version, change.details) == ("changed", 2, ("schedule.every_ms: 5000 -> 10000",))
+    assert stored.registry.jobs["tick"].current_version == 2
+
+
+def test_an_older_node_that_numbers_by_content_changes_nothing_unless_it_is_meant() -> None:
+    stored = Stored()
+    auto: dict[str, object] = {**TICK, "version": "auto"}
+    stored.apply(wanted(auto))
+    stored.apply(wanted({**auto, "every": "10s"}))
+    found = plan(wanted(auto), stored.registry)
+    assert (verdicts(found), found.manifest, found.changes_something) == ({"tick": "stale"}, "stale", False)
+    back = plan(wanted(auto), stored.registry, rollback=True)
+    assert (back.changes[0].verdict, back.changes[0].job_version, back.changes[0].is_new) == ("changed", 1, False)
+
+
+def test_of_a_node_with_an_older_job_no_system_job_is_added() -> None:
+    stored = Stored()
+    stored.apply(wanted({**TICK, "version": 3}))
+    found = plan(wanted({**TICK, "version": 2}, {"name": "other", "every": "7s"}), stored.registry)
+    assert (verdicts(found), found.changes_something) == ({"tick": "stale", "other": "stale"}, False)
+
+
 @pytest.mark.parametrize(
     ("settings", "handlers", "words"),
     [

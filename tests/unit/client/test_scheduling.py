@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from ledger.client.content import content_hash
-from ledger.client.names import check_new_id, check_paused
+from ledger.client.names import check_name, check_paused
 from ledger.client.scheduling import Scheduling, command_of, id_of, schedule_of, scheduling_of
 from ledger.core import wire
 from ledger.core.bodies import NOTHING
@@ -116,7 +116,7 @@ def test_what_cannot_be_is_refused_by_field(said: dict[str, object], field: str)
 @pytest.mark.parametrize("name", ["a/b", "..", "a..b", "a\0b", "a\nb", "a b", "ä", "", "x" * 201])
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(Invalid, match=r"^invalid_name: name .*; for example "):
-        check_new_id(name, "name")
+        check_name(name, "name")
 
 
 def test_a_pause_of_a_key_says_it_in_full() -> None:
