@@ -1,26 +1,40 @@
-"""`jobledger config show|check`: the settings as they are understood."""
+"""`jobledger config show|check|schema`: the settings as they are understood."""
 
-import json
-import re
+import os
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from ledger.bootstrap import handlers_of
-from ledger.cli.output import Form, OutputOption, show_one, talk
+from ledger.cli.output import Form, show_one, show_rows, show_value, talk
 from ledger.cli.session import session_of
 from ledger.client.declared import declared
+from ledger.client.previewing import senseless
 from ledger.config import Settings
+from ledger.config.loading import load
+from ledger.config.schema import settings_schema
+from ledger.config.showing import document_of, values_with_origin
 
 app = typer.Typer(help="The settings as they are understood.", no_args_is_help=True)
 
-_USER_INFO = re.compile(r"://[^/@]*@")
+COLUMNS = ("key", "value", "origin")
 
 
 @app.command()
-def show(context: typer.Context, output: OutputOption = Form.yaml) -> None:
+def show(
+    context: typer.Context,
+    origin: Annotated[bool, typer.Option("--origin", help="Each value with the file and line, or the variable, it came from.")] = False,
+    output: Annotated[Form | None, typer.Option("--output", "-o", help="How to print it.")] = None,
+) -> None:
     """Every setting, defaults too; secrets are masked."""
-    show_one(masked(session_of(context).load()), output)
+    if not origin:
+        show_one(document_of(session_of(context).load()), output or Form.yaml)
+        return
+    loaded = load(None, os.environ)
+    for warning in loaded.warnings:
+        talk(f"warning: {warning}")
+    show_rows([asdict(one) for one in values_with_origin(loaded)], COLUMNS, output or Form.table)
 
 
 @app.command()
@@ -31,7 +45,7 @@ def check(
     """Read everything, compare settings and handlers, and warn of what is probably not meant. Nothing is connected."""
     settings = session_of(context).load()
     for job in settings.system_jobs:
-        for warning in job.schedule.warnings:
+        for warning in (*job.schedule.warnings, *senseless(job.spec, job.exclusive or "job")):
             talk(f"warning: system job {job.name}: {warning}")
     if app_ is None and settings.app is None:
         typer.echo(f"{_counted(settings)}; no `app` is named, so handlers were not compared")
@@ -41,16 +55,11 @@ def check(
     typer.echo(f"{_counted(settings)}, {len(jobs)} handlers: they fit together")
 
 
+@app.command()
+def schema() -> None:
+    """The JSON Schema of the settings file, for editors."""
+    show_value(settings_schema(), Form.json)
+
+
 def _counted(settings: Settings) -> str:
     return f"{len(settings.jobs)} jobs, {len(settings.system_jobs)} system jobs"
-
-
-def masked(settings: Settings) -> dict[str, object]:
-    """As it can be shown: of an address, all but who logs in."""
-    document: dict[str, object] = json.loads(settings.model_dump_json(by_alias=True))
-    redis, database = settings.redis.url.get_secret_value(), settings.database.url.get_secret_value()
-    for name, url in (("redis", redis), ("database", database)):
-        part = document[name]
-        assert isinstance(part, dict)
-        part["url"] = _USER_INFO.sub("://***@", url.partition("?")[0])
-    return document

@@ -12,13 +12,19 @@ from typing import TypeVar
 
 import typer
 
-from ledger.bootstrap import open_ledger, settings_from_environment
+from ledger.bootstrap import open_ledger
+from ledger.cli.output import talk
 from ledger.client.ledger import Ledger
 from ledger.config import Settings
+from ledger.config.loading import load_settings
 from processors import logs
 
 T = TypeVar("T")
 OpenLedger = Callable[[Settings, str | None], AbstractAsyncContextManager[Ledger]]
+
+
+def settings_from_environment() -> Settings:
+    return load_settings(None, os.environ, warn=lambda warning: talk(f"warning: {warning}"))
 
 
 @dataclass(frozen=True, slots=True)

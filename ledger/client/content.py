@@ -22,10 +22,18 @@ def content_of(data: Raw, options: Options | None, schedule: ScheduleSpec | None
     if given(data):
         content["data"] = orjson.loads(bytes(data))
     if options is not None:
-        content["options"] = to_builtins(options)
+        content["options"] = _without_defaults(options)
     if schedule is not None:
-        content["schedule"] = to_builtins(schedule)
+        content["schedule"] = _without_defaults(schedule)
     return content
+
+
+def _without_defaults(part: Options | ScheduleSpec) -> dict[str, object]:
+    """msgspec leaves out a default that is the very object; here it is the value that counts."""
+    names, defaults = type(part).__struct_fields__, type(part).__struct_defaults__  # those with a default come last
+    always = len(names) - len(defaults)
+    said = {name: getattr(part, name) for name in names}
+    return {name: to_builtins(said[name]) for n, name in enumerate(names) if n < always or said[name] != defaults[n - always]}
 
 
 def content_hash(data: Raw, options: Options | None, schedule: ScheduleSpec | None) -> str:

@@ -49,7 +49,11 @@ def complain(error: ValidationError, told: Told) -> Misconfigured:
 
 def _place(one: ErrorDetails) -> Place:
     place = tuple(part for part in one["loc"] if part != "[key]")
-    return (*place, str(one["ctx"]["field"]).partition(".")[0]) if one["type"] == "schedule" else place
+    if one["type"] != "schedule":
+        return place
+    field = str(one["ctx"]["field"])  # as the schedule calls it: `cron[1]`, `cron: seconds`, `catchup.window`
+    index = re.match(r"[a-z_]+\[([0-9]+)\]", field)
+    return (*place, re.split(r"[.\[:]", field)[0], *([int(index[1])] if index else []))
 
 
 def _existing(place: Place, values: object) -> Place:
@@ -76,7 +80,11 @@ def _expected(one: ErrorDetails, place: Place) -> str:
         case "value_error":
             return one["msg"].removeprefix("Value error, ")
         case "string_pattern_mismatch":
-            return f"has to match {one.get('ctx', {}).get('pattern', '')}"
+            return f"has to match {one.get('ctx', {}).get('pattern', '')}, for example 'demo'"
+        case "greater_than_equal":
+            return f"has to be at least {one['ctx']['ge']}"
+        case "less_than_equal":
+            return f"has to be at most {one['ctx']['le']}"
         case kind if kind in _EXAMPLES:
             return f"has to be {_EXAMPLES[kind]}"
     return one["msg"][:1].lower() + one["msg"][1:]

@@ -66,6 +66,15 @@ def _name(value: object) -> object:
     return value
 
 
+def _version(value: object) -> object:
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20 else value
+    if number == "auto" or (isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= LARGEST_VERSION):
+        return number
+    raise ValueError(
+        f"{quoted(value)} is no version: a whole number from 1 to {LARGEST_VERSION}, or auto to number by content; for example 2"
+    )
+
+
 def _one_or_many(value: object) -> object:
     """One expression or several: a list either way."""
     return [value] if isinstance(value, str) else value
@@ -94,7 +103,7 @@ Name = Annotated[
     str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": r"^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._:~@-]{0,199}$"})
 ]
 TopicPart = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$")]
-Version = Annotated[int, Field(ge=1, le=LARGEST_VERSION)] | Literal["auto"]
+Version = Annotated[Annotated[int, Field(ge=1, le=LARGEST_VERSION)] | Literal["auto"], BeforeValidator(_version)]
 OneOrMany = Annotated[
     list[str],
     BeforeValidator(_one_or_many),

@@ -1,6 +1,5 @@
 """Jobs as the settings declare them. Durations stay as written (`90s`); the schedule is checked as a whole."""
 
-import re
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
@@ -13,9 +12,10 @@ from ledger.core.cron import Dst
 from ledger.core.definition import AUTO, ScheduleSpec
 from ledger.core.durations import parse_duration_ms
 from ledger.core.execution import Busy
+from ledger.core.ids import Micros
 from ledger.core.invalid import Invalid
-from ledger.core.policies import LARGEST_LIMIT, MOST_FAILURES, check_policies
-from ledger.core.schedule import Schedule
+from ledger.core.policies import LARGEST_LIMIT, MOST_FAILURES, check_policies, check_schedule
+from ledger.core.schedule import REFERENCE, Schedule
 from ledger.core.tick import Coalesce, Overlap
 
 
@@ -144,6 +144,8 @@ class SystemJob(Part):
         )
         if self.catchup.window is not None:
             spec = structs.replace(spec, catchup_window_ms=parse_duration_ms(self.catchup.window))
+        if spec.jitter_ms and spec.at is None:
+            check_schedule(spec, Micros(REFERENCE))  # its shortest interval; an `at` that is past is no mistake in a file
         check_policies(spec)
         return spec
 
@@ -152,7 +154,7 @@ class SystemJob(Part):
         try:
             self.spec  # noqa: B018  # it refuses what cannot be
         except Invalid as refused:
-            said = {"said": f"job {self.name!r}: {refused.detail}", "field": re.split(r"[\[:]", refused.field)[0]}
+            said = {"said": f"job {self.name!r}: {refused.detail}", "field": refused.field}
             raise PydanticCustomError("schedule", "{said}", said) from refused
         return self
 

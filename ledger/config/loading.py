@@ -1,11 +1,11 @@
 """From files and the environment to `Settings`: read, merge, interpolate, overlay, check; an error says where, what and what was meant."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import structlog
 from pydantic import ValidationError
 
 from ledger.config.complaints import complain
@@ -94,4 +94,4 @@ def _refuse_doubts(documents: Sequence[Document], foreign: frozenset[str]) -> No
 
 
 def _log(warning: str) -> None:
-    structlog.get_logger(__name__).warning(warning, action="config.warning")
+    logging.getLogger(__name__).warning(warning, extra={"action": "config.warning"})

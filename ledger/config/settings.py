@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
-from ledger.config.fields import Part, TopicPart, filled
+from ledger.config.fields import Part, Section, TopicPart, filled
 from ledger.config.jobs import Defaults, Execution, Job, SystemJob
 
 __all__ = ["Database", "Defaults", "Execution", "Job", "Kafka", "Limits", "Queue", "Redis", "Settings", "SystemJob"]
@@ -54,7 +54,7 @@ class Settings(Part):
     kafka: Kafka = Kafka()
     redis: Redis = Redis()
     database: Database = Database()
-    queues: dict[TopicPart, Queue] = Field(default_factory=lambda: {"default": Queue()})
+    queues: dict[TopicPart, Annotated[Queue, Section]] = Field(default_factory=lambda: {"default": Queue()})
     limits: Limits = Limits()
     defaults: Defaults = Defaults()
     jobs: list[Job] = Field(default_factory=list)

@@ -176,6 +176,7 @@ class _Translation:
         common = self._mapping(redis.get("commonConfig") or {}, (*old, "commonConfig"))
         said = {**common, **self._mapping(config or {}, place)}
         self._put(("redis",), {"url": self._url(said, place)}, place)
+        self.renamed["redis", "url"] = place
 
     def _url(self, said: Mapping[str, object], place: Place) -> str:
         if isinstance(url := said.get("url"), str) and url:

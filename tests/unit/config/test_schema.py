@@ -1,0 +1,53 @@
+"""The JSON Schema that editors use: what is right fits it, and slips do not."""
+
+from pathlib import Path
+
+import pytest
+
+from ledger.config.schema import settings_schema
+from ledger.config.yaml_text import read_yaml
+from tests.unit.config.schema_checker import faults
+from tests.unit.config.test_jobs import EVERYTHING
+from tests.unit.config.test_showing import TEXT
+from tests.unit.config.test_softkit import SHOP, WHOLE
+
+EXAMPLES = sorted(Path("examples").glob("*/*.yaml"))
+SCHEMA = settings_schema()
+
+
+def wrong(folder: Path, text: str) -> list[str]:
+    (folder / "a.yaml").write_text(text)
+    return faults(read_yaml(folder / "a.yaml").values, SCHEMA, SCHEMA)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=str)
+def test_the_examples_fit(path: Path) -> None:
+    assert faults(read_yaml(path).values, SCHEMA, SCHEMA) == []
+
+
+@pytest.mark.parametrize(
+    "text", [EVERYTHING, TEXT, SHOP, WHOLE, "partitions: '${N:-4}'", "kafka:\njobs:\n", "system_jobs: [{name: a, every: ~}]"]
+)
+def test_what_may_be_written_fits(tmp_path: Path, text: str) -> None:
+    assert wrong(tmp_path, text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("prefx: a", ".prefx: not there"),
+        ("partitions: many", ".partitions: anyOf"),
+        ("partitions: 0", ".partitions: anyOf"),
+        ("system_jobs: [{every: 5s}]", ".system_jobs: anyOf"),
+        ("system_jobs: [{name: a, overlap: skpi}]", ".system_jobs: anyOf"),
+        ("system_jobs: [{name: a, every: 5}]", ".system_jobs: anyOf"),
+        ("jobs: [{name: a/b}]", ".jobs: anyOf"),
+        ("defaults: {timezon: UTC}", ".defaults: anyOf"),
+    ],
+)
+def test_a_slip_does_not(tmp_path: Path, text: str, fault: str) -> None:
+    assert wrong(tmp_path, text) == [fault]
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 2
