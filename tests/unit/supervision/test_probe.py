@@ -1,9 +1,13 @@
 """`--probe-port`: lives, is ready, and in figures; bounded whatever comes in."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -148,3 +152,22 @@ async def test_a_port_that_is_taken_is_said() -> None:
         with pytest.raises(Misconfigured, match=f"--probe-port {port}: 127.0.0.1:{port} cannot be used .*name a free port"):
             async with probe(FakeSupervisor(), port):
                 pass
+
+
+async def test_a_worker_whose_port_is_taken_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "jobledger.yaml").write_text("kafka: {bootstrap: '127.0.0.1:1'}\n")
+    async with probe(FakeSupervisor(), 0) as port:
+        program = (sys.executable, "-m", "ledger.cli", "worker", "--only", "control", "--no-apply", "--probe-port", str(port))
+        ended = await asyncio.to_thread(
+            subprocess.run,
+            program,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert f"error: --probe-port {port}: 127.0.0.1:{port} cannot be used" in ended.stderr
+    assert "process.started" not in ended.stderr + ended.stdout
