@@ -1,6 +1,7 @@
 """Filters of executions and of ticks as conditions on their tables."""
 
 from contextlib import suppress
+from datetime import datetime
 from typing import Final
 
 import orjson
@@ -33,9 +34,9 @@ def conditions(where: ExecutionFilter) -> list[ColumnElement[bool]]:
         found.append(columns.labels.op("@>")(_json(orjson.dumps(dict(where.labels)))))
     found.extend(_stands_at(path, value) for path, value in where.data.items())
     if where.from_ is not None:
-        found.append(columns.requested_at >= where.from_)
+        found.append(columns.requested_at >= check_instant("from", where.from_))
     if where.to is not None:
-        found.append(columns.requested_at < where.to)
+        found.append(columns.requested_at < check_instant("to", where.to))
     return found
 
 
@@ -53,10 +54,18 @@ def tick_conditions(where: TickFilter) -> list[ColumnElement[bool]]:
     if where.outcome is not None:
         found.append(columns.outcome.in_(_known("outcome", where.outcome, TICK_OUTCOMES)))
     if where.from_ is not None:
-        found.append(or_(columns.tick_at >= where.from_, and_(columns.tick_count > 1, columns.last_tick_at >= where.from_)))
+        first = check_instant("from", where.from_)
+        found.append(or_(columns.tick_at >= first, and_(columns.tick_count > 1, columns.last_tick_at >= first)))
     if where.to is not None:
-        found.append(columns.tick_at < where.to)
+        found.append(columns.tick_at < check_instant("to", where.to))
     return found
+
+
+def check_instant(name: str, instant: datetime) -> datetime:
+    """Refuses one without an offset: the database would read it in a time zone of its own."""
+    if instant.tzinfo is None:
+        raise Refused("invalid_time", f"{name} is {instant.isoformat()}: say in which time zone, as {instant.isoformat()}+00:00")
+    return instant
 
 
 def _known(what: str, value: str | tuple[str, ...], known: tuple[str, ...]) -> list[str]:

@@ -8,7 +8,7 @@ from sqlalchemy import select, tuple_
 
 from projections import tables
 from projections.cursors import cursor_of, read_cursor
-from projections.filters import tick_conditions
+from projections.filters import check_instant, tick_conditions
 from projections.paging import instant_of, micros_of, page_of, with_address
 from projections.querying import Queries
 from projections.rows import BulkAct, JobStatus, Page, Pause, Tick, TickFilter
@@ -34,7 +34,11 @@ class ScheduleReads:
     async def tick(self, job_id: str, at: datetime) -> Tick | None:
         """The row that has the outcome of the tick of this nominal time, if there is such a tick."""
         columns = tables.schedule_ticks.c
-        query = select(tables.schedule_ticks).where(columns.job_id == job_id, columns.tick_at <= at).order_by(columns.tick_at.desc())
+        query = (
+            select(tables.schedule_ticks)
+            .where(columns.job_id == job_id, columns.tick_at <= check_instant("at", at))
+            .order_by(columns.tick_at.desc())
+        )
         found = await self._queries.one(query, _tick)
         return found if found is not None and at <= found.last_tick_at else None
 

@@ -226,7 +226,7 @@ job_status: Final = Table(
     METADATA,
     _text("job_id", "the job", required=True),
     _integer("in_force_version", "the version whose schedule fires; null: none does any more"),
-    _instant("next_tick_at", "the tick it expects next, by its nominal time; null: none"),
+    _instant("next_tick_at", "the tick it expects next, by its nominal time, as control reckoned when it decided the last one; null: none"),
     _instant("last_tick_at", "the newest tick that has its outcome, whatever that is"),
     _text("last_state", "the terminal state of its execution that ended last"),
     _instant("last_finished_at", "when that one ended"),

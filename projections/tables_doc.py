@@ -6,6 +6,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex
 
+from projections.questions import QUESTIONS
 from projections.tables import METADATA, VIEWS
 
 _INTRODUCTION = """# The tables
@@ -20,13 +21,18 @@ row by row.
 - A row is written by one partition of the log only, in one transaction with that partition's position.
 - A terminal state is for ever: `completed`, `failed`, `timed_out`, `lost`, `missed`, `skipped`, `cancelled`.
 
-This page is generated from `projections/tables.py`.
+This page is generated from `projections/tables.py` and `projections/questions.py`.
+"""
+_QUESTIONS = """## Questions
+
+Each with its query, for a session in which `SET search_path = jobledger` was said.
 """
 
 
 def document() -> str:
     views = [f"## View `{name}`\n\n`{query.format(schema='jobledger')}`\n" for name, query in VIEWS.items()]
-    return "\n".join([_INTRODUCTION, *map(_table, METADATA.tables.values()), *views])
+    questions = [f"### {one.asked}\n\n```sql{one.query}```\n" for one in QUESTIONS]
+    return "\n".join([_INTRODUCTION, *map(_table, METADATA.tables.values()), *views, _QUESTIONS, *questions])
 
 
 def _table(table: Table) -> str:

@@ -105,7 +105,7 @@ def test_ticks_count_and_say_which_is_next() -> None:
     ],
 )
 def test_the_end_of_an_execution_is_the_jobs_last_state(end: wire.Event, state: str, failures: int) -> None:
-    before = [ADOPTED, fired(FIRST, 500), started(FIRST), execution.Failed(FIRST, 1, "failed", "E", "m")]
+    before: list[wire.Event] = [ADOPTED, fired(FIRST, 500), started(FIRST), execution.Failed(FIRST, 1, "failed", "E", "m")]
     row = status_after(*before, fired(SECOND, 1, trigger="run_now"), end)
     assert (row["last_state"], row["last_finished_at"], row["consecutive_failures"]) == (state, 6000, failures)
 
@@ -126,22 +126,22 @@ def test_what_was_handed_out_to_be_written_is_not_changed_any_more() -> None:
 
 
 def test_a_pause_of_its_own_and_what_lifts_it() -> None:
-    failed = [fired(FIRST, 500), started(FIRST), execution.Failed(FIRST, 1, "failed", "E", "m")]
-    paused = [ADOPTED, *failed, tick.AutoPaused(JOB, 1, "one failed")]
+    failed: list[wire.Event] = [fired(FIRST, 500), started(FIRST), execution.Failed(FIRST, 1, "failed", "E", "m")]
+    paused: list[wire.Event] = [ADOPTED, *failed, tick.AutoPaused(JOB, 1, "one failed")]
     assert status_after(*paused)["auto_paused_note"] == "one failed"
     resumed = status_after(*paused, tick.AutoResumed(JOB, Micros(9)))
     assert (resumed["auto_paused_note"], resumed["consecutive_failures"]) == (None, 0)
 
 
 def test_an_edit_counts_firings_anew_and_keeps_what_happened() -> None:
-    failed = [fired(FIRST, 500), started(FIRST), execution.Failed(FIRST, 1, "failed", "E", "m")]
+    failed: list[wire.Event] = [fired(FIRST, 500), started(FIRST), execution.Failed(FIRST, 1, "failed", "E", "m")]
     row = status_after(ADOPTED, *failed, tick.Adopted(JOB, 4, Micros(600)))
     assert (row["in_force_version"], row["firings"], row["consecutive_failures"], row["last_state"]) == (4, 0, 1, "failed")
     assert (row["last_tick_at"], row["next_tick_at"]) == (500, None)
 
 
 def test_a_job_that_was_dropped_counts_no_failures_and_begins_anew_when_it_returns() -> None:
-    failed = [fired(FIRST, 500), started(FIRST), tick.Dropped(JOB), execution.Failed(FIRST, 1, "failed", "E", "m")]
+    failed: list[wire.Event] = [fired(FIRST, 500), started(FIRST), tick.Dropped(JOB), execution.Failed(FIRST, 1, "failed", "E", "m")]
     row = status_after(ADOPTED, *failed)
     assert (row["in_force_version"], row["next_tick_at"], row["consecutive_failures"], row["last_state"]) == (None, None, 0, "failed")
     assert status_after(ADOPTED, *failed, ADOPTED)["in_force_version"] == 3
