@@ -79,7 +79,7 @@ def plan(wanted: Sequence[Declared], registry: Registry, *, rollback: bool = Fal
     digest = manifest_digest(manifest)
     in_force = registry.manifests[-1:] == [digest]
     superseded = digest in registry.manifests and not in_force and not rollback
-    changes = [_change(one, registry, superseded) for one in wanted]
+    changes = [_understood(one, _change(one, registry, superseded)) for one in wanted]
     if in_force or superseded:
         return Plan(tuple(changes), "unchanged" if in_force else "stale", digest)
     if any(change.verdict == "stale" and one.kind == "system" for one, change in zip(wanted, changes, strict=True)):
@@ -91,6 +91,17 @@ def plan(wanted: Sequence[Declared], registry: Registry, *, rollback: bool = Fal
     retired = [job for job in registry.jobs.values() if job.kind == "system" and job.state == "active" and job.job_id not in listed]
     changes += [Change(job.job_id, "retired", job.current_version) for job in retired]
     return Plan(tuple(changes), "applied", digest)
+
+
+def _understood(one: Declared, change: Change) -> Change:
+    """Settings and handlers were compared before; what is numbered by content has its number only now."""
+    low, high = one.understood
+    number = change.job_version or low
+    if one.job_version != AUTO or change.verdict not in ("added", "changed") or low <= number <= high:
+        return change
+    fix = f"declare it with version={number}" if number > high else f"say `version: {low}` instead of auto"
+    said = f"`version: auto` gives this content the number {number}, but the handler at {one.place} understands {low} to {high}: {fix}"
+    return Change(one.job_id, "refused", number, (said,))
 
 
 def _ignored(one: Declared, change: Change) -> Change:

@@ -15,7 +15,7 @@ from ledger.config.fields import name_fault
 from ledger.config.jobs import number_of
 from ledger.config.settings import Execution, Job, SystemJob
 from ledger.core.bodies import NOTHING
-from ledger.core.definition import AUTO, ScheduleSpec, Scope
+from ledger.core.definition import AUTO, LARGEST_VERSION, ScheduleSpec, Scope
 from ledger.core.execution import Kind, Options
 from ledger.core.refusal import Misconfigured, Refused
 from ledger.handlers import Handler, Jobs, near_miss
@@ -35,6 +35,8 @@ class Declared:
     options: Options | None = None
     schedule: ScheduleSpec | None = None
     immediately: bool = False  # one run-now once this version is accepted
+    understood: tuple[int, int] = (1, LARGEST_VERSION)  # by the handler, for what is numbered by content
+    place: str = ""  # of the handler
 
     @property
     def content_hash(self) -> str:
@@ -75,7 +77,10 @@ def _of_job(job: Job, jobs: Jobs, problems: list[str]) -> Declared | None:
     version = handler.version if job.version is None else number_of(job.version)
     _check_version(f"job {job.name!r}", version, handler, problems)
     scope = job.exclusive or declared_scope or "none"
-    return Declared(job.name, job.name, "on_demand", job.queue or handler.queue, version, scope, options=_options(job.options, handler))
+    queue, options = job.queue or handler.queue, _options(job.options, handler)
+    return Declared(
+        job.name, job.name, "on_demand", queue, version, scope, options=options, understood=_understood(handler), place=handler.place
+    )
 
 
 def _options(written: Execution, handler: Handler) -> Options | None:
@@ -125,7 +130,14 @@ def _of_system_job(job: SystemJob, jobs: Jobs, problems: list[str]) -> Declared 
         return None
     scope = job.exclusive or "job"
     options = _options(job.options, handler)
-    return Declared(job.name, name, "system", handler.queue, version, scope, data, options, job.spec, job.immediately)
+    understood = _understood(handler)
+    return Declared(
+        job.name, name, "system", handler.queue, version, scope, data, options, job.spec, job.immediately, understood, handler.place
+    )
+
+
+def _understood(handler: Handler) -> tuple[int, int]:
+    return handler.minimal_supported_version, handler.version
 
 
 def _handler(name: str, who: str, jobs: Jobs, problems: list[str]) -> Handler | None:
