@@ -131,6 +131,7 @@ class Job(Struct, frozen=True, omit_defaults=True):
     current_version: int | None = None
     in_force_since: Address | None = None
     in_force_at: Micros = Micros(0)
+    retired_at: Micros = Micros(0)  # the last time, also of a job that returned
     name: str | None = None
     exclusive_key: str | None = None
     versions: Mapping[int, Version] = {}
@@ -199,7 +200,7 @@ def jobs_of(event: Event) -> list[str]:
 
 
 def _retire(state: Registry, job_id: str, address: Address, at: Micros) -> None:
-    state.jobs[job_id] = structs.replace(state.jobs[job_id], state="retired", in_force_since=address, in_force_at=at)
+    state.jobs[job_id] = structs.replace(state.jobs[job_id], state="retired", in_force_since=address, in_force_at=at, retired_at=at)
 
 
 def _put_in_force(state: Registry, job_id: str, number: int, address: Address, at: Micros) -> None:

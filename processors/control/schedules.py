@@ -148,7 +148,7 @@ class Schedules:
             return True
         if state is not None and wanted is not None and state.job_version == wanted.number:
             return self._pause(draft, job_id)
-        if state is not None and not settle(draft, job_id, min(draft.at, job.in_force_at)):
+        if state is not None and not settle(draft, job_id, min(draft.at, _until(job, state))):
             return False
         if wanted is None:
             return draft.include([tick.Dropped(job_id)])
@@ -177,9 +177,11 @@ class Schedules:
     def _resumed(self, job_id: str, state: InForce | None) -> tuple[Micros, tick.AutoResumed] | None:
         """When somebody resumed a job that has paused itself, if that came after it did."""
         found = self.registry.pauses.resumed.get(job_id) if state is not None and state.stopped is not None else None
-        if found is None or state is None or state.stopped is None or found[0] <= Address(*state.stopped.registry):
+        if found is None or state is None or state.stopped is None:
             return None
-        _, ended, at = found
+        address, ended, at = found
+        if address <= Address(*state.stopped.registry) or at < state.stopped.since:
+            return None  # it was meant for something before
         return at, tick.AutoResumed(job_id, at, ended.actor, ended.reason)
 
     def fire(self, draft: PartitionDraft) -> None:
@@ -226,3 +228,8 @@ def _wanted(job: Job | None) -> Version | None:
     """The version whose schedule has to be in force, if any."""
     current = job.current if job is not None and job.state == "active" else None
     return current if current is not None and current.schedule is not None else None
+
+
+def _until(job: Job, state: InForce) -> Micros:
+    """How far the former schedule goes: to the acceptance of what follows it, or to a retirement before that."""
+    return job.retired_at if job.retired_at > state.since else job.in_force_at

@@ -1,6 +1,6 @@
 """A registry and one home partition in memory, with a clock that the test moves: what control does, without its servers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 
 from msgspec import structs
@@ -8,7 +8,7 @@ from msgspec import structs
 from ledger.core import chain, outcome, snapshot, tick, wire
 from ledger.core.definition import Register, ScheduleJob, ScheduleSpec
 from ledger.core.draft import Delivered
-from ledger.core.execution import Active, Live, Report, Requested, Waiting
+from ledger.core.execution import Active, Report, Requested, Waiting
 from ledger.core.ids import NOWHERE, ExecutionId, Micros, Position, WorkerId
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
@@ -36,8 +36,10 @@ class Home:
     def __init__(self, now: int = NOON) -> None:
         self.now = now
         self.numbers = count(1)
-        self.facts = RegistryFold()
-        self.registry_log = [opening("registry")]
+        self.decider, self.facts = RegistryFold(), RegistryFold()
+        self.registry_log: list[bytes] = []
+        self.deaf = False  # the partition does not hear of the registry
+        self._append_to_registry(opening("registry"))
         self.facts.feed(self.registry_log[0], 0)
         self.facts.touched = Touched()
         self.log = [opening("events")]
@@ -49,17 +51,26 @@ class Home:
     # The registry
 
     def ask(self, *commands: wire.RegistryCommand) -> list[wire.Event]:
-        """Decide in the registry; the partition hears of it, and acts when `act` is called."""
-        draft = RegistryDraft(self.facts, Micros(self.now))
+        """Decide in the registry; the partition hears of it unless it is deaf, and acts when `act` is called."""
+        draft = RegistryDraft(self.decider, Micros(self.now))
         for command in commands:
             position = Position(len(self.registry_log), draft.position.nth + 1 if draft.taken else 0)
             assert draft.add(Delivered(position, Micros(self.now), command)) == "added"
-        record = draft.record()
-        self.facts.feed(record, len(self.registry_log))
+        self._append_to_registry(draft.record())
+        if not self.deaf:
+            self.hear()
+        return draft.events
+
+    def _append_to_registry(self, record: bytes) -> None:
+        self.decider.feed(record, len(self.registry_log))
         self.registry_log.append(record)
+
+    def hear(self) -> None:
+        """Follow the registry to its end."""
+        for offset in range(self.facts.head.next_offset, len(self.registry_log)):
+            self.facts.feed(self.registry_log[offset], offset)
         touched, self.facts.touched = self.facts.touched, Touched()
         self.schedules.notice(touched)
-        return draft.events
 
     def schedule(self, job_id: str = "beat:1", **spec: object) -> list[wire.Event]:
         """A user's job of the handler `beat`, every second if nothing else is said."""
@@ -73,9 +84,9 @@ class Home:
 
     # The partition
 
-    def restart(self, *, from_snapshot: bool = False, change: Callable[[Partition], None] | None = None) -> None:
+    def restart(self, *, from_snapshot: bool = False) -> None:
         """A new owner: the log is folded from its first commit, or from a snapshot of the former owner."""
-        fold = Partition(0)
+        fold = Partition(0, remembered=5000)
         if from_snapshot:
             frozen = snapshot.Frozen(self.partition)
             chunks = list(frozen.chunks())
@@ -136,7 +147,8 @@ class Home:
         self.send(Report(execution_id, state.token, WORKER))
 
     def live(self) -> list[ExecutionId]:
-        return [name for name, state in self.partition.executions.items() if isinstance(state, Live)]
+        """What of jobs with a schedule is not terminal."""
+        return [execution_id for some in self.partition.runs.values() for execution_id in some]
 
     def finish_all(self) -> None:
         """Everything that can run completes, and what becomes due by that as well."""
