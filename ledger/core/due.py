@@ -73,19 +73,33 @@ class Piece(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """The verdicts in the order of their ticks. `whole`: no tick that was asked for is left for another decision."""
+    """The verdicts in the order of their ticks, and the tick after them. `whole`: none that was asked for is left for another decision."""
 
     verdicts: list[Verdict]
     whole: bool
+    following: int | None
 
 
-def judge(ticks: Ticks, policy: ScheduleSpec, after: int, until: int, now: int, bars: Sequence[Bar] = ()) -> Judged:
-    """The ticks in (after, until]. `now`: the time of decision less the jitter of the job, so that nominal instants compare with it."""
-    first = ticks.next_us(after)
-    if first is None or first > until:
-        return Judged([], True)
-    if not bars and first >= now - ON_TIME:  # nothing is late: nearly always
-        return Judged([Fire(Micros(first)), *(Fire(Micros(one)) for one in ticks.between_us(first, until))], True)
+def judge(
+    ticks: Ticks, policy: ScheduleSpec, after: int, until: int, now: int, bars: Sequence[Bar] = (), first: int | None = None
+) -> Judged:
+    """The ticks in (after, until]. `now`: the time of decision less the jitter of the job, so that nominal instants compare with it.
+    `first`: the first after `after`, where it is known."""
+    following = ticks.next_us(after) if first is None else first
+    if following is None or following > until:
+        return Judged([], True, following)
+    if not bars and following >= now - ON_TIME:  # nothing is late: nearly always
+        fires: list[Verdict] = []
+        while following is not None and following <= until:
+            fires.append(Fire(Micros(following)))
+            following = ticks.next_us(following)
+        return Judged(fires, True, following)
+    verdicts, whole = _judge_pieces(ticks, policy, after, until, now, bars)
+    last = verdicts[-1]
+    return Judged(verdicts, whole, ticks.next_us(last.tick_at if isinstance(last, Fire) else last.ticks.last))
+
+
+def _judge_pieces(ticks: Ticks, policy: ScheduleSpec, after: int, until: int, now: int, bars: Sequence[Bar]) -> tuple[list[Verdict], bool]:
     pieces = list(_cut(after, until, bars))
     late = [piece for piece in pieces if piece.reason is None and _late(ticks, policy, piece, now) is not None]
     chosen = late[-1] if policy.coalesce == "latest" and late else late[0] if late else None
@@ -102,11 +116,11 @@ def judge(ticks: Ticks, policy: ScheduleSpec, after: int, until: int, now: int, 
             made_up = list(islice(ticks.between_us(max(piece.after, old_until), min(piece.until, now - ON_TIME - 1)), AT_ONCE + 1))
             verdicts += [Fire(Micros(one)) for one in made_up[:AT_ONCE]]
             if len(made_up) > AT_ONCE:
-                return Judged(verdicts, False)
+                return verdicts, False
         elif (lately := _late(ticks, policy, piece, now)) is not None:
             verdicts += _coalesced(ticks, lately, policy, piece is chosen)
         verdicts += [Fire(Micros(one)) for one in ticks.between_us(max(piece.after, now - ON_TIME - 1), piece.until)]
-    return Judged(verdicts, True)
+    return verdicts, True
 
 
 def _too_old(policy: ScheduleSpec, now: int) -> int:

@@ -6,6 +6,8 @@ Source: architecture.md, sections 3 to 5.
 from collections import deque
 from heapq import heappush
 
+from msgspec import structs
+
 from ledger.core import backfill, execution, outcome, tick
 from ledger.core.backlog import Backlog
 from ledger.core.execution import Active, Buffered, Completed, Delayed, Ended, Failed, Live, Lost, Requested, State, Waiting
@@ -70,6 +72,7 @@ class Partition(LogFold):
             self._evolve_backfill(event)
         elif isinstance(event, tick.Rezoned):
             self.reckons_with = (event.engine, event.tzdata)
+            self.schedules.update({job_id: structs.replace(state, next_at=None) for job_id, state in self.schedules.items()})
 
     def _turn(self, event: execution.Event, before: State | None, after: State, at: Micros) -> None:
         """An execution went from one state to another: the indexes follow."""
@@ -92,7 +95,7 @@ class Partition(LogFold):
     def _remember(self, event: Requested) -> None:
         self._track_run(event.execution_id, event)
         if event.tick_at is not None and (schedule := self.schedules.get(event.job_id)) is not None and event.trigger == "schedule":
-            self.schedules[event.job_id] = tick.decided(schedule, event.tick_at, fired=1)
+            self.schedules[event.job_id] = tick.decided(schedule, event.tick_at, event.next_tick_at, fired=1)
         if event.trigger == "submit":
             self.newest_append = max(self.newest_append, event.requested_at)
             if event.idempotency_key is not None:

@@ -152,7 +152,7 @@ class PartitionView(Draft[Partition]):
             key = deduplication_key(event.tenant, event.job_id, event.exclusive_key, event.idempotency_key)
             self.keys[key] = (event.execution_id, event.requested_at)
         if event.tick_at is not None and event.trigger == "schedule" and (schedule := self.schedule_of(event.job_id)) is not None:
-            self.schedules[event.job_id] = tick.decided(schedule, event.tick_at, fired=1)
+            self.schedules[event.job_id] = tick.decided(schedule, event.tick_at, event.next_tick_at, fired=1)
 
     def _preview_end(self, event: Event, ended: Requested) -> None:
         if ended.kind != "on_demand" and (schedule := self.schedule_of(ended.job_id)) is not None:

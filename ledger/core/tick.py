@@ -123,6 +123,7 @@ class InForce(Struct, frozen=True, omit_defaults=True, gc=False):
     stopped: Stopped | None = None
     to_skip: tuple[Micros, ...] = ()  # by hand, in order
     since: Micros = Micros(0)  # when this version was taken over
+    next_at: Micros | None = None  # the tick that is expected next, where the log says so; else it has to be reckoned
 
 
 def evolve(event: Event, state: InForce | None, at: Micros) -> InForce | None:
@@ -130,12 +131,12 @@ def evolve(event: Event, state: InForce | None, at: Micros) -> InForce | None:
     match event:
         case Adopted(_, job_version, since):
             if state is None:
-                return InForce(job_version, since, since=since)
-            return InForce(job_version, since, 0, state.failures, state.stopped, state.to_skip, since)
+                return InForce(job_version, since, since=since, next_at=event.next_tick_at)
+            return InForce(job_version, since, 0, state.failures, state.stopped, state.to_skip, since, event.next_tick_at)
         case Dropped():
             return None
         case Skipped(last_tick_at=last) | Missed(last_tick_at=last):
-            return state and decided(state, last)
+            return state and decided(state, last, event.next_tick_at)
         case SkipOrdered(tick_at=tick_at):
             return state and structs.replace(state, to_skip=tuple(sorted({*state.to_skip, tick_at})))
         case AutoPaused(note=note, registry=registry):
@@ -146,11 +147,11 @@ def evolve(event: Event, state: InForce | None, at: Micros) -> InForce | None:
             assert_never(event)
 
 
-def decided(state: InForce, last: Micros, fired: int = 0) -> InForce:
+def decided(state: InForce, last: Micros, next_at: Micros | None, fired: int = 0) -> InForce:
     """Every tick up to `last` has its outcome now; so many of them fired."""
     to_skip = tuple(one for one in state.to_skip if one > last) if state.to_skip else ()
     until = max(state.decided_until, last)
-    return InForce(state.job_version, until, state.fired + fired, state.failures, state.stopped, to_skip, state.since)
+    return InForce(state.job_version, until, state.fired + fired, state.failures, state.stopped, to_skip, state.since, next_at)
 
 
 def run_ended(state: InForce, *, well: bool) -> InForce:

@@ -7,12 +7,12 @@ from msgspec import structs
 from ledger.core import due, tick
 from ledger.core.definition import Job, Version
 from ledger.core.engines import version_of
-from ledger.core.execution import MILLISECOND, Buffered, Live, Options, Requested, Waiting, kept
+from ledger.core.execution import MILLISECOND, Buffered, Live, Options, Requested, Waiting, kept, priority_of
 from ledger.core.ids import ExecutionId, Micros, Token, exclusive_key, execution_of_tick
 from ledger.core.overlap import Placed, place
 from ledger.core.partition_view import PartitionView
 from ledger.core.pause import Span, names_of
-from ledger.core.policies import delay_us
+from ledger.core.policies import delay_us, engine_versions
 from ledger.core.tick import InForce
 from ledger.core.wire import Event
 
@@ -24,30 +24,20 @@ def settle(view: PartitionView, job_id: str, until: int | None = None) -> bool:
     state = view.schedule_of(job_id)
     found = version_of(view.registry, job_id, state.job_version) if state is not None else None
     spec = found[1].schedule if found is not None else None
-    engine = view.engines.of(spec) if spec is not None else None
-    if state is None or found is None or spec is None or engine is None or is_spent(state, spec.limit):
+    if state is None or found is None or spec is None or is_spent(state, spec.limit):
         return True
     job, version = found
     delay = delay_us(job_id, spec.jitter_ms)
     until = view.at - delay if until is None else until
-    if until <= state.decided_until:
+    first = state.next_at if view.partition.reckons_with == engine_versions() else None
+    if until <= state.decided_until or (first is not None and first > until):
         return True
-    judged = due.judge(engine, spec, state.decided_until, until, view.at - delay, _bars(view, job, state, until))
-    outcomes = Outcomes(view, job, version, state, delay)
-    events = outcomes.of(judged.verdicts)
-    if events:
-        events[-1] = _with_next(events[-1], None if outcomes.is_spent else engine)
-    return view.include(events) and judged.whole
-
-
-def _with_next(event: Event, engine: due.Ticks | None) -> Event:
-    """The last outcome of a decision says which tick is expected next."""
-    match event:
-        case Requested(tick_at=int(last)) | tick.Skipped(last_tick_at=last) | tick.Missed(last_tick_at=last) if engine is not None:
-            following = engine.next_us(last)
-            return event if following is None else structs.replace(event, next_tick_at=Micros(following))
-        case _:
-            return event
+    engine = view.engines.of(spec)
+    if engine is None:
+        return True
+    bars = _bars(view, job, state, until)
+    judged = due.judge(engine, spec, state.decided_until, until, view.at - delay, bars, first)
+    return view.include(Outcomes(view, job, version, state, delay).of(judged)) and judged.whole
 
 
 def is_spent(state: InForce, limit: int | None) -> bool:
@@ -85,6 +75,7 @@ def request_of(job: Job, version: Version, execution_id: ExecutionId, at: Micros
         at,
         tenant=job.tenant,
         exclusive_key=key_of(job),
+        priority=priority_of(None, version.options),
         options=kept(version.options),
         start_deadline=deadline,
     )
@@ -101,12 +92,9 @@ class Outcomes:
         self._former: dict[ExecutionId, Live] | None = None
         self._events: list[Event] = []
 
-    @property
-    def is_spent(self) -> bool:
-        return self._left == 0
-
-    def of(self, verdicts: list[due.Verdict]) -> list[Event]:
-        for verdict in verdicts:
+    def of(self, judged: due.Judged) -> list[Event]:
+        """The last of them says which tick is expected next."""
+        for verdict in judged.verdicts:
             if self._left == 0:
                 break  # no tick is expected after the last that may fire
             match verdict:
@@ -123,6 +111,9 @@ class Outcomes:
                     )
                 case _:
                     assert_never(verdict)
+        last = self._events[-1] if self._events else None
+        if judged.following is not None and self._left != 0 and isinstance(last, Requested | tick.Skipped | tick.Missed):
+            self._events[-1] = structs.replace(last, next_tick_at=Micros(judged.following))
         return self._events
 
     def _fire(self, tick_at: Micros) -> None:

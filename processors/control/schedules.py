@@ -93,11 +93,13 @@ class Schedules:
         spec = found[1].schedule if found is not None else None
         if state is None or found is None or spec is None or is_spent(state, spec.limit):
             return None
-        engine = self.engines.of(spec)
-        if engine is None:
-            log.critical("no engine reads this schedule", action="schedule.unread", job_id=job_id, version=state.job_version)
-            return None
-        following = engine.next_us(state.decided_until)
+        following: int | None = state.next_at if self.partition.reckons_with == engine_versions() else None
+        if following is None:
+            engine = self.engines.of(spec)
+            if engine is None:
+                log.critical("no engine reads this schedule", action="schedule.unread", job_id=job_id, version=state.job_version)
+                return None
+            following = engine.next_us(state.decided_until)
         if following is None:
             return None
         due = following + delay_us(job_id, spec.jitter_ms)
