@@ -8,8 +8,8 @@ async def send_invoice(data: Invoice, ctx: Context) -> Receipt: ...
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Literal, TypeVar
@@ -148,6 +148,10 @@ class Jobs:
         known = self._handlers.get(handler.name)
         if known is not None:
             raise Misconfigured(f"two handlers are called {handler.name!r}: {known.place} and {handler.place}; rename one of them")
+
+    def bounded(self, concurrency: Mapping[str, int]) -> "Jobs":
+        """The same handlers, those that are named with another `concurrency`: settings go before the declaration."""
+        return Jobs({name: replace(one, concurrency=concurrency.get(name, one.concurrency)) for name, one in self._handlers.items()})
 
     def get(self, name: str) -> Handler | None:
         return self._handlers.get(name)

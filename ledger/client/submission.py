@@ -13,7 +13,7 @@ from ledger.client.naming import fresh_command_id, keyed_command_id
 from ledger.config.settings import Execution
 from ledger.core import wire
 from ledger.core.durations import parse_duration_ms
-from ledger.core.execution import DEFAULT_PRIORITY, Options
+from ledger.core.execution import Options
 from ledger.core.ids import Micros
 from ledger.core.refusal import Refused
 from ledger.core.request import Submit
@@ -80,7 +80,7 @@ def command_of(wish: Submission, *, actor: str | None = None, answer: str | None
         wish.tenant,
         wish.exclusive_key,
         key,
-        DEFAULT_PRIORITY if wish.priority is None else wish.priority,
+        wish.priority,
         None if wish.delay is None else _milliseconds("delay", wish.delay),
         None if wish.run_at is None else _instant(wish),
         None if wish.options is None and wish.start_deadline is None else _options(wish),
@@ -148,6 +148,7 @@ def options_of(written: Execution) -> Options | None:
         backoff_first_ms=_ms(written.backoff_first),
         backoff_max_ms=_ms(written.backoff_max),
         busy=written.busy,
+        priority=written.priority,
     )
     return None if options == Options() else options
 

@@ -11,12 +11,14 @@ from ledger.config.fields import Duration, Name, OneOrMany, Part, Positive, Sect
 from ledger.core.cron import Dst
 from ledger.core.definition import AUTO, ScheduleSpec
 from ledger.core.durations import parse_duration_ms
-from ledger.core.execution import Busy
+from ledger.core.execution import LAST_PRIORITY, Busy
 from ledger.core.ids import Micros
 from ledger.core.invalid import Invalid
 from ledger.core.policies import LARGEST_LIMIT, MOST_FAILURES, check_policies, check_schedule
 from ledger.core.schedule import REFERENCE, Schedule
 from ledger.core.tick import Coalesce, Overlap
+
+Concurrency = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class Execution(Part):
@@ -36,6 +38,8 @@ class Execution(Part):
     """The longest pause between attempts."""
     busy: Busy | None = None
     """What becomes of an execution that comes while what it excludes is running. Default: wait."""
+    priority: Annotated[int, Field(ge=0, le=LAST_PRIORITY)] | None = None
+    """0 is first, 9 is last. Default: 5; a submit that names another goes before."""
 
 
 class Catchup(Part):
@@ -69,6 +73,8 @@ class Job(Part):
     """Where its executions wait. Default: the handler's."""
     exclusive: Literal["none", "job", "tenant", "key"] | None = None
     """What excludes another execution while one runs; fixed for the job's life. Default: as the handler declares, else none."""
+    concurrency: Concurrency | None = None
+    """How many attempts of the handler run at the same time in one process. Default: as the handler declares, else no bound."""
     options: Annotated[Execution, Section] = Execution()
 
 
@@ -112,6 +118,8 @@ class SystemJob(Part):
     """Run once as soon as a version is accepted, beside the schedule."""
     exclusive: Literal["job", "none"] | None = None
     """Whether one execution at a time runs in the whole system; fixed for the job's life. Default: job."""
+    concurrency: Concurrency | None = None
+    """How many attempts of the handler run at the same time in one process; of several jobs with one handler the least counts."""
     data: object = None
     """What the handler is given; it stays in the log for ever, so no secrets."""
     options: Annotated[Execution, Section] = Execution()

@@ -87,6 +87,12 @@ class Settings(Part):
             )
         return self
 
+    @property
+    def concurrency(self) -> dict[str, int]:
+        """Bounds by handler."""
+        said = [(job.name, job.concurrency) for job in self.jobs] + [(job.job or job.name, job.concurrency) for job in self.system_jobs]
+        return {name: min(most for one, most in said if one == name and most is not None) for name, most in said if most is not None}
+
     def topic(self, name: str) -> str:
         """The full name of a topic: `topic("work.default")` is `jobledger.work.default.v1`."""
         return f"{self.prefix}.{name}.v1"

@@ -11,6 +11,7 @@ from msgspec import Raw, Struct, structs
 
 from ledger.core.bodies import NOTHING
 from ledger.core.ids import Address, ExecutionId, Micros, Token, WorkerId, token_of
+from ledger.core.refusal import Refused
 
 Trigger = Literal["schedule", "run_now", "backfill", "submit", "retry"]
 Kind = Literal["system", "scheduled", "on_demand"]
@@ -20,6 +21,7 @@ CancelReason = Literal["cancel_other", "terminate_other", "asked", "by_handler"]
 
 MILLISECOND: Final = 1000  # in microseconds, the unit of instants
 DEFAULT_PRIORITY: Final = 5
+LAST_PRIORITY: Final = 9
 TERMINAL: Final = frozenset({"completed", "failed", "timed_out", "lost", "missed", "skipped", "cancelled"})  # states, by name
 LONGEST_RETRY_MS: Final = 366 * 86_400_000
 
@@ -34,6 +36,7 @@ class Options(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     backoff_first_ms: int | None = None
     backoff_max_ms: int | None = None
     busy: Busy | None = None  # what happens while its exclusivity key is held; absent: it waits
+    priority: int | None = None  # 0, first, to 9; absent: 5
 
 
 class KeptOptions(Options, frozen=True, omit_defaults=True, forbid_unknown_fields=False):
@@ -43,6 +46,18 @@ class KeptOptions(Options, frozen=True, omit_defaults=True, forbid_unknown_field
 def kept(options: Options | None) -> KeptOptions | None:
     """Options on their way from a command into an event."""
     return options if options is None or isinstance(options, KeptOptions) else KeptOptions(**structs.asdict(options))
+
+
+def priority_of(asked: int | None, options: Options | None) -> int:
+    """What is asked for goes before what the options say."""
+    if asked is None and options is not None:
+        asked = options.priority
+    return DEFAULT_PRIORITY if asked is None else asked
+
+
+def check_priority(priority: int | None) -> None:
+    if priority is not None and not 0 <= priority <= LAST_PRIORITY:
+        raise Refused("invalid", f"priority {priority}: 0 (first) to {LAST_PRIORITY}")
 
 
 # Events: what happened. Their types are stored for ever; a changed shape gets a new number, an upcaster and a golden file.

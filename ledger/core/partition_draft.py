@@ -9,7 +9,7 @@ from ledger.core.bodies import NOTHING
 from ledger.core.consequences import followed
 from ledger.core.definition import check_names
 from ledger.core.draft import Delivered
-from ledger.core.execution import MILLISECOND, KeptOptions, Options, Report, Requested, kept
+from ledger.core.execution import MILLISECOND, KeptOptions, Options, Report, Requested, check_priority, kept, priority_of
 from ledger.core.ids import (
     Address,
     ExecutionId,
@@ -116,7 +116,7 @@ class PartitionDraft(PartitionView):
                 tenant=submit.tenant,
                 exclusive_key=exclusive,
                 idempotency_key=submit.idempotency_key,
-                priority=submit.priority,
+                priority=priority_of(submit.priority, options),
                 data=submit.data,
                 options=options,
                 labels=submit.labels,
@@ -181,8 +181,8 @@ def _within(figure: int) -> int:
 
 
 def _check_bounds(submit: request.Submit) -> None:
-    if not 0 <= submit.priority <= 9:
-        raise Refused("invalid", f"priority {submit.priority}: 0 (first) to 9")
+    check_priority(submit.priority)
+    check_priority(None if submit.options is None else submit.options.priority)
     if submit.delay_ms is not None and not 0 <= submit.delay_ms <= LONGEST_MS:
         raise Refused("invalid", f"delay_ms {submit.delay_ms}: 0 to ten years")
     if submit.run_at is not None and not 0 <= submit.run_at <= LATEST:

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from ledger.core.bodies import NOTHING
-from ledger.core.execution import DEFAULT_PRIORITY, Options
+from ledger.core.execution import Options
 from ledger.core.ids import Address, ExecutionId, Micros, WorkerId
 from ledger.core.tick import Overlap
 
@@ -22,7 +22,7 @@ class Submit(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_f
     tenant: str | None = None
     exclusive_key: str | None = None
     idempotency_key: str | None = None
-    priority: int = DEFAULT_PRIORITY
+    priority: int | None = None  # 0, first, to 9; absent: as the options say, else 5
     delay_ms: int | None = None
     run_at: Micros | None = None
     options: Options | None = None

@@ -42,7 +42,7 @@ def run(queue: str, app: str | None, config: Path | None) -> None:
     if target is None:
         raise Misconfigured("no handlers are named: set `app: module:attribute` in the settings or give --app")
     sys.path.insert(0, str(Path.cwd()))
-    process = RunnerProcess(settings, queue, load_jobs(target), seam.crash)
+    process = RunnerProcess(settings, queue, load_jobs(target).bounded(settings.concurrency), seam.crash)
     faust_app = seam.build_app(f"runner-{queue}", settings, {process.topic: process.take}, background=process.run, on_stopping=process.stop)
     watchdog = Watchdog(
         crashed=lambda: seam.has_crashed(faust_app),

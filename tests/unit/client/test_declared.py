@@ -49,7 +49,7 @@ def test_all_that_a_system_job_says_is_declared(tmp_path: Path) -> None:
     one = the_only(handlers("make-report"), system_jobs=settings.model_dump()["system_jobs"])
     assert (one.job_id, one.job_name, one.job_version, one.exclusive_scope, one.immediately) == ("report", "make-report", 0, "none", True)
     assert one.schedule == settings.system_jobs[0].spec
-    assert one.options == Options(600_000, 3_600_000, 5, "fixed", 1000, 60_000, "skip")
+    assert one.options == Options(600_000, 3_600_000, 5, "fixed", 1000, 60_000, "skip", 2)
 
 
 def test_a_system_job_runs_one_at_a_time_unless_it_says_otherwise() -> None:

@@ -32,7 +32,7 @@ system_jobs:
     immediately: true
     exclusive: none
     data: {format: pdf}
-    options: {timeout: 10m, start_deadline: 1h, attempts: 5, backoff: fixed, backoff_first: 1s, backoff_max: 1m, busy: skip}
+    options: {timeout: 10m, start_deadline: 1h, attempts: 5, backoff: fixed, backoff_first: 1s, backoff_max: 1m, busy: skip, priority: 2}
 """
 
 
@@ -60,7 +60,7 @@ def test_everything_that_a_schedule_can_say(tmp_path: Path) -> None:
         jitter_ms=30_000,
         pause_on_failure=3,
     )
-    assert options_of(job.options) == Options(600_000, 3_600_000, 5, "fixed", 1000, 60_000, "skip")
+    assert options_of(job.options) == Options(600_000, 3_600_000, 5, "fixed", 1000, 60_000, "skip", 2)
     assert (job.version, job.immediately, job.exclusive, job.job) == ("auto", True, "none", "make-report")
 
 
@@ -139,3 +139,11 @@ def test_settings_that_were_dumped_are_the_same_settings(tmp_path: Path) -> None
 def test_empty_sections_are_as_if_they_were_not_there(tmp_path: Path) -> None:
     text = "kafka:\njobs:\nsystem_jobs:\ndefaults:\nqueues: {default: , mail: }\n"
     assert load(tmp_path, text) == Settings.model_validate({"queues": {"default": {}, "mail": {}}})
+
+
+def test_concurrency_is_by_handler_and_the_least_counts(tmp_path: Path) -> None:
+    text = """
+    jobs: [{name: send, concurrency: 4}, {name: other}]
+    system_jobs: [{name: a, job: send, every: 5s, concurrency: 2}, {name: b, every: 5s, concurrency: 1}]
+    """
+    assert load(tmp_path, text).concurrency == {"send": 2, "b": 1}

@@ -63,6 +63,13 @@ def submit(**more: object) -> request.Submit:
     return structs.replace(request.Submit(ID, "noop", Raw(b"1")), **more)  # type: ignore[arg-type]  # fields by name
 
 
+PRIORITIES: tuple[dict[str, object], ...] = (
+    {"priority": 7, "options": Options(priority=2)},
+    {"options": Options(priority=2)},
+    {},
+)
+
+
 def test_a_submit_is_accepted_and_its_repeat_is_quiet_but_answered() -> None:
     world = World()
     (requested,) = world.when(submit(answer="me"))
@@ -70,6 +77,17 @@ def test_a_submit_is_accepted_and_its_repeat_is_quiet_but_answered() -> None:
     assert [answer.outcome for answer in world.answers] == ["accepted"]
     assert world.when(submit(answer="me")) == []
     assert [(answer.outcome, answer.execution_id) for answer in world.answers] == [("repeated", requested.execution_id)]
+
+
+def test_a_priority_is_asked_for_else_it_is_that_of_the_job_else_five() -> None:
+    world = World()
+    asked, said, default = (world.when(submit(command_id=f"c{n}", **more))[0] for n, more in enumerate(PRIORITIES))
+    assert isinstance(asked, Requested) and isinstance(said, Requested) and isinstance(default, Requested)
+    assert (asked.priority, said.priority, default.priority) == (7, 2, 5)
+    job = world.registry.jobs["carts"]
+    world.registry.jobs["carts"] = structs.replace(job, versions={1: structs.replace(job.versions[1], options=Options(priority=2))})
+    (requested,) = world.when(request.RunNow(ID, "carts"))
+    assert isinstance(requested, Requested) and requested.priority == 2
 
 
 def test_command_ids_are_scoped_by_tenant() -> None:
@@ -107,6 +125,7 @@ def test_a_report_in_the_wrong_partition_is_forwarded_too() -> None:
         (submit(job_id="nope"), "unknown_job"),
         (submit(job_id="carts"), "not_on_demand"),
         (submit(priority=10), "invalid"),
+        (submit(options=Options(priority=-1)), "invalid"),
         (submit(delay_ms=-1), "invalid"),
         (submit(tenant=""), "invalid"),
         (submit(tenant="t" * 201), "invalid"),

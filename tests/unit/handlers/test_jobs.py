@@ -47,6 +47,14 @@ def test_everything_that_is_declared_is_remembered() -> None:
     assert handler.policy == Policy(5, "fixed", 1500, 3_600_000)
 
 
+def test_settings_go_before_the_declared_concurrency() -> None:
+    jobs = Jobs()
+    jobs.job("a", concurrency=4)(a_job)
+    jobs.job("b", concurrency=4)(a_job)
+    assert [handler.concurrency for handler in jobs.bounded({"a": 1, "nowhere": 2})] == [1, 4]
+    assert jobs.find("a").concurrency == 4
+
+
 def test_what_is_left_out_has_the_documented_defaults() -> None:
     jobs = Jobs()
     jobs.job("sync")(a_job)
