@@ -89,3 +89,20 @@ def recovery(
     from ledger.cli.measuring import recovery as measuring
 
     _measure(measuring.measure(_settings(yes), _say, runs=runs, events=events), output)
+
+
+@app.command()
+def schedules(
+    runs: Runs = 1,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=100_000, help="Each fires every second.")] = 1000,
+    seconds: Annotated[int, typer.Option("--seconds", min=5, max=3600)] = 60,
+    jitter: Annotated[
+        str | None, typer.Option("--jitter", metavar="DURATION", help="Spread them; else all fire at the same instant.")
+    ] = None,
+    output: Form = "table",
+    yes: Yes = False,
+) -> None:
+    """How late ticks are, of a thousand jobs that fire every second; and what the next firing of one costs."""
+    from ledger.cli.measuring import schedules as measuring
+
+    _measure(measuring.measure(_settings(yes), _say, runs=runs, jobs=jobs, seconds=seconds, jitter=jitter), output)
