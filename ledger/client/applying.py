@@ -4,12 +4,13 @@ The registry's log is read first, so a start that changes nothing sends nothing.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Final, Literal
 
+from ledger.client.at_once import Moment, owed, run_at_once
 from ledger.client.content import content_of, differences, manifest_digest
 from ledger.client.declared import Declared, declared
 from ledger.client.ledger import Ledger
@@ -18,11 +19,10 @@ from ledger.client.naming import fresh_command_id
 from ledger.config import Settings
 from ledger.core import definition
 from ledger.core.definition import AUTO, Job, Registry, Version
-from ledger.core.ids import Address
+from ledger.core.ids import Micros
 from ledger.core.outcome import Answer
 from ledger.core.refusal import Conflict
 from ledger.core.registry import RegistryFold
-from ledger.core.request import RunNow
 from ledger.handlers import Jobs
 from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import check_identity
@@ -194,20 +194,31 @@ async def apply_configuration(
     """Register what is new, then put the manifest in force. Raises `Misconfigured`, `Conflict` (drift; nothing is applied then),
     `Unavailable`, `Undecided` if no control decides within `timeout`. `planned` is told what is about to be done."""
     wanted = declared(settings, jobs)
-    found = plan(wanted, await read_registry(settings), rollback=rollback)
+    fold = RegistryFold()
+    registry = await read_registry(settings, fold)
+    found = plan(wanted, registry, rollback=rollback)
     found.refuse()
     planned(found)
-    if not found.changes_something:
+    moment = Moment(Micros(fold.head.at), Micros(time.time_ns() // 1000))
+    to_run = owed(_immediate(wanted, found), registry, moment, settings.limits.deduplication_window)
+    if not found.changes_something and not to_run:
         return found
-    moved = {one.job_id: one for one in found.changes if one.verdict in ("added", "changed")}
+    moved = {one.job_id for one in found.changes if one.verdict in ("added", "changed")}
+    after = None
     async with Ledger.connect(settings, jobs=jobs, actor=actor) as ledger:
         await asyncio.gather(*(_act(ledger, _register(one, actor, reason), timeout) for one in wanted if one.job_id in moved))
         if found.manifest == "applied":
             command = definition.ApplyManifest(fresh_command_id(), found.digest, _manifest(wanted), rollback, actor, reason)
-            accepted = await _act(ledger, command, timeout)
-            at_once = [moved[one.job_id] for one in wanted if one.immediately and one.job_id in moved and moved[one.job_id].is_new]
-            await asyncio.gather(*(_run_at_once(ledger, change, accepted.address, reason, timeout) for change in at_once))
+            after = (await _act(ledger, command, timeout)).address
+        await asyncio.gather(*(run_at_once(ledger, job_id, number, after, reason, timeout) for job_id, number in to_run))
     return found
+
+
+def _immediate(wanted: Sequence[Declared], found: Plan) -> list[tuple[str, int]]:
+    """The versions that say so and are in force once this is applied."""
+    changes = zip(wanted, found.changes, strict=False)  # those that are retired come last
+    done = ("added", "changed", "unchanged") if found.manifest != "stale" else ("unchanged",)
+    return [(one.job_id, change.job_version or 1) for one, change in changes if one.immediately and change.verdict in done]
 
 
 async def _act(ledger: Ledger, command: definition.Command, timeout: float) -> Answer:
@@ -216,13 +227,6 @@ async def _act(ledger: Ledger, command: definition.Command, timeout: float) -> A
         what = command.job_id if isinstance(command, definition.Register) else "the manifest"
         raise Conflict(f"{what} was refused ({answer.reason}): {answer.detail}")
     return answer
-
-
-async def _run_at_once(ledger: Ledger, change: Change, after: Address | None, reason: str | None, timeout: float) -> None:
-    """`immediately`: one run-now of an accepted version, however many nodes ask for it."""
-    named = blake2b(f"{change.job_id}\0{change.job_version}".encode(), digest_size=16).hexdigest()
-    command = RunNow(f"immediately-{named}", change.job_id, actor=ledger.actor, reason=reason or "immediately", after=after)
-    await ledger.run_one(command, timeout=timeout)
 
 
 def _register(one: Declared, actor: str | None, reason: str | None) -> definition.Register:
