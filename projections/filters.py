@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from ledger.core.refusal import Refused
 from projections.rows import ExecutionFilter, TickFilter
-from projections.tables import EXECUTION_STATES, TICK_OUTCOMES, job_executions, schedule_ticks
+from projections.schedule_tables import TICK_OUTCOMES, schedule_ticks
+from projections.tables import EXECUTION_STATES, job_executions
 
 _LONGEST_PATH: Final = 200
 _MOST_PARTS: Final = 20

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Table
 
-from projections import tables
+from projections import schedule_tables, tables
 from projections.patches import Changes, Form, Rows
 
 _ADDRESS: Final = ("log_partition", "log_seq", "log_index", "log_offset")
@@ -52,10 +52,10 @@ EXECUTIONS: Final = _form(
 )
 ATTEMPTS: Final = _form(tables.execution_attempts, "state", "finished_at", "run_ms", "error_type", "error_message")
 OUTCOMES: Final = _form(tables.command_outcomes, log=None)
-TICKS: Final = _form(tables.schedule_ticks)
-STATUSES: Final = _form(tables.job_status, is_kept=True)
-PAUSES: Final = _form(tables.pauses, log="registry", is_kept=True)
-BULK_ACTS: Final = _form(tables.bulk_acts, is_kept=True)
+TICKS: Final = _form(schedule_tables.schedule_ticks)
+STATUSES: Final = _form(schedule_tables.job_status, is_kept=True)
+PAUSES: Final = _form(schedule_tables.pauses, log="registry", is_kept=True)
+BULK_ACTS: Final = _form(schedule_tables.bulk_acts, is_kept=True)
 
 RowsOf = Callable[[Changes], Rows]
 FORMS: Final[tuple[tuple[Form, RowsOf], ...]] = (

@@ -15,10 +15,11 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex
 
 from ledger.core.refusal import Conflict
+from projections.columns import METADATA
 from projections.forms import FORMS
 from projections.patches import Form
 from projections.positions import PositionRows
-from projections.tables import METADATA, VIEWS
+from projections.tables import VIEWS
 from projections.tail import Source, Stretch
 
 SUFFIX: Final = "_next"

@@ -104,9 +104,10 @@ class Reads(ScheduleReads):
         return await self._queries.one(select(tables.job_executions).where(columns.execution_id == execution_id), _execution)
 
     async def execution_of_command(self, command_id: str, tenant: str | None = None) -> Execution | None:
-        """The execution that a command asked for. Several tenants may use one id: without a tenant the newest is meant."""
+        """The execution that a command asked for. Several tenants may use one id: without a tenant the newest is meant. A backfill asks
+        for many and is an act: see `bulk_act`."""
         columns = tables.job_executions.c
-        query = select(tables.job_executions).where(columns.command_id == command_id)
+        query = select(tables.job_executions).where(columns.command_id == command_id, columns.trigger != "backfill")
         if tenant is not None:
             query = query.where(columns.tenant == tenant)
         return await self._queries.one(query.order_by(columns.requested_at.desc()), _execution)

@@ -6,7 +6,7 @@ from typing import Final
 from psycopg.rows import DictRow
 from sqlalchemy import select, tuple_
 
-from projections import tables
+from projections import schedule_tables as tables
 from projections.cursors import cursor_of, read_cursor
 from projections.filters import check_instant, tick_conditions
 from projections.paging import instant_of, micros_of, page_of, with_address

@@ -7,8 +7,8 @@ from psycopg.sql import SQL, Composed, Identifier
 from sqlalchemy import BigInteger, DateTime, Integer
 from sqlalchemy.dialects.postgresql import JSONB
 
+from projections.columns import METADATA
 from projections.patches import Form
-from projections.tables import METADATA
 
 POSTGRES_EPOCH: Final = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970: binary timestamps count from it
 JSONB_VERSION: Final = b"\x01"  # what binary JSON documents start with

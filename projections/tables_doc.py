@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex
 
 from projections.questions import QUESTIONS
-from projections.tables import METADATA, VIEWS
+from projections.tables import TABLES, VIEWS
 
 _INTRODUCTION = """# The tables
 
@@ -21,7 +21,7 @@ row by row.
 - A row is written by one partition of the log only, in one transaction with that partition's position.
 - A terminal state is for ever: `completed`, `failed`, `timed_out`, `lost`, `missed`, `skipped`, `cancelled`.
 
-This page is generated from `projections/tables.py` and `projections/questions.py`.
+This page is generated from `projections/tables.py`, `schedule_tables.py` and `questions.py`.
 """
 _QUESTIONS = """## Questions
 
@@ -32,7 +32,7 @@ Each with its query, for a session in which `SET search_path = jobledger` was sa
 def document() -> str:
     views = [f"## View `{name}`\n\n`{query.format(schema='jobledger')}`\n" for name, query in VIEWS.items()]
     questions = [f"### {one.asked}\n\n```sql{one.query}```\n" for one in QUESTIONS]
-    return "\n".join([_INTRODUCTION, *map(_table, METADATA.tables.values()), *views, _QUESTIONS, *questions])
+    return "\n".join([_INTRODUCTION, *map(_table, TABLES), *views, _QUESTIONS, *questions])
 
 
 def _table(table: Table) -> str:

@@ -9,7 +9,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.config import Settings
-from ledger.core import backfill, execution, tick
+from ledger.core import backfill, execution, outcome, tick
 from ledger.core.chain import Head
 from ledger.core.ids import ExecutionId, Micros, Token
 from ledger.core.refusal import Refused
@@ -40,7 +40,7 @@ def fired(
 ) -> execution.Requested:
     return execution.Requested(
         ExecutionId(f"{job}-{minute}-0"), job, job, 1, "system", "default", at(minute), trigger, tick_at=at(minute), due_at=at(minute),
-        next_tick_at=at(minute + 1), tenant=tenant, backfill_id=backfill,
+        next_tick_at=at(minute + 1), tenant=tenant, backfill_id=backfill, command_id=backfill,
     )  # fmt: skip
 
 
@@ -59,6 +59,7 @@ def happened() -> list[Event]:
         execution.Failed(failed, 1, "failed", "OSError", "gone"),
         tick.AutoPaused("sync", 1, "one failed"),
         backfill.Begun("b-1", "tidy", 1, at(-9), at(-1), 8, actor="ops"),
+        outcome.Accepted("b-1", "job.backfill.v1", "applied", "tidy", actor="ops"),
         fired("tidy", -8, "backfill", backfill="b-1"),
         backfill.Advanced("b-1", "tidy", at(-8), 1, 0),
     ]
@@ -161,6 +162,8 @@ async def test_backfills_and_their_executions(written: Settings, reads: Reads) -
     assert (await reads.bulk_acts(going_on=False)).items == ()
     (run,) = (await reads.executions(ExecutionFilter(backfill="b-1"))).items
     assert (run.trigger, run.tick_at, run.backfill_id) == ("backfill", when(-8), "b-1")
+    decided = await reads.command("b-1")
+    assert decided is not None and (decided.outcome, decided.command_type, decided.execution_id) == ("applied", "job.backfill.v1", None)
 
 
 async def test_what_cannot_be_asked_of_ticks_is_refused(reads: Reads) -> None:

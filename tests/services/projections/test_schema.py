@@ -10,9 +10,10 @@ from sqlalchemy import create_engine, text
 
 from ledger.config import Settings
 from projections import schema
+from projections.columns import METADATA
 from projections.connecting import connect
 from projections.migrations.versions import v0001_first_tables
-from projections.tables import METADATA, VIEWS
+from projections.tables import VIEWS
 
 
 def test_many_upgrade_at_once_and_one_does_it(settings: Settings) -> None:

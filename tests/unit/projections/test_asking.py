@@ -7,10 +7,11 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from ledger.core.refusal import Refused
 from projections import tables_doc
+from projections.columns import METADATA
 from projections.cursors import check_limit, cursor_of, read_cursor
 from projections.filters import conditions
 from projections.rows import ExecutionFilter
-from projections.tables import METADATA
+from projections.tables import TABLES
 
 
 def test_a_cursor_holds_the_key_of_the_last_row() -> None:
@@ -53,6 +54,7 @@ def test_values_of_users_are_parameters_and_never_part_of_the_statement() -> Non
 
 
 def test_every_column_is_explained() -> None:
+    assert set(TABLES) == set(METADATA.tables.values())
     assert all(column.doc for table in METADATA.tables.values() for column in table.columns)
 
 
