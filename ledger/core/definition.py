@@ -4,8 +4,9 @@ Read in this order: events, state, `evolve`, commands; `decide` is in `registeri
 Source: architecture.md, section 3; scheduling.md, sections 1, 3 and 4.
 """
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Literal, assert_never
 
 from msgspec import Raw, Struct, structs
@@ -25,7 +26,7 @@ AUTO = 0  # in the place of a version's number: it is numbered by its content
 LONGEST_NAME = 200
 
 
-class ScheduleSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class ScheduleSpec(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True):
     """A schedule as written and normalised: one of `cron` (a union), `every_ms` and `at`. The engine is `ledger.core.schedule`.
 
     `at`, `start` and `end` stay texts: without an offset from UTC they are read in `timezone`, whose rules may change.
@@ -49,7 +50,7 @@ class ScheduleSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     pause_on_failure: int | None = None  # after so many executions in a row that failed the job pauses itself
 
 
-class KeptSchedule(ScheduleSpec, frozen=True, omit_defaults=True, forbid_unknown_fields=False):
+class KeptSchedule(ScheduleSpec, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=False):
     """The same in an event: a reader that is older than one of its fields reads the rest."""
 
 
@@ -111,7 +112,7 @@ Event = Registered | Versioned | Retired | ManifestApplied
 # State
 
 
-class Version(Struct, frozen=True, omit_defaults=True):
+class Version(Struct, frozen=True, omit_defaults=True, gc=False):
     number: int
     content_hash: str
     accepted_at: Micros
@@ -120,7 +121,27 @@ class Version(Struct, frozen=True, omit_defaults=True):
     schedule: ScheduleSpec | None = None
 
 
-class Job(Struct, frozen=True, omit_defaults=True):
+class OnlyVersion(Mapping[int, Version]):
+    """The versions of a job that has one, in a quarter of a dictionary's memory: there may be a hundred thousand such jobs."""
+
+    __slots__ = ("_version",)
+
+    def __init__(self, version: Version) -> None:
+        self._version = version
+
+    def __getitem__(self, number: int) -> Version:
+        if number != self._version.number:
+            raise KeyError(number)
+        return self._version
+
+    def __iter__(self) -> Iterator[int]:
+        yield self._version.number
+
+    def __len__(self) -> int:
+        return 1
+
+
+class Job(Struct, frozen=True, omit_defaults=True, gc=False):
     job_id: str
     job_name: str
     kind: Kind
@@ -160,20 +181,21 @@ def evolve(state: Registry, event: Event, address: Address, at: Micros) -> None:
     """Fold one event into `state`, in place: a process holds one registry for all its actors."""
     match event:
         case Registered():
-            state.jobs[event.job_id] = Job(
-                event.job_id,
-                event.job_name,
+            state.jobs[intern(event.job_id)] = Job(
+                intern(event.job_id),
+                intern(event.job_name),
                 event.kind,
-                event.queue,
+                intern(event.queue),
                 event.exclusive_scope,
-                event.tenant,
+                None if event.tenant is None else intern(event.tenant),
                 name=event.name,
                 exclusive_key=event.exclusive_key,
             )
         case Versioned(job_id, number):
             job = state.jobs[job_id]
             body = Version(number, event.content_hash, at, event.data, event.options, event.schedule)
-            state.jobs[job_id] = structs.replace(job, versions={**job.versions, number: body})
+            versions = {**job.versions, number: body} if job.versions else OnlyVersion(body)
+            state.jobs[job_id] = structs.replace(job, versions=versions)
             if event.in_force:
                 _put_in_force(state, job_id, number, address, at)
         case ManifestApplied(digest, in_force, retired):

@@ -5,6 +5,7 @@ Source: architecture.md, sections 3 to 5.
 
 from collections import deque
 from heapq import heappush
+from sys import intern
 
 from msgspec import structs
 
@@ -155,7 +156,7 @@ class Partition(LogFold):
         if after is None:
             self.schedules.pop(event.job_id, None)
         else:
-            self.schedules[event.job_id] = after
+            self.schedules[intern(event.job_id)] = after
         if after is not None and after.stopped is not None:
             self.stopped.add(event.job_id)
         else:

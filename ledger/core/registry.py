@@ -11,7 +11,7 @@ from ledger.core.fold import LogFold
 from ledger.core.ids import Address, Micros
 from ledger.core.wire import Event
 
-REMEMBERED = 100_000
+REMEMBERED = 20_000  # outcomes of acts; nearly all of them say nothing new when they come again anyway
 
 
 class Decided(Struct, frozen=True, omit_defaults=True):
@@ -20,6 +20,9 @@ class Decided(Struct, frozen=True, omit_defaults=True):
     outcome: str
     reason: str | None = None
     detail: str | None = None
+
+
+_SIMPLY = {result: Decided(result) for result in ("applied", "unchanged", "stale")}
 
 
 @dataclass(slots=True)
@@ -45,7 +48,7 @@ class RegistryFold(LogFold):
     def evolve(self, event: Event, address: Address, at: Micros, foreseen: State | None = None) -> None:
         match event:
             case outcome.Accepted(command_id=command_id, outcome=result):
-                self.decided[command_id] = Decided(result)
+                self.decided[command_id] = _SIMPLY[result]
             case outcome.Rejected(command_id=command_id, reason=reason, detail=detail):
                 self.decided[command_id] = Decided("rejected", reason, detail)
             case definition.Registered() | definition.Versioned() | definition.Retired() | definition.ManifestApplied():

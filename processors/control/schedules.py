@@ -1,6 +1,7 @@
 """The schedules of a home partition: which are in force there, when each is due next, and what the registry changed. No I/O here."""
 
 from heapq import heappop, heappush
+from itertools import chain
 from typing import Final
 
 import structlog
@@ -30,7 +31,7 @@ class Schedules:
         self.partition = partition
         self.registry = registry
         self.engines = Engines()
-        self.noticed: set[str] = set()  # jobs the registry moved, not taken over yet
+        self.noticed: dict[str, None] = {}  # jobs the registry moved, not taken over yet, in that order
         self.pauses: set[Paused] = set()  # pauses that began or ended, likewise
         self._due: list[tuple[Micros, str]] = []
         self._next: dict[str, Micros] = {}
@@ -41,15 +42,16 @@ class Schedules:
     def begin(self) -> None:
         """A new owner, or one whose fold moved under it: compare all schedules with the registry, and reckon all."""
         self._settled, self._adopted, self._acknowledged = set(), set(), set()
-        self.noticed = {job.job_id for job in self.registry.scheduled if self._is_home(job)} | set(self.partition.schedules)
-        self.noticed = {job_id for job_id in self.noticed if self._is_news(job_id)}
-        for job_id in self.partition.schedules:
+        here = self.partition.schedules
+        new = (job.job_id for job in self.registry.scheduled if job.job_id not in here and self._is_home(job))
+        self.noticed = {job_id: None for job_id in chain(here, new) if self._is_news(job_id)}
+        for job_id in here:
             self.reckon(job_id)
 
     def notice(self, touched: Touched) -> bool:
         """The registry moved. True if that concerns this partition: a job at home here, or a pause, which may be of anything here."""
         here = {job_id for job_id in touched.jobs if self._is_at_home(job_id) and self._is_news(job_id)}
-        self.noticed |= here
+        self.noticed |= dict.fromkeys(sorted(here))
         self.pauses |= touched.pauses
         self._adopted -= here  # moved again while the draft under way is appended
         self._acknowledged -= touched.pauses
@@ -118,10 +120,11 @@ class Schedules:
         """Take over what the registry moved, settling the ticks up to then first. False: the rest belongs to the next commit."""
         if not self._rezone(draft):
             return False
-        for job_id in sorted(self.noticed - self._adopted):
-            if not self._adopt(draft, job_id):
-                return False
-            self._adopted.add(job_id)
+        for job_id in self.noticed:
+            if job_id not in self._adopted:
+                if not self._adopt(draft, job_id):
+                    return False
+                self._adopted.add(job_id)
         for job_id in self._concerned() if self.pauses else ():
             self._settled.add(job_id)
             if not self._pause(draft, job_id):
@@ -212,7 +215,8 @@ class Schedules:
 
     def committed(self, moved: set[str]) -> None:
         """It is in the fold; its events moved these jobs."""
-        self.noticed -= self._adopted
+        for job_id in self._adopted:
+            self.noticed.pop(job_id, None)
         self.pauses -= self._acknowledged
         for job_id in moved | self._settled | self._adopted:
             if job_id in self.partition.schedules or job_id in self._next:
