@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from ledger.client.acted import Acted as Acted
     from ledger.client.errors import ExecutionCancelled as ExecutionCancelled
     from ledger.client.errors import ExecutionEnded as ExecutionEnded
     from ledger.client.errors import ExecutionFailed as ExecutionFailed
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ledger.client.handle import ExecutionHandle as ExecutionHandle
     from ledger.client.handle import Update as Update
     from ledger.client.ledger import Ledger as Ledger
+    from ledger.client.scheduling import Scheduling as Scheduling
     from ledger.client.submission import Submission as Submission
     from ledger.config.settings import Settings as Settings
     from ledger.context import AttemptCancelled as AttemptCancelled
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
     from ledger.version import __version__ as __version__
 
 _HOMES: Final = {
+    "ledger.client.acted": ("Acted",),
     "ledger.client.errors": ("ExecutionCancelled", "ExecutionEnded", "ExecutionFailed", "ExecutionSkipped", "Undecided"),
     "ledger.client.handle": ("ExecutionHandle", "Update"),
     "ledger.client.ledger": ("Ledger",),
+    "ledger.client.scheduling": ("Scheduling",),
     "ledger.client.submission": ("Submission",),
     "ledger.config.settings": ("Settings",),
     "ledger.context": ("AttemptCancelled", "Cancel", "Context", "Snooze", "UnrecoverableError"),
@@ -46,6 +50,7 @@ _HOMES: Final = {
 _HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Acted",
     "AttemptCancelled",
     "Cancel",
     "Conflict",
@@ -62,6 +67,7 @@ __all__ = [
     "Misconfigured",
     "Refused",
     "Retry",
+    "Scheduling",
     "Settings",
     "Snooze",
     "Submission",

@@ -9,9 +9,9 @@ from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, t
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.core.refusal import Refused
 
-app = typer.Typer(help="Jobs and their versions.", no_args_is_help=True)
+app = typer.Typer(help="Jobs, their versions and schedules.", no_args_is_help=True)
 
-LIST = ("job_id", "kind", "state", "job_name", "queue", "exclusive_scope", "current_version", "updated_at")
+LIST = ("job_id", "kind", "state", "job_name", "tenant", "name", "queue", "exclusive_scope", "current_version", "updated_at", "paused_note")
 VERSIONS = ("job_version", "content_hash", "schedule", "options", "data", "actor", "created_at")
 
 
@@ -19,7 +19,7 @@ VERSIONS = ("job_version", "content_hash", "schedule", "options", "data", "actor
 def list_(
     context: typer.Context,
     kind: Annotated[str | None, typer.Option(help="system, scheduled or on_demand.")] = None,
-    state: Annotated[str | None, typer.Option(help="declared, active or retired.")] = None,
+    state: Annotated[str | None, typer.Option(help="declared, active, paused or retired.")] = None,
     job_name: Annotated[str | None, typer.Option("--name", help="The handler's name.")] = None,
     tenant: Annotated[str | None, typer.Option()] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
@@ -44,19 +44,21 @@ def show(
     job_id: Annotated[str, typer.Argument(show_default=False)],
     output: OutputOption = Form.table,
 ) -> None:
-    """A job and its versions, the newest first."""
+    """A job, how its schedule stands, and its versions, the newest first."""
 
     async def work(session: Session) -> None:
         async with session.ledger() as ledger:
             job = await ledger.definitions.get(job_id)
+            status = await ledger.statuses.get(job_id)
             versions = await ledger.versions.list(job_id, limit=50)
         if job is None:
             raise Refused("unknown_job", f"there is no job {job_id}: `jobledger jobs list` shows what there is")
         rows = [row_of(one) for one in versions.items]
+        stands = None if status is None else row_of(status)
         if output is not Form.table:
-            show_one({**row_of(job), "versions": rows}, output)
+            show_one({**row_of(job), "status": stands, "versions": rows}, output)
             return
-        show_one({**row_of(job), "address": None}, output)
+        show_one({**row_of(job), **(stands or {}), "address": None}, output)
         typer.echo()
         show_rows(rows, VERSIONS, output)
 

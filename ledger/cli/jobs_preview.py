@@ -83,7 +83,7 @@ def command(
 
     async def work(session: Session) -> None:
         async with session.ledger() as ledger:
-            found = await ledger.preview(stored, from_=from_ or now(), to=to, count=count, version=version)
+            found = await ledger.preview(stored, from_=from_, to=to, count=count, version=version)
         show(found, output)
 
     wait_for(work(session_of(context)))

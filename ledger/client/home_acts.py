@@ -1,7 +1,7 @@
 """Acts of a job's home partition: run now, backfill, skip one tick. And the preview, which asks nobody but the tables."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Final
 
@@ -14,7 +14,7 @@ from ledger.client.line import DECISION, Line
 from ledger.client.moments import micros_of
 from ledger.client.names import check_name
 from ledger.client.naming import fresh_command_id
-from ledger.client.previewing import Preview, instant_in, preview, senseless
+from ledger.client.previewing import Preview, instant_in, preview
 from ledger.client.reading import Executions
 from ledger.client.stored import stored_schedule
 from ledger.core import wire
@@ -128,25 +128,21 @@ class HomeActs:
         self,
         job_id: str,
         *,
-        from_: datetime | str,
+        from_: datetime | str | None = None,
         to: datetime | str | None = None,
         count: int = 10,
         version: int | None = None,
     ) -> Preview:
-        """The ticks of a stored job after an instant, at most `count`; a read. Instants without an offset are read in the schedule's time
-        zone. Pauses, and ticks that somebody skips, are not looked at."""
+        """The ticks of a stored job after an instant (now), at most `count` and what its `limit` leaves; a read. Instants without an offset
+        are read in the schedule's time zone. Ticks that somebody skips are not looked at; a pause is told as a warning."""
         stored = await stored_schedule(self._line.tables, job_id, version)
-        zone = stored.spec.timezone
-        after, until = instant_in("from", from_, zone), None if to is None else instant_in("to", to, zone)
+        now, zone = datetime.now(UTC), stored.spec.timezone
+        after, until = instant_in("from", from_ or now, zone), None if to is None else instant_in("to", to, zone)
         found = preview(stored.spec, after, count, until=until, job_id=job_id, job_version=stored.job_version)
-        more = [one for one in senseless(stored.spec, stored.definition.exclusive_scope) if one not in found.warnings]
-        return replace(found, warnings=(*found.warnings, *more, *_unfired(stored.definition.state, job_id)))
+        left = stored.left if after >= micros_of("now", now) else None
+        return replace(found, ticks=found.ticks[:left], warnings=tuple(dict.fromkeys((*found.warnings, *stored.warnings))))
 
 
 def _derived(job_id: str, job_version: int, after: Micros, until: Micros, only_unfired: bool) -> str:
     named = f"{job_id}\0{job_version}\0{after}\0{until}\0{only_unfired}"
     return f"backfill-{blake2b(named.encode(), digest_size=12).hexdigest()}"
-
-
-def _unfired(state: str, job_id: str) -> list[str]:
-    return [] if state == "active" else [f"{job_id} is {state}: none of these fires as it stands"]

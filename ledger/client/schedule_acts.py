@@ -17,6 +17,7 @@ from ledger.core import definition
 from ledger.core.bodies import NOTHING
 from ledger.core.execution import Options
 from ledger.core.refusal import Refused
+from ledger.handlers import near_miss
 
 BREATH: Final = 100  # plans between two looks at what else the event loop has to do
 
@@ -92,7 +93,7 @@ class ScheduleActs:
 
     async def schedule_one(self, plan: Scheduling, *, timeout: float = DECISION) -> Acted:
         """`schedule` for a plan that is made already."""
-        command = command_of(plan, self.actor)
+        command = self._command(plan)
         made = acted(await self._line.act(command, timeout), command.command_id)
         return replace(made, job_id=id_of(plan))
 
@@ -110,12 +111,18 @@ class ScheduleActs:
         for number, plan in enumerate(plans, 1):
             try:
                 wanted = scheduling_of(plan)
-                made.append((wanted, command_of(wanted if wanted.reason else structs.replace(wanted, reason=reason), self.actor)))
+                made.append((wanted, self._command(wanted if wanted.reason else structs.replace(wanted, reason=reason))))
             except Refused as refused:
                 raise Refused(refused.reason, f"item {number}: {refused.detail}; nothing was sent") from refused
             if number % BREATH == 0:
                 await asyncio.sleep(0)
         return made
+
+    def _command(self, plan: Scheduling) -> definition.ScheduleJob:
+        queues = self._line.settings.queues
+        if plan.queue is not None and plan.queue not in queues:
+            raise Refused("unknown_queue", f"queue {plan.queue!r} is not in `queues` of the settings{near_miss(plan.queue, list(queues))}")
+        return command_of(plan, self.actor)
 
     async def retire(self, job_id: str, *, reason: str | None = None, timeout: float = DECISION) -> Acted:
         """Unschedule a user's job and keep its history. A system job is retired by taking it out of the configuration."""

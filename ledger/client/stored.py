@@ -6,19 +6,42 @@ from dataclasses import dataclass
 from msgspec import ValidationError, convert
 
 from ledger.client.names import check_name
+from ledger.client.previewing import senseless
 from ledger.client.tables import Tables
 from ledger.core.definition import KeptSchedule, ScheduleSpec
 from ledger.core.refusal import Refused
-from projections.rows import JobDefinition
+from projections.rows import JobDefinition, JobStatus
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSchedule:
-    """`spec` is of the version in force, or of the one that was asked for."""
+    """`spec` is of the version in force, or of the one that was asked for. `status`: None where its home partition has not taken a schedule
+    over yet."""
 
     definition: JobDefinition
     job_version: int
     spec: ScheduleSpec
+    status: JobStatus | None = None
+
+    @property
+    def left(self) -> int | None:
+        """How many ticks its `limit` leaves; None without one."""
+        if self.spec.limit is None:
+            return None
+        in_force = self.status is not None and self.status.in_force_version == self.job_version
+        return max(0, self.spec.limit - (self.status.firings if in_force and self.status is not None else 0))
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why it does not fire as it stands, and what makes no sense about it."""
+        said = senseless(self.spec, self.definition.exclusive_scope)
+        if self.definition.state != "active":
+            said.append(f"{self.definition.job_id} is {self.definition.state}: none of these fires as it stands")
+        if self.status is not None and self.status.auto_paused_note is not None:
+            said.append(f"it paused itself ({self.status.auto_paused_note}): `jobledger jobs resume` lets it go on")
+        if self.left == 0:
+            said.append(f"its limit of {self.spec.limit} ticks is spent: a new version counts anew")
+        return said
 
 
 async def stored_schedule(tables: Tables, job_id: str, job_version: int | None = None) -> StoredSchedule:
@@ -33,7 +56,7 @@ async def stored_schedule(tables: Tables, job_id: str, job_version: int | None =
         raise Refused("unknown_version", f"{job_id} has no version {number or 'in force'}: `jobledger jobs versions {job_id}` shows them")
     if version.schedule is None:
         raise Refused("no_schedule", f"{job_id} version {number} has no schedule: `jobledger run {job_id}` runs it now")
-    return StoredSchedule(definition, number, spec_of_row(version.schedule))
+    return StoredSchedule(definition, number, spec_of_row(version.schedule), await reads.status(job_id))
 
 
 def spec_of_row(document: Mapping[str, object]) -> ScheduleSpec:

@@ -20,8 +20,8 @@ from ledger.core.refusal import LedgerError
 from ledger.core.request import Act
 from ledger.core.wire import RegistryCommand
 from projections.reads import EVERYTHING, Reads
-from projections.rows import Attempt, CommandOutcome, Execution, ExecutionFilter, JobDefinition, JobVersion, Page, Pause
-from tests.unit.client.client_rows import ATTEMPT, DEFINITION, HISTORY, HOURLY, OUTCOME, PAUSES, VERSION, execution_row
+from projections.rows import Attempt, CommandOutcome, Execution, ExecutionFilter, JobDefinition, JobStatus, JobVersion, Page, Pause
+from tests.unit.client.client_rows import ATTEMPT, DEFINITION, HISTORY, HOURLY, OUTCOME, PAUSES, STATUS, VERSION, execution_row
 
 Commanded = RegistryCommand | Act
 
@@ -129,6 +129,9 @@ class FakeReads(Reads):
 
     async def definition(self, job_id: str) -> JobDefinition | None:
         return next((one for one in (DEFINITION, HOURLY) if one.job_id == job_id), None)
+
+    async def status(self, job_id: str) -> JobStatus | None:
+        return STATUS if job_id == STATUS.job_id else None
 
     async def versions(self, job_id: str, *, cursor: str | None = None, limit: int = 50) -> Page[JobVersion]:
         versions = [*HISTORY, VERSION] if cursor is None else [VERSION]

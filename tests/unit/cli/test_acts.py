@@ -92,8 +92,9 @@ def test_pauses_and_resumes(call: Call, world: World, arguments: tuple[str, ...]
     assert (end.scope, end.name, end.actor) == (scope, name, actor())
 
 
-def test_a_queue_that_is_not_there_is_exit_3(call: Call, world: World) -> None:
-    ended = call("queues", "pause", "defautl")
+@pytest.mark.parametrize("arguments", [("queues", "pause", "defautl"), (*SCHEDULE, "--queue", "defautl")])
+def test_a_queue_that_is_not_there_is_exit_3(call: Call, world: World, arguments: tuple[str, ...]) -> None:
+    ended = call(*arguments)
     assert (ended.code, world.acts) == (3, [])
     assert "did you mean 'default'?" in ended.stderr
 

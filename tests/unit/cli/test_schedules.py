@@ -24,6 +24,10 @@ def test_preview_of_a_stored_job_says_what_makes_no_sense(call: Call) -> None:
     assert "catchup.coalesce 'all' with overlap 'skip' runs one" in ended.stderr
 
 
+def test_preview_shows_what_the_limit_leaves(call: Call) -> None:
+    assert len(call("jobs", "preview", "hourly", "-o", "jsonl").stdout.splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -47,7 +51,7 @@ def test_versions_tell_who_why_and_what_differs(call: Call) -> None:
     ended = call("jobs", "versions", "hourly", "-o", "json")
     second, first = json.loads(ended.stdout)
     assert (second["job_version"], second["actor"], second["reason"]) == (2, "ada", "too often")
-    assert [one["field"] for one in second["differences"]] == ["data.n", "schedule.coalesce", "schedule.every_ms"]
+    assert [one["field"] for one in second["differences"]] == ["data.n", "schedule.coalesce", "schedule.every_ms", "schedule.limit"]
     assert {one["before"] for one in first["differences"]} == {None}
     assert call("jobs", "versions", "nowhere").code == 3
 
@@ -58,6 +62,7 @@ def test_diff_is_field_by_field(call: Call) -> None:
         {"field": "data.n", "before": "1", "after": "2"},
         {"field": "schedule.coalesce", "before": None, "after": '"all"'},
         {"field": "schedule.every_ms", "before": "60000", "after": "3600000"},
+        {"field": "schedule.limit", "before": None, "after": "10"},
     ]
     assert "say the same" in call("jobs", "diff", "hourly", "2", "2").stderr
     assert call("jobs", "diff", "hourly", "1", "7").code == 3

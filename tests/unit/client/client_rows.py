@@ -4,12 +4,12 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from projections.rows import Address, Attempt, CommandOutcome, Execution, JobDefinition, JobVersion, Pause
+from projections.rows import Address, Attempt, CommandOutcome, Execution, JobDefinition, JobStatus, JobVersion, Pause
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 HERE = Address(0, 1, 0, 0)
 
-Row = TypeVar("Row", Execution, JobDefinition)
+Row = TypeVar("Row", Execution, JobDefinition, JobStatus)
 
 
 def row_with(kind: type[Row], /, **said: object) -> Row:
@@ -51,10 +51,11 @@ DEFINITION = row_with(
 HOURLY = replace(DEFINITION, job_id="hourly", job_name="sync", kind="scheduled", tenant="acme", exclusive_scope="tenant", current_version=2)
 VERSION = JobVersion("greet", 1, "abc", None, {"attempts": 2}, None, "me", None, AT, HERE)
 HISTORY = (
-    JobVersion("hourly", 2, "d", {"n": 2}, None, {"every_ms": 3_600_000, "coalesce": "all"}, "ada", "too often", AT, HERE),
+    JobVersion("hourly", 2, "d", {"n": 2}, None, {"every_ms": 3_600_000, "coalesce": "all", "limit": 10}, "ada", "too often", AT, HERE),
     JobVersion("hourly", 1, "c", {"n": 1}, None, {"every_ms": 60_000}, "me", None, AT, HERE),
 )
 PAUSES = (Pause("queue", "default", "stock-taking", "ada", AT, HERE), Pause("tenant", "acme", None, "me", AT, HERE))
+STATUS = row_with(JobStatus, job_id="hourly", in_force_version=2, firings=8, consecutive_failures=0)
 ATTEMPT = Attempt("e1-0", 1, 7, "w", "completed", AT, AT, 3, None, None, HERE)
 OUTCOME = CommandOutcome("c1", "execution.submit.v1", "accepted", None, None, "events", "greet", None, None, AT, HERE, "e1-0")
 
