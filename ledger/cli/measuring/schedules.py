@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from ledger.cli.measuring.bed import Bed, Say, bed
 from ledger.cli.measuring.result import Result, percentile, result
 from ledger.client.ledger import Ledger
+from ledger.client.scheduling import Plan
 from ledger.config import Settings
 from ledger.core.refusal import Unavailable
 from ledger.schedule import Schedule
@@ -50,7 +51,7 @@ async def measure(settings: Settings, say: Say, *, runs: int, jobs: int, seconds
     """The lateness of the decision, as `schedule_ticks` has it; beside it that of the handler's first line. And `Schedule.next`."""
     windows: list[Window] = []
     async with bed(settings, say) as made, Ledger.connect(made.settings) as ledger:
-        plans = [
+        plans: list[Plan] = [
             {"job": "stamp", "name": f"n{number}", "every": "1s", "jitter": jitter, "exclusive": "none", "data": {}}
             for number in range(jobs)
         ]
