@@ -175,6 +175,7 @@ class Actor(ABC, Generic[F]):
             self.writer.fill(draft)
         idle = time.monotonic() - self._committed_at >= IDLE_COMMIT
         if not draft.is_worth_a_commit and not idle:
+            self.came_to_nothing()
             return
         self._pacing.took(len(draft.taken))
         await self._append(draft)
@@ -252,6 +253,9 @@ class Actor(ABC, Generic[F]):
     def next_due(self) -> float:
         """Seconds until something is due by itself."""
         return IDLE_COMMIT
+
+    def came_to_nothing(self) -> None:
+        """It was woken, or something was due, and nothing is to be appended."""
 
     def dropped(self) -> None:
         """A draft is not appended: what was due by itself and stood in it has to come again."""

@@ -10,7 +10,18 @@ from typing import Final
 from ledger.core import wire
 from ledger.core.bodies import NULL, given
 from ledger.core.definition import Registry
-from ledger.core.execution import ReportRefused, Started, Waiting
+from ledger.core.execution import (
+    AttemptFailed,
+    AttemptLost,
+    Cancelled,
+    Completed,
+    Failed,
+    HandedBack,
+    Lost,
+    ReportRefused,
+    Started,
+    Waiting,
+)
 from ledger.core.ids import Address, ExecutionId, Token, token_of
 from ledger.core.offers import Offer
 from ledger.core.partition import Partition
@@ -22,6 +33,7 @@ PAUSE: Final = 0.25  # seconds without offers to a queue whose workers have no r
 QUIET: Final = 2.0  # seconds without a start, after the runners' group has passed the offer's record
 OFFERS_PER_RECORD: Final = 200
 BYTES_PER_RECORD: Final = 256 * 1024
+FREES_A_SLOT: Final = frozenset({Completed, Failed, AttemptFailed, HandedBack, AttemptLost, Lost})
 
 
 @dataclass(slots=True)
@@ -110,13 +122,24 @@ class Dispatch:
                 window.outstanding -= 1
                 if type(event) is Started:
                     window.started()
-            elif type(event) is not Started:
+            elif type(event) in FREES_A_SLOT or (type(event) is Cancelled and event.attempt):
                 self._unpause()
 
     def _unpause(self) -> None:
-        """Something ended, so there may be room again."""
+        """An attempt ended, so there may be room again."""
         for window in self.windows.values():
             window.paused_until = 0.0
+
+    def opens_in(self, now: float) -> float | None:
+        """Seconds until the first of the paused windows opens by itself, 0 if that is due; None: none is paused."""
+        return min((max(0.0, window.paused_until - now) for window in self.windows.values() if window.paused_until > 0), default=None)
+
+    def open(self, now: float) -> bool:
+        """Open the windows whose pause has passed. True if there were any."""
+        passed = [window for window in self.windows.values() if 0 < window.paused_until <= now]
+        for window in passed:
+            window.paused_until = 0.0
+        return bool(passed)
 
     def take_back(self, execution_ids: Iterable[tuple[ExecutionId, str]], now: float) -> None:
         """A worker returned these offers: they wait again, first in line; or aside, if it cannot run them at all."""
@@ -127,17 +150,26 @@ class Dispatch:
             window = self.windows[one.queue]
             window.outstanding -= 1
             if reason in REASONS:
-                self._set_aside(execution_id, one.token, now)
+                self._set_aside(execution_id, one.token, reason, now)
                 continue
             if reason != "draining":
                 window.full(now)
             self._wait_again(execution_id, one.token)
 
-    def _set_aside(self, execution_id: ExecutionId, token: Token, now: float) -> None:
+    def _set_aside(self, execution_id: ExecutionId, token: Token, reason: str, now: float) -> None:
         state = self.partition.executions.get(execution_id)
         if isinstance(state, Waiting) and state.token == token:
             request = state.request
-            self.unfit.returned((execution_id, token), Kind(request.queue, request.job_name, request.job_version), now, self.offered)
+            kind = Kind(request.queue, request.job_name, request.job_version)
+            self.unfit.returned((execution_id, token), kind, reason, now, self._standing)
+
+    def hopeless(self, now: float) -> list[tuple[ExecutionId, Token]]:
+        """What is to be skipped because no worker can run it. What was paused meanwhile waits on, aside."""
+        for execution_id, token in list(self.unfit.hopeless.items()):
+            if self._standing((execution_id, token)) == "paused":
+                del self.unfit.hopeless[execution_id]
+                self._set_aside(execution_id, token, "paused", now)
+        return list(self.unfit.hopeless.items())
 
     def _wait_again(self, execution_id: ExecutionId, token: Token) -> None:
         state = self.partition.executions.get(execution_id)

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from heapq import heappop, heappush
-from itertools import islice
 
 import structlog
 
@@ -130,11 +129,13 @@ class PartitionActor(Actor[Partition]):
 
     def _give_up(self, draft: PartitionDraft) -> None:
         """Skip what no worker could run for the whole grace."""
-        hopeless, grace = self.dispatch.unfit.hopeless, self.edges.settings.limits.version_grace
-        for execution_id, token in list(islice(hopeless.items(), wire.MOST_EVENTS)):
+        if not self.dispatch.unfit.hopeless:
+            return
+        grace = self.edges.settings.limits.version_grace
+        for execution_id, token in self.dispatch.hopeless(time.monotonic())[: wire.MOST_EVENTS]:
             events = draft.decide_loss(execution.GiveUp(execution_id, token, grace))
             if not events:
-                del hopeless[execution_id]
+                del self.dispatch.unfit.hopeless[execution_id]
             elif not draft.include(events):
                 return
 
@@ -156,8 +157,12 @@ class PartitionActor(Actor[Partition]):
         timer = next((due for due, execution_id in self.fold.timers[:1]), None)
         due = min((one for one in (timer, self.schedules.next_due()) if one is not None), default=None)
         until = IDLE_COMMIT if due is None else max(0.0, (due - now) / 1e6)
-        pauses = [window.paused_until for window in self.dispatch.windows.values() if window.paused_until > 0]
-        return min([until, *(max(0.01, pause - time.monotonic()) for pause in pauses)])
+        opens = self.dispatch.opens_in(time.monotonic())
+        return until if opens is None else min(until, max(0.01, opens))
+
+    def came_to_nothing(self) -> None:
+        if self.dispatch.open(time.monotonic()):
+            self._offer()
 
     async def _before(self, draft: Draft[Partition]) -> bool:
         self._foreseen = self.orders.foresee(draft.events)
@@ -186,9 +191,7 @@ class PartitionActor(Actor[Partition]):
 
     def _offer(self) -> None:
         now = time.monotonic()
-        for window in self.dispatch.windows.values():
-            if 0 < window.paused_until <= now:
-                window.paused_until = 0.0
+        self.dispatch.open(now)
         for queue, execution_ids in self.dispatch.take(now).items():
             self._send(queue, execution_ids)
 

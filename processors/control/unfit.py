@@ -1,11 +1,13 @@
 """Executions that workers give back because their code is not deployed there (yet): kept out of the way of others, tried again now and
 then, given up after a grace. What is too new for one worker is so for each like it, so one execution is tried for all of its version.
 
+Only a version that is too new is given up; a job that some worker of the queue does not know waits for one that does, however long.
+
 Volatile: a new owner begins the grace anew. It counts from the first return, and only a return ends it: while no worker says so, nobody
 is skipped. No I/O here. Source: scheduling.md, section 4.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Literal, NamedTuple
@@ -13,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 from ledger.core.ids import ExecutionId, Token
 
 REASONS: Final = frozenset({"newer_version", "no_handler"})  # of a return
+GIVEN_UP: Final = "newer_version"  # the one that ends in a skip
 FIRST_PAUSE: Final = 0.2  # seconds until one is tried again; doubles
 LONGEST_PAUSE: Final = 3.7  # not in step with anything that happens each second: the try shall come to each worker in turn
 MOST_LOOKED_AT: Final = 1000
@@ -31,12 +34,13 @@ class Kind(NamedTuple):
 
 @dataclass(slots=True)
 class Hold:
-    """The executions of one kind, in the order of their first return, with its time."""
+    """The executions of one kind, in the order of their first return, with its time (or the time at which their grace began anew)."""
 
     next_try: float
     pause: float = FIRST_PAUSE
     entries: dict[ExecutionId, tuple[Token, float]] = field(default_factory=dict)
     trying: ExecutionId | None = None
+    too_new_since: float | None = None  # when a worker first said that its handler is older
 
 
 @dataclass(slots=True)
@@ -51,8 +55,8 @@ class Unfit:
     def __bool__(self) -> bool:
         return bool(self._kinds or self.hopeless)
 
-    def returned(self, entry: Entry, kind: Kind, now: float, offered: Container[ExecutionId]) -> None:
-        """A worker said that it cannot run this. What is `offered` now is not given up, for a worker may start it."""
+    def returned(self, entry: Entry, kind: Kind, reason: str, now: float, standing: Callable[[Entry], Standing]) -> None:
+        """A worker said that it cannot run this. What is offered now is not given up, for a worker may start it; nor is what is paused."""
         execution_id, token = entry
         hold = self.holds.get(kind)
         if hold is None:
@@ -63,18 +67,33 @@ class Unfit:
         if hold.trying == execution_id:
             hold.trying, hold.pause = None, min(LONGEST_PAUSE, 2 * hold.pause)
             hold.next_try = now + hold.pause
-        self._give_up(hold, kind, now, offered)
+        if reason == GIVEN_UP:
+            self._give_up(hold, kind, now, standing)
 
-    def _give_up(self, hold: Hold, kind: Kind, now: float, offered: Container[ExecutionId]) -> None:
-        late: dict[ExecutionId, Token] = {}
+    def _give_up(self, hold: Hold, kind: Kind, now: float, standing: Callable[[Entry], Standing]) -> None:
+        hold.too_new_since = now if hold.too_new_since is None else hold.too_new_since
+        if now - hold.too_new_since < self.grace:
+            return
+        late = []
         for execution_id, (token, since) in hold.entries.items():
             if now - since < self.grace:
                 break
-            if execution_id not in offered:
-                late[execution_id] = token
-        for execution_id in late:
-            self._leave(execution_id, kind)
-        self.hopeless |= late
+            late.append((execution_id, token))
+        for entry in late:
+            match standing(entry):
+                case "paused":
+                    self._begin_anew(hold, entry, now)
+                case "free":
+                    self._leave(entry[0], kind)
+                    self.hopeless[entry[0]] = entry[1]
+                case _:
+                    pass
+
+    @staticmethod
+    def _begin_anew(hold: Hold, entry: Entry, now: float) -> None:
+        """Its grace: while it was paused, no worker was asked. The entries stay in the order of their times."""
+        del hold.entries[entry[0]]
+        hold.entries[entry[0]] = entry[1], now
 
     def due(self, now: float, standing: Callable[[Entry], Standing]) -> list[Entry]:
         """Those to be offered again now, one of each kind."""

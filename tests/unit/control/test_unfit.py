@@ -1,15 +1,22 @@
 """What no worker has the code for: out of the way, tried now and then, taken by the first that has it, given up after a grace."""
 
-from ledger.core.execution import Active, Ended, GiveUp, Skipped, Waiting, decide
+from ledger.core.execution import Active, Completed, Ended, GiveUp, Skipped, Waiting, decide
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.pause import Paused, Pauses, Span
-from processors.control.dispatch import Dispatch
+from processors.control.dispatch import PAUSE, Dispatch
 from processors.control.held import Held
 from processors.control.unfit import FIRST_PAUSE, LONGEST_PAUSE, Unfit
 from tests.unit.control.test_rules import start
 from tests.unit.core.test_partition import NOON, World, submit
 
 GRACE = 60.0
+
+
+def end(world: World, dispatch: Dispatch, execution_id: ExecutionId) -> None:
+    draft = world.draft()
+    draft.include([Completed(execution_id, 1)])
+    world.append(draft)
+    dispatch.settle(draft.events)
 
 
 def returned(count: int, *, at: float = 0.0, reason: str = "newer_version") -> tuple[World, Dispatch, list[ExecutionId]]:
@@ -109,3 +116,74 @@ def test_what_is_paused_is_not_tried_in_place_of_what_is_not() -> None:
     assert dispatch.take(30.0) == {}
     del pauses.standing[Paused("tenant", "acme")]
     assert dispatch.take(31.0)["default"] == [acme]
+
+
+def test_what_no_worker_here_knows_waits_however_long() -> None:
+    _, dispatch, (execution_id,) = returned(1, reason="no_handler")
+    for now in (GRACE + 1, 2 * GRACE, 20 * GRACE):
+        assert dispatch.take(now)["default"] == [execution_id]
+        dispatch.take_back([(execution_id, "no_handler")], now)
+        assert not dispatch.unfit.hopeless
+
+
+def test_the_grace_of_a_version_counts_from_when_it_was_first_called_too_new() -> None:
+    _, dispatch, (execution_id,) = returned(1, reason="no_handler")
+    for now, hopeless in ((10 * GRACE, False), (11 * GRACE - 1, False), (11 * GRACE, True)):
+        dispatch.take(now)
+        dispatch.take_back([(execution_id, "newer_version")], now)
+        assert (execution_id in dispatch.unfit.hopeless) is hopeless
+
+
+def paused_world() -> tuple[World, Dispatch, Pauses, ExecutionId, ExecutionId]:
+    world, pauses = World(), Pauses()
+    world.when(submit(command_id="c0", tenant="acme"), submit(command_id="c1", tenant="zoo"))
+    dispatch = Dispatch(world.partition, 100, unfit=Unfit(GRACE), held=Held(world.partition, pauses))
+    acme, zoo = sorted(dispatch.take(0.0)["default"], key=list(world.partition.executions).index)
+    dispatch.take_back([(acme, "newer_version"), (zoo, "newer_version")], 0.0)
+    return world, dispatch, pauses, acme, zoo
+
+
+def test_what_is_paused_when_its_grace_ends_is_not_given_up_and_its_grace_begins_anew() -> None:
+    _, dispatch, pauses, acme, zoo = paused_world()
+    pauses.standing[Paused("tenant", "acme")] = Span(NOON)
+    assert dispatch.take(1.0)["default"] == [zoo]
+    dispatch.take_back([(zoo, "newer_version")], GRACE)
+    assert [execution_id for execution_id, _ in dispatch.hopeless(GRACE)] == [zoo]
+    pauses.standing.clear()
+    for now, hopeless in ((2 * GRACE - 1, {zoo}), (2 * GRACE, {zoo, acme})):
+        assert dispatch.take(now)["default"] == [acme]
+        dispatch.take_back([(acme, "newer_version")], now)
+        assert {execution_id for execution_id, _ in dispatch.hopeless(now)} == hopeless
+
+
+def test_what_is_paused_between_the_end_of_its_grace_and_its_skip_waits_on() -> None:
+    _, dispatch, pauses, acme, zoo = paused_world()
+    dispatch.take(GRACE)
+    dispatch.take_back([(next(iter(dispatch.offered)), "newer_version")], GRACE)
+    assert {execution_id for execution_id, _ in dispatch.hopeless(GRACE)} == {acme, zoo}
+    pauses.standing[Paused("tenant", "acme")] = Span(NOON)
+    assert [execution_id for execution_id, _ in dispatch.hopeless(GRACE)] == [zoo]
+    pauses.standing.clear()
+    assert dispatch.take(GRACE + 1)["default"] == [acme]
+
+
+def test_a_paused_window_opens_when_an_attempt_ends_and_not_when_something_is_wanted_or_starts() -> None:
+    world = World()
+    world.when(*(submit(command_id=f"c{n}") for n in range(3)))
+    dispatch = Dispatch(world.partition, 2)
+    first, second = dispatch.take(0.0)["default"]
+    start(world, dispatch, first)
+    dispatch.take_back([(second, "no_slot")], 0.0)
+    dispatch.settle(world.when(submit(command_id="another")))
+    assert dispatch.take(0.1) == {}, "what is wanted frees no slot"
+    end(world, dispatch, first)
+    assert second in dispatch.take(0.1)["default"]
+
+
+def test_a_pause_that_has_passed_is_over() -> None:
+    _, dispatch, _ = returned(1, reason="no_slot")
+    assert dispatch.opens_in(0.0) == PAUSE
+    assert not dispatch.open(PAUSE / 2)
+    assert dispatch.opens_in(PAUSE) == 0.0
+    assert dispatch.open(PAUSE)
+    assert dispatch.opens_in(PAUSE) is None and not dispatch.open(PAUSE)
