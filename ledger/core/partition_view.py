@@ -88,7 +88,7 @@ class PartitionView(Draft[Partition]):
 
     def wanted(self, command: Asked) -> tuple[Job, Version]:
         """The job and its version in force. What the registry does not know here, it may know at its present end."""
-        if command.after is not None and command.after > self.registry.at:
+        if command.after is not None and command.after.seq > self.registry.at.seq:  # its commits are folded as a whole
             self._look_again()
             raise Refused("registry_position_unknown", f"the registry ends at {self.registry.at}, before {command.after}")
         job = self.registry.jobs.get(command.job_id)

@@ -3,16 +3,33 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from ledger import Settings
 from ledger.client.applying import apply_configuration, read_registry
+from ledger.core import wire
+from ledger.core.execution import Requested
+from ledger.kafka.log_reader import LogReader
 from tests.services.client.conftest import System, system_of
 from tests.services.client.shop import jobs
 
-TICK: dict[str, object] = {"name": "tick", "every": "1h"}
+TICK: dict[str, object] = {"name": "tick", "every": "1h", "immediately": True}
+
+
+async def runs_by_hand(settings: Settings) -> list[str]:
+    """The jobs that the log says were run now."""
+    found = []
+    for number in range(settings.partitions):
+        async with LogReader(settings, "events", number) as reader:
+            bounds = await reader.bounds()
+            async with aclosing(reader.batches(bounds.start, bounds.end)) as batches:
+                async for batch in batches:
+                    events = [event for record in batch.records for event in wire.decode_commit(record.value).events]
+                    found += [one.job_id for one in events if isinstance(one, Requested) and one.trigger == "run_now"]
+    return found
 
 
 @pytest.fixture
@@ -28,6 +45,7 @@ async def test_eight_nodes_at_once_leave_one_version(control: System) -> None:
     assert {job.job_id: list(job.versions) for job in registry.jobs.values()} == {"bill": [1], "refuse": [1], "climb": [1], "tick": [1]}
     assert len(registry.manifests) == 1
     assert [job.job_id for job in registry.scheduled] == ["tick"]
+    assert await runs_by_hand(control.settings) == ["tick"]  # `immediately`, once
 
 
 async def test_a_start_that_changes_nothing_writes_nothing(control: System) -> None:

@@ -142,6 +142,11 @@ def test_a_refusal_is_an_event_with_a_reason_and_leaves_one_outcome(command: wir
     assert world.when(command) == []
 
 
+def test_any_place_in_the_commit_that_the_registry_folded_last_is_known() -> None:
+    (requested,) = World().when(submit(after=Address(5, 3)))
+    assert isinstance(requested, Requested)
+
+
 def test_what_the_registry_does_not_know_here_is_looked_up_at_its_end_first() -> None:
     world = World()
     world.writer.deliver(0, NOON, [submit(job_id="new")])
