@@ -9,7 +9,7 @@ import structlog
 from ledger.core import acts, tick
 from ledger.core.definition import Job, Registry, Version
 from ledger.core.engines import Engines, version_of
-from ledger.core.ids import Address, Micros
+from ledger.core.ids import Micros
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.partition_view import home_of
@@ -185,7 +185,7 @@ class Schedules:
         if found is None or state is None or state.stopped is None:
             return None
         address, ended, at = found
-        if address <= Address(*state.stopped.registry) or at < state.stopped.since:
+        if address.seq <= state.stopped.registry.seq or at < state.stopped.since:
             return None  # it was meant for something before
         return at, tick.AutoResumed(job_id, at, ended.actor, ended.reason)
 

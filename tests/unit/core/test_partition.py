@@ -147,6 +147,11 @@ def test_any_place_in_the_commit_that_the_registry_folded_last_is_known() -> Non
     assert isinstance(requested, Requested)
 
 
+def test_a_commit_of_the_registry_is_known_whole() -> None:
+    (requested,) = World().when(submit(after=Address(5, 7)))
+    assert isinstance(requested, Requested)
+
+
 def test_what_the_registry_does_not_know_here_is_looked_up_at_its_end_first() -> None:
     world = World()
     world.writer.deliver(0, NOON, [submit(job_id="new")])
