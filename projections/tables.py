@@ -119,11 +119,6 @@ Index(
     postgresql_where=text("labels IS NOT NULL"),
 )
 Index("job_executions_backfill", job_executions.c.backfill_id, postgresql_where=text("backfill_id IS NOT NULL"))
-Index(
-    "job_executions_runs",  # what a consumer has to know when it takes a partition over: executions under way of jobs with a schedule
-    job_executions.c.log_partition,
-    postgresql_where=text("finished_at IS NULL AND kind <> 'on_demand'"),
-)
 
 execution_attempts: Final = Table(
     "execution_attempts",
