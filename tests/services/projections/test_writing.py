@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+import orjson
 import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -15,12 +17,22 @@ from ledger.core.wire import Event
 from projections.connecting import connect
 from projections.folds import fold_of
 from projections.forms import FORMS
+from projections.memory import Memory
 from projections.patches import Contradiction
 from projections.positions import Applied, Duplicate, Gap
 from projections.tail import Reached, Stretch, Tail
 from projections.verify import Difference, StoredTables, Verified
 from projections.writing import Writer
-from tests.synthetic_log import WORKER, SyntheticLog, execution_id, requested, scheduled_lives, varied_lives
+from tests.synthetic_log import (
+    WORKER,
+    SyntheticLog,
+    execution_id,
+    pause_events,
+    registry_events,
+    requested,
+    scheduled_lives,
+    varied_lives,
+)
 from tests.unit.projections.test_tail import records
 
 SOURCE = ("events", 0)
@@ -73,6 +85,29 @@ def test_pieces_of_any_size_written_twice_lead_to_the_rows_of_the_log(
         assert writer.apply([piece]) == {SOURCE: Applied()}
         assert isinstance(writer.apply([piece])[SOURCE], Duplicate)
     assert found_differences(sql, upgraded, log) == []
+
+
+@pytest.mark.parametrize("log", ["events", "registry"])
+def test_what_a_fold_remembers_stands_in_the_tables(writer: Writer, log: str) -> None:
+    """So it makes no difference where another consumer takes the partition over."""
+    source, memory = (log, 0), Memory()
+    events: list[Event] = [*registry_events(), *pause_events()] if log == "registry" else scheduled_lives(40, 0, 7)
+    made = SyntheticLog(*source)
+    made.fill(events, 7)
+    following = Tail("L", Reached(Head(*source)), fold_of(log, 4, memory))
+    assert writer.open(source)[1] == Memory()
+    for record in records(made):
+        following.feed([record])
+        piece = following.take()
+        assert piece is not None, following.broken
+        writer.apply([piece])
+        assert plain(writer.open(source)[1]) == plain(memory)
+
+
+def plain(memory: Memory) -> Memory:
+    """Documents as Python has them: Postgres keeps them in a form of its own."""
+    acts = {key: [orjson.loads(value) if isinstance(value, bytes) else value for value in row] for key, row in memory.bulk_acts.items()}
+    return replace(memory, bulk_acts=acts)
 
 
 def test_a_piece_that_does_not_follow_is_not_written(writer: Writer, sql: Connection[TupleRow]) -> None:
