@@ -102,7 +102,7 @@ class HomeActs:
         after, until = micros_of("from", from_), micros_of("to", to)
         if after >= until:
             raise Invalid("invalid", "from", str(from_), f"is not before `to` ({to})", "from_='2026-10-24T00:00:00Z'")
-        stored = await stored_schedule(self._line.tables, job_id)
+        stored = await stored_schedule(await self._line.reads(), job_id)
         planned = Schedule.from_spec(stored.spec).count_us(after, until)
         name = backfill_id or _derived(job_id, stored.job_version, after, until, only_unfired)
         if wire.COMMAND_ID.fullmatch(name) is None:
@@ -135,7 +135,7 @@ class HomeActs:
     ) -> Preview:
         """The ticks of a stored job after an instant (now), at most `count` and what its `limit` leaves; a read. Instants without an offset
         are read in the schedule's time zone. Ticks that somebody skips are not looked at; a pause is told as a warning."""
-        stored = await stored_schedule(self._line.tables, job_id, version)
+        stored = await stored_schedule(await self._line.reads(), job_id, version)
         now, zone = datetime.now(UTC), stored.spec.timezone
         after, until = instant_in("from", from_ or now, zone), None if to is None else instant_in("to", to, zone)
         found = preview(stored.spec, after, count, until=until, job_id=job_id, job_version=stored.job_version)

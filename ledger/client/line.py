@@ -22,8 +22,11 @@ from ledger.core.outcome import Answer
 from ledger.core.request import Act, RunNow, Submit
 from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
+from projections.reads import Reads
 
 DECISION: Final = 30.0  # seconds to wait for a decision
+CATCHING_UP: Final = 2.0  # seconds that the tables may be behind our own acts
+LOG: Final = "registry"
 
 
 class Line:
@@ -37,6 +40,7 @@ class Line:
         self.channel = settings.redis_key("answers", uuid4().hex)
         self._ear = Ear(settings.redis.url.get_secret_value(), self.channel, lambda answers: self._decisions.hear(answers))
         resend_for = settings.limits.deduplication_window / 2
+        self._acted = 0  # the last commit of the registry that answered an act of ours
         self._decisions = Decisions(self.sender, self._ear, tables.decision, Newsroom(), resend_for)
 
     async def close(self) -> None:
@@ -60,12 +64,29 @@ class Line:
         """An act of the registry: a job, a manifest, a pause. Who is to be answered is filled in here."""
         record = checked(structs.replace(command, answer=self.channel))
         topic = self.settings.topic("registry-commands")
-        return (await self._decisions.ask(command.command_id, topic, 0, record, timeout=timeout)).answer
+        answer = (await self._decisions.ask(command.command_id, topic, 0, record, timeout=timeout)).answer
+        self._notice(answer)
+        return answer
 
     async def act_on_all(self, commands: "list[ScheduleJob]", timeout: float = DECISION) -> list[Answer]:
         """Many acts of the registry, as few records, each answered. Raises before anything is sent if one of them cannot be."""
         records = [(command.command_id, checked(structs.replace(command, answer=self.channel))) for command in commands]
-        return await self._decisions.ask_many(self.settings.topic("registry-commands"), 0, records, timeout=timeout)
+        answers = await self._decisions.ask_many(self.settings.topic("registry-commands"), 0, records, timeout=timeout)
+        for answer in answers:
+            self._notice(answer)
+        return answers
+
+    def _notice(self, answer: Answer) -> None:
+        if answer.log == LOG and answer.address is not None:
+            self._acted = max(self._acted, answer.address.seq)
+
+    async def reads(self) -> Reads:
+        """The tables, once they know of our own acts of the registry; without them where that takes long."""
+        reads = await self.tables.reads()
+        if self._acted:
+            await reads.wait_for(LOG, 0, self._acted, CATCHING_UP)
+            self._acted = 0
+        return reads
 
     async def act_at_home(self, command: Act, timeout: float = DECISION) -> Acted:
         """An act of the home partition of a job. Raises `Refused`."""

@@ -7,9 +7,9 @@ from msgspec import ValidationError, convert
 
 from ledger.client.names import check_name
 from ledger.client.previewing import senseless
-from ledger.client.tables import Tables
 from ledger.core.definition import KeptSchedule, ScheduleSpec
 from ledger.core.refusal import Refused
+from projections.reads import Reads
 from projections.rows import JobDefinition, JobStatus
 
 
@@ -44,9 +44,8 @@ class StoredSchedule:
         return said
 
 
-async def stored_schedule(tables: Tables, job_id: str, job_version: int | None = None) -> StoredSchedule:
+async def stored_schedule(reads: Reads, job_id: str, job_version: int | None = None) -> StoredSchedule:
     """Raises `Refused`: no such job or version, or one without a schedule."""
-    reads = await tables.reads()
     definition = await reads.definition(check_name(job_id, "job_id"))
     if definition is None:
         raise Refused("unknown_job", f"there is no job {job_id}, or the tables do not have it yet: `jobledger jobs list` shows them")
