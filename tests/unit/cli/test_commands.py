@@ -135,11 +135,13 @@ def test_a_further_page_is_told_on_stderr(call: Call, world: World) -> None:
 
 
 def test_filters_reach_the_tables(call: Call, world: World) -> None:
-    arguments = "--job greet --state failed --state lost --label a=b --data account.id=7 --from 2026-01-01 --version 2 --worker w"
+    arguments = (
+        "--job greet --state failed --state lost --label a=b --data account.id=7 --from 2026-01-01 --version 2 --worker w --backfill b"
+    )
     assert call("executions", "list", *arguments.split()).code == 0
     [where] = world.asked
     assert (where.job, where.state, where.labels, where.data) == ("greet", ("failed", "lost"), {"a": "b"}, {"account.id": "7"})
-    assert (where.version, where.worker, str(where.from_)) == (2, "w", "2026-01-01 00:00:00+00:00")
+    assert (where.version, where.worker, where.backfill, str(where.from_)) == (2, "w", "b", "2026-01-01 00:00:00+00:00")
 
 
 def test_one_thing_with_its_parts(call: Call) -> None:
