@@ -18,6 +18,7 @@ from ledger.core.ids import Address, ExecutionId, Micros, WorkerId
 from ledger.core.wire import Event
 
 REMEMBERED_ACTS = 10_000
+BY_CLOCK = frozenset({"schedule", "backfill"})  # triggers
 RUN_ENDS = frozenset({Completed, Failed, Lost})  # what counts for or against a job that pauses itself
 
 
@@ -39,6 +40,7 @@ class Partition(LogFold):
         self.backfilled: dict[str, None] = {}  # every backfill that began, also those that are done
         self.reckons_with: tuple[int, str | None] | None = None  # the engine and the zone data of the last owner
         self.ended: deque[tuple[Micros, ExecutionId]] = deque()
+        self.ended_ticks: deque[tuple[Micros, ExecutionId]] = deque()  # nobody asked for these by a command that may come again
         self.keyed: deque[tuple[Micros, str]] = deque()
         self.newest_append = Micros(0)
         self.index()
@@ -86,7 +88,8 @@ class Partition(LogFold):
         elif type(event) is Requested:
             self._remember(event)
         if isinstance(after, Ended):
-            self.ended.append((at, execution_id))
+            by_clock = isinstance(before, Live) and before.request.trigger in BY_CLOCK
+            (self.ended_ticks if by_clock else self.ended).append((at, execution_id))
             self._end_run(event, before)
         else:
             self._enter(execution_id, after)
@@ -177,6 +180,9 @@ class Partition(LogFold):
         horizon = self.newest_append - self.window
         while self.ended and (self.ended[0][0] < horizon or len(self.ended) > self.remembered):
             self.executions.pop(self.ended.popleft()[1], None)
+        ticks = self.ended_ticks
+        while ticks and (ticks[0][0] < at - self.window or len(ticks) + len(self.ended) > self.remembered):
+            self.executions.pop(ticks.popleft()[1], None)
         while self.keyed and (self.keyed[0][0] < horizon or len(self.keyed) > self.remembered):
             requested_at, key = self.keyed.popleft()
             if (known := self.keys.get(key)) is not None and known[1] == requested_at:

@@ -18,17 +18,21 @@ from ledger.core.outcome import Accepted, Rejected
 from ledger.core.partition import Partition
 from ledger.core.tick import InForce
 
-FOLD_VERSION: Final = 2  # another fold of the same events needs another number; older snapshots are ignored then
+FOLD_VERSION: Final = 3  # another fold of the same events needs another number; older snapshots are ignored then
 ENTRIES_PER_CHUNK: Final = 4000
 BYTES_PER_CHUNK: Final = 700 * 1024
 NUMBERS_PER_CHUNK: Final = 20_000  # of history
+
+
+EndedRow = tuple[Micros, ExecutionId, Token | None, WorkerId | None]
 
 
 class Chunk(Struct, frozen=True, omit_defaults=True):
     """A part of the state. Ended executions are columns: there are many of them and little to say of each."""
 
     live: dict[ExecutionId, Live] = {}
-    ended: list[tuple[Micros, ExecutionId, Token | None, WorkerId | None]] = []
+    ended: list[EndedRow] = []
+    ended_ticks: list[EndedRow] = []
     keys: list[tuple[str, ExecutionId, Micros]] = []
     rejections: dict[str, Rejected] = {}
     schedules: dict[str, InForce] = {}
@@ -63,6 +67,7 @@ class Frozen:
     def __init__(self, partition: Partition) -> None:
         self._executions = dict(partition.executions)
         self._ended = list(partition.ended)
+        self._ended_ticks = list(partition.ended_ticks)
         self._keys = list(partition.keys.items())
         self._rejections = dict(partition.rejections)
         self._schedules = dict(partition.schedules)
@@ -97,7 +102,9 @@ class Frozen:
         if live:
             yield _encode(Chunk(live=live))
         for cut in range(0, len(self._ended), ENTRIES_PER_CHUNK):
-            yield _encode(Chunk(ended=[self._row(at, one) for at, one in self._ended[cut : cut + ENTRIES_PER_CHUNK]]))
+            yield _encode(Chunk(ended=self._rows(self._ended[cut : cut + ENTRIES_PER_CHUNK])))
+        for cut in range(0, len(self._ended_ticks), ENTRIES_PER_CHUNK):
+            yield _encode(Chunk(ended_ticks=self._rows(self._ended_ticks[cut : cut + ENTRIES_PER_CHUNK])))
         for cut in range(0, len(self._keys), ENTRIES_PER_CHUNK // 4):
             yield _encode(Chunk(keys=[(key, *first) for key, first in self._keys[cut : cut + ENTRIES_PER_CHUNK // 4]]))
         yield from self._small()
@@ -128,7 +135,10 @@ class Frozen:
         if history:
             yield _encode(Chunk(history=history))
 
-    def _row(self, at: Micros, execution_id: ExecutionId) -> tuple[Micros, ExecutionId, Token | None, WorkerId | None]:
+    def _rows(self, ended: list[tuple[Micros, ExecutionId]]) -> list[EndedRow]:
+        return [self._row(at, execution_id) for at, execution_id in ended]
+
+    def _row(self, at: Micros, execution_id: ExecutionId) -> EndedRow:
         state: State | None = self._executions.get(execution_id)
         return (at, execution_id, state.token, state.worker) if isinstance(state, Ended) else (at, execution_id, None, None)
 
@@ -163,9 +173,10 @@ def restore(partition: Partition, final: Seal, chunks: Mapping[int, bytes]) -> b
         return False
     for chunk in decoded:
         partition.executions.update(chunk.live)
-        for at, execution_id, token, worker in chunk.ended:
-            partition.executions[execution_id] = Ended(token, worker)
-            partition.ended.append((at, execution_id))
+        for rows, ended in ((chunk.ended, partition.ended), (chunk.ended_ticks, partition.ended_ticks)):
+            for at, execution_id, token, worker in rows:
+                partition.executions[execution_id] = Ended(token, worker)
+                ended.append((at, execution_id))
         for key, execution_id, requested_at in chunk.keys:
             partition.keys[key] = (execution_id, requested_at)
             partition.keyed.append((requested_at, key))

@@ -258,3 +258,14 @@ def test_a_start_deadline_counts_from_when_the_tick_is_due() -> None:
     home = beating(every_ms=60_000, options=Options(start_deadline_ms=5000))
     (requested,) = home.act(NOON + MINUTE + 2 * SECOND)
     assert isinstance(requested, Requested) and requested.start_deadline == NOON + MINUTE + 5 * SECOND
+
+
+def test_an_execution_that_no_command_asked_for_is_remembered_for_a_while_after_its_end() -> None:
+    home = beating(every_ms=3_600_000)
+    (first,) = fired(home.act(NOON + HOUR))
+    home.report(first)
+    home.restart(from_snapshot=True)
+    home.act(NOON + 2 * HOUR)
+    assert first in home.partition.executions
+    home.act(NOON + 3 * HOUR)
+    assert first not in home.partition.executions
