@@ -1,13 +1,17 @@
 """What becomes of ticks, of scheduled jobs, of pauses and of backfills in the tables."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ledger.core import backfill, definition, execution, pause, tick, wire
 from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
+from ledger.core.partition import Partition
+from projections.folds import fold_of
 from projections.forms import BULK_ACTS, DEFINITIONS, EXECUTIONS, PAUSES, STATUSES, TICKS
 from projections.memory import Memory
-from projections.patches import Value
-from tests.synthetic_log import pause_events, registry_events
+from projections.patches import Changes, Place, Value
+from tests.synthetic_log import SyntheticLog, pause_events, registry_events, scheduled_lives
 from tests.unit.projections.test_folds import fold
 
 JOB = "beat"
@@ -145,6 +149,29 @@ def test_a_job_that_was_dropped_counts_no_failures_and_begins_anew_when_it_retur
     row = status_after(ADOPTED, *failed)
     assert (row["in_force_version"], row["next_tick_at"], row["consecutive_failures"], row["last_state"]) == (None, None, 0, "failed")
     assert status_after(ADOPTED, *failed, ADOPTED)["in_force_version"] == 3
+
+
+@given(seed=st.integers(0, 10_000), per_commit=st.integers(1, 40))
+@settings(max_examples=25, deadline=None)
+def test_the_tables_count_as_control_counts(seed: int, per_commit: int) -> None:
+    """Two folds of one log, written apart: firings, failures in a row and pauses are the same after every commit."""
+    log, partition, memory = SyntheticLog("events", 0), Partition(0), Memory()
+    log.open("L", 1)
+    log.fill(scheduled_lives(25, 0, seed), per_commit)
+    folded = fold_of("events", 1, memory)
+    for offset, record in enumerate(log.records):
+        partition.feed(record, offset)
+        commit = wire.decode_commit(record)
+        for index, event in enumerate(commit.events):
+            folded(Changes(), event, Place(0, commit.seq, offset, commit.at), index)
+        shown = {str(key): STATUSES.named(row) for key, row in memory.statuses.items()}
+        in_force = {job: row for job, row in shown.items() if row["in_force_version"] is not None}
+        assert {job: (row["in_force_version"], row["firings"], row["consecutive_failures"]) for job, row in in_force.items()} == {
+            job: (state.job_version, state.fired, state.failures) for job, state in partition.schedules.items()
+        }
+        assert {job: row["auto_paused_note"] for job, row in in_force.items()} == {
+            job: state.stopped and state.stopped.note for job, state in partition.schedules.items()
+        }
 
 
 def test_a_job_without_a_schedule_has_no_status() -> None:
