@@ -17,8 +17,7 @@ async def act(session: Session, form: Form, ask: Callable[[Ledger], Awaitable[Ac
 
 
 def show(done: Acted, form: Form, unchanged: str) -> None:
-    row = {name: value for name, value in row_of(done).items() if name not in ("reason", "detail")}
-    show_one(row, form, SHOWN)
+    show_one({name: value for name, value in row_of(done).items() if name not in ("reason", "detail")}, form, SHOWN)
     if done.outcome == "unchanged":
         talk(f"nothing had to be done: {unchanged}")
     elif done.outcome == "stale":

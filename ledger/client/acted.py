@@ -12,13 +12,17 @@ Verdict = Literal["applied", "unchanged", "stale", "rejected"]
 @dataclass(frozen=True, slots=True)
 class Acted:
     """`unchanged`: it was so already. `stale`: something newer is in force. `rejected` stands only in the answer of many at once: alone,
-    a refusal is raised. It is decided; partitions that it concerns follow within a moment."""
+    a refusal is raised. It is decided in the commit `seq` of this partition of the log; partitions that it concerns follow in a moment:
+    it is in force where they name that commit or a later one."""
 
     command_id: str
     outcome: Verdict
     job_id: str | None = None
     reason: str | None = None
     detail: str | None = None
+    log: str | None = None
+    partition: int | None = None
+    seq: int | None = None
 
 
 def acted(answer: Answer, command_id: str) -> Acted:
@@ -32,5 +36,6 @@ def acted(answer: Answer, command_id: str) -> Acted:
 def acted_or_rejected(answer: Answer, command_id: str) -> Acted:
     match answer.outcome:
         case "applied" | "unchanged" | "stale" | "rejected" as verdict:
-            return Acted(command_id, verdict, answer.job_id, answer.reason, answer.detail)
+            seq = None if answer.address is None else answer.address.seq
+            return Acted(command_id, verdict, answer.job_id, answer.reason, answer.detail, answer.log, answer.partition, seq)
     return Acted(command_id, "applied", answer.job_id)  # from the tables, which know of an execution

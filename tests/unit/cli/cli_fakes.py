@@ -14,7 +14,7 @@ from ledger.client.tables import Tables
 from ledger.config import Settings
 from ledger.core.bodies import NOTHING
 from ledger.core.definition import ScheduleJob
-from ledger.core.ids import ExecutionId
+from ledger.core.ids import Address, ExecutionId
 from ledger.core.outcome import Answer
 from ledger.core.refusal import LedgerError
 from ledger.core.request import Act
@@ -90,7 +90,8 @@ class FakeLine(Line):
         self._world.acts.append(command)
         if self._world.error is not None:
             raise self._world.error
-        return Answer(command.command_id, self._world.outcome, reason="because", detail="it is so")
+        place = ("registry", 0, Address(7, 0))
+        return Answer(command.command_id, self._world.outcome, None, "because", "it is so", *place)
 
     async def act(self, command: RegistryCommand, timeout: float = DECISION) -> Answer:
         return self._decided(command)

@@ -30,7 +30,8 @@ def test_schedule_says_all_that_the_options_say(call: Call, world: World) -> Non
     assert (spec.cron, spec.timezone, spec.dst, spec.overlap) == (("0 */15 * * * *",), "Europe/Berlin", "last", "buffer_one")
     assert (spec.catchup_window_ms, spec.jitter_ms, bytes(command.data)) == (600_000, 30_000, b'{"a": 1}')
     assert (command.actor, command.reason, command.exclusive_scope) == (actor(), "asked for", "tenant")
-    assert ended.json == {"command_id": command.command_id, "outcome": "applied", "job_id": job_id_of("sync", "acme", "hourly")}
+    printed = {"command_id": command.command_id, "outcome": "applied", "job_id": job_id_of("sync", "acme", "hourly")}
+    assert ended.json == {**printed, "log": "registry", "partition": 0, "seq": 7}
 
 
 def test_schedule_warns_of_what_is_probably_not_meant(call: Call) -> None:
