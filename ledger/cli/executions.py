@@ -34,6 +34,7 @@ def list_(
     label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")] = None,
     data: Annotated[list[str] | None, typer.Option(metavar="PATH=VALUE", help="What stands in the data, as account.id=7.")] = None,
     backfill: Annotated[str | None, typer.Option(metavar="ID", help="What this backfill asked for.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Requested at or after; UTC if it has no offset.")] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Requested before.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
     cursor: Annotated[str | None, typer.Option(help="Where a former page said to go on.")] = None,
@@ -54,6 +55,7 @@ def list_(
                 data=pairs_of(data or [], "--data"),
                 backfill=backfill,
                 from_=instant_of(from_, "--from"),
+                to=instant_of(to, "--to"),
                 cursor=cursor,
                 limit=limit,
             )
