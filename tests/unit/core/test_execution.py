@@ -12,6 +12,10 @@ from ledger.core.execution import (
     AttemptFailed,
     AttemptLost,
     BecomeDue,
+    Buffered,
+    Cancel,
+    Cancelled,
+    CancelRequested,
     Completed,
     Delayed,
     Due,
@@ -24,15 +28,20 @@ from ledger.core.execution import (
     Lost,
     Missed,
     Progressed,
+    Release,
     ReportRefused,
+    Skipped,
     Started,
     Waiting,
 )
-from ledger.core.ids import Address, Micros, Token
+from ledger.core.ids import Address, ExecutionId, Micros, Token
 from tests.unit.core.spec import ADA, BOB, NOON, REQUESTED, SECOND, X, fold, given, report, token
 
 STARTED = Started(X, 1, token(0), ADA)
 COMPLETED = Completed(X, 1, 5)
+OTHER = ExecutionId("fedcba9876543210fedcba9876543210-3")
+BUFFERED = structs.replace(REQUESTED, blocked_by=OTHER)
+ASKED = CancelRequested(X, "cancel_other", OTHER)
 FAILED = AttemptFailed(X, 1, "failed", "ValueError", "no", Micros(NOON + SECOND), 5)
 
 
@@ -144,6 +153,61 @@ def test_a_start_that_comes_too_late_is_missed() -> None:
     given(REQUESTED).when(Expire(X), at=NOON + SECOND).then()
 
 
+def test_what_waits_for_the_former_executions_of_its_job_is_due_when_they_have_ended() -> None:
+    assert fold((BUFFERED,)) == Buffered(BUFFERED)
+    given(BUFFERED).when(Release(X)).then(Due(X)).and_repeated_changes_nothing()
+    assert fold((BUFFERED, Due(X))) == Waiting(BUFFERED, token(1), NOON)
+    given(REQUESTED).when(Release(X)).then()
+    given(BUFFERED).when(report(0)).then(ReportRefused(X, token(0), ADA, "stale_token"))
+    hasty = structs.replace(BUFFERED, start_deadline=Micros(NOON + SECOND))
+    given(hasty).when(Expire(X), at=NOON + SECOND).then(Missed(X, "start_deadline")).and_repeated_changes_nothing()
+
+
+@pytest.mark.parametrize("before", [(REQUESTED,), (BUFFERED,), (REQUESTED, STARTED, FAILED)], ids=["waiting", "buffered", "delayed"])
+def test_what_does_not_run_is_cancelled_at_once(before: tuple[Event, ...]) -> None:
+    cancelled = Cancelled(X, "cancel_other", because_of=OTHER)
+    given(*before).when(Cancel(X, "cancel_other", OTHER)).then(cancelled).and_repeated_changes_nothing()
+
+
+def test_what_runs_is_asked_to_stop_once_and_goes_on_until_it_does() -> None:
+    given(REQUESTED, STARTED).when(Cancel(X, "cancel_other", OTHER)).then(ASKED).and_repeated_changes_nothing()
+    given(REQUESTED, STARTED, ASKED).when(report(0, outcome="completed", run_ms=5)).then(COMPLETED)
+    given(REQUESTED, STARTED, ASKED).when(report(0, progress=7)).then(Progressed(X, 1, 7))
+    given(REQUESTED, STARTED, COMPLETED).when(Cancel(X, "cancel_other", OTHER)).then()
+
+
+@pytest.mark.parametrize("how", [{"outcome": "cancelled"}, {"outcome": "handed_back"}])
+def test_no_attempt_follows_one_that_was_asked_to_stop(how: dict[str, object]) -> None:
+    cancelled = Cancelled(X, "cancel_other", 1, 5, OTHER)
+    given(REQUESTED, STARTED, ASKED).when(report(0, run_ms=5, **how)).then(cancelled).and_repeated_changes_nothing()
+
+
+def test_neither_a_retry_nor_a_loss_brings_it_back() -> None:
+    failure = report(0, outcome="failed", retry_after_ms=10, error_message="stopped")
+    given(REQUESTED, STARTED, ASKED).when(failure).then(Cancelled(X, "cancel_other", 1, 0, OTHER, detail="stopped"))
+    given(REQUESTED, STARTED, ASKED).when(Lose(X, ADA, 3)).then(Cancelled(X, "cancel_other", 1, 0, OTHER))
+
+
+def test_a_handler_may_cancel_its_own_execution() -> None:
+    stop = report(0, outcome="cancelled", error_message="nothing to do")
+    given(REQUESTED, STARTED).when(stop).then(Cancelled(X, "by_handler", 1, detail="nothing to do")).and_repeated_changes_nothing()
+
+
+def test_who_is_fenced_out_has_no_say_any_more() -> None:
+    fenced = Cancelled(X, "terminate_other", 1, because_of=OTHER)
+    given(REQUESTED, STARTED).when(Cancel(X, "terminate_other", OTHER)).then(fenced).and_repeated_changes_nothing()
+    given(REQUESTED, STARTED, fenced).when(report(0, outcome="completed")).then(ReportRefused(X, token(0), ADA, "stale_token"))
+
+
+def test_a_version_that_no_handler_may_run_is_skipped_instead_of_started() -> None:
+    skip = report(0, outcome="skipped", skip_reason="version_too_old", error_message="needs 2")
+    skipped = Skipped(X, "version_too_old", ADA, "needs 2")
+    given(REQUESTED).when(skip).then(skipped).and_repeated_changes_nothing()
+    given(REQUESTED, STARTED).when(skip).then(skipped)
+    given(REQUESTED, STARTED).when(structs.replace(skip, worker=BOB)).then(ReportRefused(X, token(0), BOB, "not_the_worker"))
+    given(REQUESTED, STARTED, COMPLETED).when(skip).then()
+
+
 def test_an_event_that_no_decision_wrote_is_not_folded() -> None:
     with pytest.raises(AssertionError, match="not written by `decide`"):
         fold((STARTED,))
@@ -155,22 +219,24 @@ commands = some.lists(
             report,
             some.integers(0, 6),
             some.sampled_from([ADA, BOB]),
-            outcome=some.sampled_from([None, "completed", "failed", "timed_out", "handed_back"]),
+            outcome=some.sampled_from([None, "completed", "failed", "timed_out", "handed_back", "skipped", "cancelled"]),
             progress=some.one_of(some.none(), some.integers(0, 100)),
             retry_after_ms=some.one_of(some.none(), some.integers(0, 5000)),
         ),
         some.just(BecomeDue(X)),
         some.just(Expire(X)),
         some.builds(Lose, some.just(X), some.sampled_from([ADA, BOB]), some.integers(1, 3)),
+        some.builds(Cancel, some.just(X), some.sampled_from(["asked", "cancel_other", "terminate_other"])),
+        some.just(Release(X)),
     ),
     max_size=25,
 )
 
 
-@sampled(commands)
+@sampled(some.sampled_from([REQUESTED, BUFFERED]), commands)
 @settings(max_examples=2000)
-def test_one_end_rising_tokens_and_nothing_after_the_end(wishes: list[execution.Command]) -> None:
-    past: list[Event] = [REQUESTED]
+def test_one_end_rising_tokens_and_nothing_after_the_end(requested: execution.Requested, wishes: list[execution.Command]) -> None:
+    past: list[Event] = [requested]
     for hour, wish in enumerate(wishes):
         state = fold(tuple(past))
         decided = execution.decide(wish, state, Micros(NOON + hour * 3600 * SECOND))
@@ -179,6 +245,6 @@ def test_one_end_rising_tokens_and_nothing_after_the_end(wishes: list[execution.
         past += decided
     tokens = [event.token for event in past if isinstance(event, Started)]
     assert tokens == sorted(set(tokens))
-    assert sum(isinstance(event, Completed | Failed | Lost | Missed) for event in past) <= 1
-    assert isinstance(fold(tuple(past)), Waiting | Delayed | Active | Ended)
+    assert sum(isinstance(event, Completed | Failed | Lost | Missed | Skipped | Cancelled) for event in past) <= 1
+    assert isinstance(fold(tuple(past)), Waiting | Delayed | Buffered | Active | Ended)
     assert len({Address(nth, 0) for nth in range(len(past))}) == len(past)
