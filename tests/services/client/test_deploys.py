@@ -63,6 +63,15 @@ async def test_fifty_deploys_of_eight_nodes(control: System) -> None:
         registry = await read_registry(control.settings)
         job = registry.jobs["tick"]
         assert (list(job.versions), job.current_version, len(registry.manifests)) == (list(range(1, number + 1)), number, number)
+    await _goes_back_on_purpose_only(control.settings)
     ticks = await outcomes(control.settings)
     assert sum(count for *_, count in ticks) == (ticks[-1][1] - ticks[0][0]) // SECOND + 1
     assert all(later[0] == earlier[1] + SECOND for earlier, later in pairwise(ticks))
+
+
+async def _goes_back_on_purpose_only(settings: Settings) -> None:
+    former = of_deploy(settings, DEPLOYS - 1)
+    assert (await apply_configuration(former, jobs, timeout=60)).manifest == "stale"
+    assert (await read_registry(settings)).jobs["tick"].current_version == DEPLOYS
+    assert (await apply_configuration(former, jobs, rollback=True, actor="ada", timeout=60)).manifest == "applied"
+    assert (await read_registry(settings)).jobs["tick"].current_version == DEPLOYS - 1
