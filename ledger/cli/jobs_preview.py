@@ -32,7 +32,7 @@ from ledger.core.policies import check_schedule
 
 def command(
     context: typer.Context,
-    job_id: Annotated[str | None, typer.Argument(metavar="[JOB]", help="A stored job; else give a schedule.", show_default=False)] = None,
+    job_id: Annotated[str | None, typer.Argument(metavar="JOB", help="A stored job; else give a schedule.", show_default=False)] = None,
     cron: Cron = None,
     every: Every = None,
     at: At = None,

@@ -24,7 +24,7 @@ class Against(StrEnum):
 
 def command(
     context: typer.Context,
-    job_ids: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="Only these; else all that are in force.")] = None,
+    job_ids: Annotated[list[str] | None, typer.Argument(metavar="JOB", help="Only these; else all that are in force.")] = None,
     against: Annotated[Against | None, typer.Option(help="Compare with another engine instead of other zone data.")] = None,
     tzdata: Annotated[
         str | None,

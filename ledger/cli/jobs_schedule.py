@@ -42,9 +42,7 @@ SHOWN_TICKS = 5
 
 def command(
     context: typer.Context,
-    job: Annotated[
-        str | None, typer.Argument(metavar="[JOB]", help="The handler; with --many the file says it.", show_default=False)
-    ] = None,
+    job: Annotated[str | None, typer.Argument(metavar="JOB", help="The handler; with --many the file says it.", show_default=False)] = None,
     cron: Cron = None,
     every: Every = None,
     at: At = None,
