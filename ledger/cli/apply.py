@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ledger.bootstrap import handlers_of
+from ledger.cli.config import tell_warnings
 from ledger.cli.errors import DIFFERENCES
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.session import actor, session_of, wait_for
@@ -26,6 +27,7 @@ def command(
     """Register new jobs and versions, put the system jobs in force, retire those that are gone. Repeating it changes nothing."""
     settings = session_of(context).load()
     jobs = handlers_of(settings, app)
+    tell_warnings(settings)
     if plan:
         found = wait_for(plan_configuration(settings, jobs, rollback=rollback))
         _show(found, output)

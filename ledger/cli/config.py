@@ -44,9 +44,7 @@ def check(
 ) -> None:
     """Read everything, compare settings and handlers, and warn of what is probably not meant. Nothing is connected."""
     settings = session_of(context).load()
-    for job in settings.system_jobs:
-        for warning in (*job.schedule.warnings, *senseless(job.spec, job.exclusive or "job")):
-            talk(f"warning: system job {job.name}: {warning}")
+    tell_warnings(settings)
     if app_ is None and settings.app is None:
         typer.echo(f"{_counted(settings)}; no `app` is named, so handlers were not compared")
         return
@@ -59,6 +57,13 @@ def check(
 def schema() -> None:
     """The JSON Schema of the settings file, for editors."""
     show_value(settings_schema(), Form.json)
+
+
+def tell_warnings(settings: Settings) -> None:
+    """Of schedules that do not do what they probably mean."""
+    for job in settings.system_jobs:
+        for warning in (*job.schedule.warnings, *senseless(job.spec, job.exclusive or "job")):
+            talk(f"warning: system job {job.name}: {warning}")
 
 
 def _counted(settings: Settings) -> str:

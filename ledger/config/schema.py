@@ -43,8 +43,9 @@ def _open(node: object) -> object:
     made = {key: value if key in _VALUES else _open(value) for key, value in node.items() if key not in _NOISE}
     if isinstance(default := node.get("default"), str | int | float) and node.get("format") != "password":
         made["default"] = default
-    if isinstance(properties := node.get("properties"), dict):
-        made["properties"] = {key: _with_reference(_open(one)) for key, one in properties.items()}
+    for keyword in ("properties", "patternProperties"):
+        if isinstance(inside := node.get(keyword), dict):
+            made[keyword] = {key: _with_reference(_open(one)) for key, one in inside.items()}
     return made
 
 

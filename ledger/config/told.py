@@ -82,8 +82,7 @@ class _Merge:
             return self._by_name(below, above, place, source)
         if above is None and isinstance(below, dict | list):
             return below  # a section with nothing in it says nothing
-        for former in [one for one in self._written if one[: len(place)] == place]:
-            del self._written[former]
+        self._forget(below, place)
         return self._taken(above, place, source)
 
     def _by_name(self, below: list[object], above: list[object], place: Place, source: Place) -> list[object]:
@@ -105,6 +104,13 @@ class _Merge:
             case list():
                 return [self._taken(one, (*place, index), (*source, index)) for index, one in enumerate(value)]
         return value
+
+    def _forget(self, value: object, place: Place) -> None:
+        """Of what is replaced, nothing stands anywhere any more."""
+        self._written.pop(place, None)
+        inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for part, one in inside:
+            self._forget(one, (*place, part))
 
     def _note(self, place: Place, source: Place) -> None:
         self._written[place] = Origin(self._document.where(source), key_of(source))

@@ -9,9 +9,12 @@ import pytest
 from ledger.client.ledger import Ledger
 from ledger.client.submission import options_of
 from ledger.config import Settings
+from ledger.config.schema import settings_schema
+from ledger.config.yaml_text import read_yaml
 from ledger.context import Context
 from ledger.handlers import Jobs
 from tests.unit.config.config_files import load
+from tests.unit.config.schema_checker import faults
 
 PAGE = Path("docs/migrating-from-softkit.md").read_text()
 YAML = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -109,3 +112,12 @@ def test_what_it_names_on_the_ledger_is_there() -> None:
         assert callable(found)
     for name in set(re.findall(r"`ctx\.([a-z_]+)`", PAGE)):
         assert hasattr(Context, name)
+
+
+def test_the_page_of_settings_loads_too(tmp_path: Path) -> None:
+    [text] = re.findall(r"```yaml\n(.*?)```", Path("docs/settings.md").read_text(), re.DOTALL)
+    settings = load(tmp_path, text)
+    assert [job.name for job in settings.system_jobs] == ["clean-carts", "heartbeat", "launch"]
+    assert settings.system_jobs[1].options.timeout == "10m"
+    (tmp_path / "page.yaml").write_text(text)
+    assert faults(read_yaml(tmp_path / "page.yaml").values, settings_schema(), settings_schema()) == []
