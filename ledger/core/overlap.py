@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final, Literal, assert_never
 
-from ledger.core import execution
+from ledger.core import executing, execution
 from ledger.core.execution import Active, Buffered, Live
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.tick import Overlap
@@ -48,7 +48,7 @@ def _cancelled(
 ) -> list[execution.Event]:
     events: list[execution.Event] = []
     for one, state in list(former.items())[:MOST_CANCELLED]:
-        events += execution.decide(execution.Cancel(one, policy, new), state, at)
+        events += executing.decide(execution.Cancel(one, policy, new), state, at)
         if policy == "terminate_other" or not isinstance(state, Active):
             del former[one]
     return events

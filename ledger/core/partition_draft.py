@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from ledger.core import acts, execution, request
+from ledger.core import acts, executing, execution, request
 from ledger.core.bodies import NOTHING
 from ledger.core.consequences import followed
 from ledger.core.definition import check_names
@@ -50,12 +50,12 @@ class PartitionDraft(PartitionView):
     def decide_timer(self, execution_id: ExecutionId) -> Sequence[Event]:
         """A delay is over, or a start deadline has passed; nothing if it is not so."""
         state = self.state_of(execution_id)
-        expired = execution.decide(execution.Expire(execution_id), state, self.at)
-        return followed(self, expired or execution.decide(execution.BecomeDue(execution_id), state, self.at))
+        expired = executing.decide(execution.Expire(execution_id), state, self.at)
+        return followed(self, expired or executing.decide(execution.BecomeDue(execution_id), state, self.at))
 
     def decide_loss(self, loss: execution.Lose | execution.GiveUp) -> Sequence[Event]:
         """Its worker is gone, or there is none for it."""
-        return followed(self, execution.decide(loss, self.state_of(loss.execution_id), self.at))
+        return followed(self, executing.decide(loss, self.state_of(loss.execution_id), self.at))
 
     def _decide_report(self, report: Report) -> Sequence[Event]:
         if not report.execution_id.endswith(self._here):
@@ -67,7 +67,7 @@ class PartitionDraft(PartitionView):
             report = structs.replace(
                 report, outcome="failed", result=NOTHING, error_type="ResultTooLarge", error_message=detail, retry_after_ms=None
             )
-        return followed(self, execution.decide(_bounded(report), self.state_of(report.execution_id), self.at))
+        return followed(self, executing.decide(_bounded(report), self.state_of(report.execution_id), self.at))
 
     def _decide_asked(self, command: Asked, delivered: Delivered) -> Sequence[Event]:
         if (known := self.outcome_of(command)) is not None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ledger.core.executing import decide
 from ledger.core.execution import (
     AttemptLost,
     Cancel,
@@ -13,7 +14,6 @@ from ledger.core.execution import (
     ReportRefused,
     Started,
     Waiting,
-    decide,
 )
 from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
 from ledger.core.orders import Order

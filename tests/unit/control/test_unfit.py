@@ -1,6 +1,7 @@
 """What no worker has the code for: out of the way, tried now and then, taken by the first that has it, given up after a grace."""
 
-from ledger.core.execution import Active, Completed, Ended, GiveUp, Skipped, Waiting, decide
+from ledger.core.executing import decide
+from ledger.core.execution import Active, Completed, Ended, GiveUp, Skipped, Waiting
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.pause import Paused, Pauses, Span
 from processors.control.dispatch import PAUSE, Dispatch

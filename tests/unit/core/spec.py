@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from ledger.core import execution
+from ledger.core import executing, execution
 from ledger.core.execution import Event, Report, Requested, State
 from ledger.core.ids import Address, ExecutionId, Micros, Token, WorkerId, token_of
 
@@ -42,7 +42,7 @@ class When:
     at: Micros
 
     def decided(self) -> list[Event]:
-        return execution.decide(self.command, fold(self.past), self.at)
+        return executing.decide(self.command, fold(self.past), self.at)
 
     def then(self, *expected: Event) -> Self:
         assert self.decided() == list(expected)
@@ -50,7 +50,7 @@ class When:
 
     def and_repeated_changes_nothing(self) -> None:
         after = (*self.past, *self.decided())
-        assert execution.decide(self.command, fold(after), self.at) == []
+        assert executing.decide(self.command, fold(after), self.at) == []
 
 
 def given(*past: Event) -> Given:

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as some
 from msgspec import Raw, structs
 
-from ledger.core import execution
+from ledger.core import executing, execution
 from ledger.core.execution import (
     Active,
     AttemptFailed,
@@ -239,7 +239,7 @@ def test_one_end_rising_tokens_and_nothing_after_the_end(requested: execution.Re
     past: list[Event] = [requested]
     for hour, wish in enumerate(wishes):
         state = fold(tuple(past))
-        decided = execution.decide(wish, state, Micros(NOON + hour * 3600 * SECOND))
+        decided = executing.decide(wish, state, Micros(NOON + hour * 3600 * SECOND))
         if isinstance(state, Ended):
             assert all(isinstance(event, ReportRefused) for event in decided)
         past += decided
