@@ -13,6 +13,10 @@ class Engines:
     def __init__(self) -> None:
         self._known: dict[ScheduleSpec, Schedule | None] = {}
 
+    @property
+    def any_compiled(self) -> bool:
+        return bool(self._known)
+
     def of(self, spec: ScheduleSpec) -> Schedule | None:
         """None where this engine cannot read it: another release took it, and its ticks wait for one that does."""
         if spec in self._known:

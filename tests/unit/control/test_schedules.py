@@ -2,10 +2,11 @@
 
 import pytest
 
-from ledger.core import tick
-from ledger.core.definition import Retire
+from ledger.core import tick, wire
+from ledger.core.definition import Retire, ScheduleJob, ScheduleSpec
 from ledger.core.execution import Active, Cancelled, CancelRequested, Due, Options, Report, ReportRefused, Requested
 from ledger.core.ids import execution_of_tick
+from ledger.core.pause import Pause
 from ledger.core.policies import engine_versions
 from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home, counted, fired, told
 
@@ -269,3 +270,21 @@ def test_an_execution_that_no_command_asked_for_is_remembered_for_a_while_after_
     assert first in home.partition.executions
     home.act(NOON + 3 * HOUR)
     assert first not in home.partition.executions
+
+
+def test_thousands_at_once_are_taken_over_in_commits_of_bounded_size_and_a_start_reckons_none() -> None:
+    home = Home()
+    commands = [
+        ScheduleJob(home.name(), "beat", "h", ScheduleSpec(cron=(f"{nth % 60} {nth % 24} * * *",)), f"job-{nth}", tenant=f"t{nth % 50}")
+        for nth in range(2000)
+    ]
+    for first in range(0, 2000, 100):
+        home.ask(*commands[first : first + 100])
+    events = home.act()
+    assert len(events) == 2000 and max(len(wire.decode_commit(record).events) for record in home.log) <= wire.MOST_EVENTS
+    home.restart()
+    assert home.schedules.next_due() is not None and not home.schedules.engines.any_compiled
+    home.ask(Pause(home.name(), "tenant", "t7"))
+    paused = [event for event in home.act(NOON + DAY) if isinstance(event, tick.Skipped)]
+    assert {event.tenant for event in paused} == {"t7"} and sum(event.count for event in paused) == 40
+    assert counted([event for record in home.log for event in wire.decode_commit(record).events]) == 2000
