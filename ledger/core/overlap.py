@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, assert_never
 
 from ledger.core import executing, execution
-from ledger.core.execution import Active, Buffered, Live
+from ledger.core.execution import Active, Buffered, Due, Live
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.tick import Overlap
 
@@ -51,4 +51,6 @@ def _cancelled(
         events += executing.decide(execution.Cancel(one, policy, new), state, at)
         if policy == "terminate_other" or not isinstance(state, Active):
             del former[one]
+    if policy == "cancel_other" and former and all(isinstance(state, Buffered) for state in former.values()):
+        events.append(Due(next(iter(former))))  # more were buffered than one firing cancels, and nothing runs that could end
     return events

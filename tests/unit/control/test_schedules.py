@@ -6,6 +6,7 @@ from ledger.core import tick, wire
 from ledger.core.definition import Retire, ScheduleJob, ScheduleSpec
 from ledger.core.execution import Active, Cancelled, CancelRequested, Due, Options, Report, ReportRefused, Requested
 from ledger.core.ids import execution_of_tick
+from ledger.core.overlap import MOST_CANCELLED
 from ledger.core.pause import Pause
 from ledger.core.policies import engine_versions
 from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home, counted, fired, told
@@ -200,6 +201,19 @@ def test_cancel_other_asks_the_former_to_stop_and_starts_after_it_ended() -> Non
         Cancelled(first, "cancel_other", 1, because_of=second.execution_id),
         Due(third.execution_id),
     ]
+
+
+def test_what_was_buffered_under_a_former_policy_never_waits_for_nothing() -> None:
+    home = beating(overlap="buffer_all", coalesce="all")
+    home.act(NOON + 200 * SECOND)
+    home.schedule(overlap="cancel_other")
+    events = home.act(NOON + 201 * SECOND)
+    assert sum(isinstance(event, Cancelled) for event in events) == MOST_CANCELLED
+    assert [event for event in events if isinstance(event, Due)] == [
+        Due(execution_of_tick("beat:1", NOON + (MOST_CANCELLED + 1) * SECOND, 0))
+    ]
+    home.finish_all()
+    assert home.partition.runs == {}
 
 
 def test_terminate_other_fences_the_former_out_and_starts_at_once() -> None:
