@@ -16,6 +16,7 @@ from ledger.core.policies import delay_us, engine_versions
 from ledger.core.tick import InForce
 from ledger.core.wire import Event
 
+ENOUGH: Final = 300  # events of the ticks of one job in a commit; a firing that cancels others brings up to 80 more
 _NO_TOKEN: Final = Token(0)
 
 
@@ -37,7 +38,8 @@ def settle(view: PartitionView, job_id: str, until: int | None = None) -> bool:
         return True
     bars = _bars(view, job, state, until)
     judged = due.judge(engine, spec, state.decided_until, until, view.at - delay, bars, first)
-    return view.include(Outcomes(view, job, version, state, delay).of(judged)) and judged.whole
+    outcomes = Outcomes(view, job, version, state, delay)
+    return view.include(outcomes.of(judged)) and judged.whole and outcomes.whole
 
 
 def is_spent(state: InForce, limit: int | None) -> bool:
@@ -91,12 +93,18 @@ class Outcomes:
         self._left = None if spec is None or spec.limit is None else spec.limit - state.fired
         self._former: dict[ExecutionId, Live] | None = None
         self._events: list[Event] = []
+        self.whole = True  # nothing of it belongs to the next commit
 
     def of(self, judged: due.Judged) -> list[Event]:
         """The last of them says which tick is expected next."""
+        following = judged.following
         for verdict in judged.verdicts:
             if self._left == 0:
+                following = None
                 break  # no tick is expected after the last that may fire
+            if len(self._events) >= ENOUGH:
+                self.whole, following = False, verdict.tick_at if isinstance(verdict, due.Fire) else verdict.ticks.first
+                break
             match verdict:
                 case due.Fire(tick_at):
                     self._fire(tick_at)
@@ -112,8 +120,8 @@ class Outcomes:
                 case _:
                     assert_never(verdict)
         last = self._events[-1] if self._events else None
-        if judged.following is not None and self._left != 0 and isinstance(last, Requested | tick.Skipped | tick.Missed):
-            self._events[-1] = structs.replace(last, next_tick_at=Micros(judged.following))
+        if following is not None and self._left != 0 and isinstance(last, Requested | tick.Skipped | tick.Missed):
+            self._events[-1] = structs.replace(last, next_tick_at=Micros(following))
         return self._events
 
     def _fire(self, tick_at: Micros) -> None:
@@ -121,7 +129,8 @@ class Outcomes:
         if self._former is None:
             self._former = view.live(job.job_id)
         new = execution_of_tick(job.job_id, tick_at, view.partition.number)
-        placed = place(self._overlap, self._former, new, view.at)
+        former = dict(self._former)
+        placed = place(self._overlap, former, new, view.at)
         if placed.refused is not None:
             self._skip(placed.refused, due.Range(tick_at, tick_at, 1), placed.blocked_by)
             return
@@ -138,7 +147,8 @@ class Outcomes:
             blocked_by=placed.blocked_by,
         )
         self._events += [*placed.events, requested]
-        self._former[new] = Waiting(requested, _NO_TOKEN, view.at) if placed.blocked_by is None else Buffered(requested)
+        self._former = former
+        former[new] = Waiting(requested, _NO_TOKEN, view.at) if placed.blocked_by is None else Buffered(requested)
         if self._left is not None:
             self._left -= 1
 

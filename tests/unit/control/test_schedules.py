@@ -216,6 +216,16 @@ def test_what_was_buffered_under_a_former_policy_never_waits_for_nothing() -> No
     assert home.partition.runs == {}
 
 
+def test_ticks_that_cancel_many_are_decided_in_commits_of_bounded_size() -> None:
+    home = beating(coalesce="all", overlap="allow_all")
+    home.act(NOON + 1000 * SECOND)
+    home.schedule(coalesce="all", overlap="terminate_other")
+    events = home.act(NOON + 1100 * SECOND)
+    assert told(events) == list(range(1001, 1101))
+    assert sum(isinstance(event, Cancelled) for event in events) == 1099
+    assert max(len(wire.decode_commit(record).events) for record in home.log) <= wire.MOST_EVENTS
+
+
 def test_terminate_other_fences_the_former_out_and_starts_at_once() -> None:
     home = beating(overlap="terminate_other")
     (first,) = fired(home.act(NOON + SECOND))
