@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ledger.context import AttemptCancelled as AttemptCancelled
     from ledger.context import Cancel as Cancel
     from ledger.context import Context as Context
+    from ledger.context import ProcessDied as ProcessDied
     from ledger.context import Snooze as Snooze
     from ledger.context import UnrecoverableError as UnrecoverableError
     from ledger.core.refusal import Conflict as Conflict
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ledger.core.refusal import Misconfigured as Misconfigured
     from ledger.core.refusal import Refused as Refused
     from ledger.core.refusal import Unavailable as Unavailable
+    from ledger.handlers import CallNext as CallNext
     from ledger.handlers import Exclusive as Exclusive
     from ledger.handlers import Jobs as Jobs
     from ledger.handlers import Retry as Retry
@@ -42,9 +44,9 @@ _HOMES: Final = {
     "ledger.client.scheduling": ("Scheduling",),
     "ledger.client.submission": ("Submission",),
     "ledger.config.settings": ("Settings",),
-    "ledger.context": ("AttemptCancelled", "Cancel", "Context", "Snooze", "UnrecoverableError"),
+    "ledger.context": ("AttemptCancelled", "Cancel", "Context", "ProcessDied", "Snooze", "UnrecoverableError"),
     "ledger.core.refusal": ("Conflict", "LedgerError", "Misconfigured", "Refused", "Unavailable"),
-    "ledger.handlers": ("Exclusive", "Jobs", "Retry"),
+    "ledger.handlers": ("CallNext", "Exclusive", "Jobs", "Retry"),
     "ledger.version": ("__version__",),
 }
 _HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in names}
@@ -52,6 +54,7 @@ _HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in 
 __all__ = [
     "Acted",
     "AttemptCancelled",
+    "CallNext",
     "Cancel",
     "Conflict",
     "Context",
@@ -65,6 +68,7 @@ __all__ = [
     "Ledger",
     "LedgerError",
     "Misconfigured",
+    "ProcessDied",
     "Refused",
     "Retry",
     "Scheduling",

@@ -16,6 +16,10 @@ class UnrecoverableError(LedgerError):
     """Raised by a handler: this execution fails now, whatever attempts are left."""
 
 
+class ProcessDied(LedgerError):
+    """The process of a handler with `run_in="process"` crashed, left, or was killed. Never raised in a handler: for `Retry(never=...)`."""
+
+
 class AttemptCancelled(BaseException):
     """Raised by `Context.raise_if_cancelled`. Like asyncio's, no `Exception`: code that catches those does not swallow it."""
 

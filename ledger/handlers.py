@@ -8,12 +8,13 @@ async def send_invoice(data: Invoice, ctx: Context) -> Receipt: ...
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Literal, TypeVar
 
+from ledger.context import Context
 from ledger.core.durations import parse_duration_ms
 from ledger.core.refusal import Misconfigured, Refused
 from ledger.core.retry import Backoff, Policy
@@ -22,6 +23,8 @@ from ledger.signature import Signature, read_signature
 
 Duration = str | timedelta
 RunIn = Literal["async", "thread", "process"]
+CallNext = Callable[[], Awaitable[object]]
+Middleware = Callable[[Context, CallNext], Awaitable[object]]
 
 DEFAULT_QUEUE = "default"
 DEFAULT_TIMEOUT = "15m"
@@ -80,13 +83,40 @@ class Handler:
     function: Callable[..., object]
     signature: Signature
     place: str
+    middleware: tuple[Middleware, ...] = ()  # the first is the outermost
 
 
 @dataclass(slots=True)
 class Jobs:
-    """Handlers by job name."""
+    """Handlers by job name.
+
+    `middleware` stands around each of them: async callables that take the context and `call_next`, which performs the handler (or the
+    next of them) and returns its result. They see only attempts whose data fits, may return something else, `Snooze` and `Cancel` included,
+    and what they raise is the attempt's failure. They run where the handler does: with one of `run_in="process"` in its process.
+
+    >>> import asyncio, time
+    >>> from ledger import Context, Jobs
+    >>> async def timed(ctx: Context, call_next: CallNext) -> object:
+    ...     began = time.perf_counter()
+    ...     try:
+    ...         return await call_next()
+    ...     finally:
+    ...         ctx.log.info("took", seconds=time.perf_counter() - began)
+    >>> jobs = Jobs(middleware=[timed])
+    >>> @jobs.job("double")
+    ... async def double(data: int) -> int:
+    ...     return 2 * data
+    >>> [handler.middleware == (timed,) for handler in jobs]
+    [True]
+    """
 
     _handlers: dict[str, Handler] = field(default_factory=dict)
+    middleware: Sequence[Middleware] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        for one in self.middleware:
+            if not inspect.iscoroutinefunction(one) and not inspect.iscoroutinefunction(getattr(one, "__call__", None)):  # noqa: B004
+                raise Misconfigured(f"middleware {one!r}: write it as `async def name(ctx, call_next)` that awaits `call_next()`")
 
     def job(
         self,
@@ -127,6 +157,7 @@ class Jobs:
                 function=function,
                 signature=signature,
                 place=place,
+                middleware=tuple(self.middleware),
             )
             self._add(handler)
             return function
@@ -134,11 +165,11 @@ class Jobs:
         return declare
 
     def include(self, other: "Jobs") -> None:
-        """Take over the handlers of another registry, all or none."""
+        """Take over the handlers of another registry, all or none. Its middleware stays with them, inside this one's."""
         for handler in other:
             self._refuse_duplicate(handler)
         for handler in other:
-            self._add(handler)
+            self._add(replace(handler, middleware=(*self.middleware, *handler.middleware)))
 
     def _add(self, handler: Handler) -> None:
         self._refuse_duplicate(handler)

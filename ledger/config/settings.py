@@ -42,9 +42,7 @@ class Limits(Part):
     remembered: Annotated[int, Field(ge=1000, le=5_000_000)] = 500_000  # ended executions and keys kept per partition for repeats
     offer_window: Annotated[int, Field(ge=1, le=10_000)] = 1000  # offers outstanding per partition and queue, at most
     slots: Annotated[int, Field(ge=1, le=10_000)] = 200  # attempts a runner process performs at the same time
-    processes: Annotated[int, Field(ge=1, le=1000)] | None = (
-        None  # of them in a process of their own (`run_in="process"`); else one per CPU
-    )
+    processes: Annotated[int, Field(ge=1, le=1000)] | None = None  # of them with `run_in="process"`; absent: one per CPU
     process_memory_mb: Annotated[int, Field(ge=0)] = 4096  # address space of such a process; 0: unlimited
     pace: Annotated[float, Field(ge=0, le=1)] = 0.01  # between the commits of a partition under load
     shutdown_grace: Annotated[float, Field(ge=0, le=3600)] = 10.0  # for running attempts, after SIGTERM

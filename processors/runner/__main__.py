@@ -12,6 +12,7 @@ from ledger.core.refusal import LedgerError, Misconfigured
 from ledger.handlers import load_jobs
 from processors import logs, seam
 from processors.pulse import to_supervisor
+from processors.runner.children import Command
 from processors.runner.process import RunnerProcess
 from processors.watchdog import Limits, Watchdog
 
@@ -29,20 +30,21 @@ def main(arguments: list[str]) -> NoReturn:
     asyncio.set_event_loop(asyncio.new_event_loop())  # Faust asks for one before it makes its own
     logs.configure(cast(logs.Format, options.log_format), options.log_level)  # argparse checked the choice
     try:
-        run(options.queue, options.app, options.config)
+        run(options.queue, options.app, options.config, options.log_format, options.log_level)
     except LedgerError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # talk to the person at the terminal
         sys.exit(1)
     sys.exit(0)
 
 
-def run(queue: str, app: str | None, config: Path | None) -> None:
+def run(queue: str, app: str | None, config: Path | None, log_format: str, log_level: str) -> None:
     settings = load_settings(config, os.environ)
     target = app or settings.app
     if target is None:
         raise Misconfigured("no handlers are named: set `app: module:attribute` in the settings or give --app")
     sys.path.insert(0, str(Path.cwd()))
-    process = RunnerProcess(settings, queue, load_jobs(target).bounded(settings.concurrency), seam.crash)
+    jobs, children = load_jobs(target).bounded(settings.concurrency), Command(target, log_format=log_format, log_level=log_level)
+    process = RunnerProcess(settings, queue, jobs, seam.crash, children)
     faust_app = seam.build_app(f"runner-{queue}", settings, {process.topic: process.take}, background=process.run, on_stopping=process.stop)
     watchdog = Watchdog(
         crashed=lambda: seam.has_crashed(faust_app),

@@ -41,9 +41,12 @@ class Line:
 
 
 class Gate:
-    def __init__(self, slots: int, *, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES_WAITING) -> None:
+    """`processes`: how many attempts run in a process of their own; their handlers have a `concurrency`."""
+
+    def __init__(self, slots: int, processes: int = 1, *, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES_WAITING) -> None:
         self.slots = slots
         self.free = slots
+        self._free_processes = processes
         self._line = Line()
         self._parked: dict[str, Line] = {}  # of jobs that run as often as they may, by job name
         self._running: dict[str, int] = {}  # of jobs with a limit of their own
@@ -72,9 +75,12 @@ class Gate:
     def admit(self, most: int, still_wanted: Callable[[Attempt], bool]) -> list[Attempt]:
         """Up to `most` attempts that have a slot from now on. Those that are wanted no longer leave without one."""
         admitted: list[Attempt] = []
-        for name, parked in self._parked.items():
+        for name, parked in list(self._parked.items()):
+            before = len(admitted)
             while parked.waiting and self.free and len(admitted) < most and self._has_room(name, parked.waiting[0]):
                 self._let_in(parked, parked.waiting.popleft(), admitted, still_wanted)
+            if len(admitted) > before:
+                self._parked[name] = self._parked.pop(name)  # the others come first the next time
         line = self._line
         while line.waiting and self.free and len(admitted) < most:
             attempt = line.waiting.popleft()
@@ -86,8 +92,10 @@ class Gate:
         return admitted
 
     def _has_room(self, name: str, attempt: Attempt) -> bool:
-        most = attempt.handler.concurrency if attempt.handler is not None else None
-        return most is None or self._running.get(name, 0) < most
+        handler = attempt.handler
+        if handler is None or handler.concurrency is None:
+            return True
+        return self._running.get(name, 0) < handler.concurrency and (handler.run_in != "process" or self._free_processes > 0)
 
     def _let_in(self, line: Line, attempt: Attempt, admitted: list[Attempt], still_wanted: Callable[[Attempt], bool]) -> None:
         self._forget(attempt)
@@ -97,6 +105,7 @@ class Gate:
         self.free -= 1
         if attempt.handler is not None and attempt.handler.concurrency is not None:
             self._running[attempt.offer.job_name] = self._running.get(attempt.offer.job_name, 0) + 1
+            self._free_processes -= attempt.handler.run_in == "process"
         admitted.append(attempt)
 
     def leave(self, attempt: Attempt) -> None:
@@ -105,6 +114,7 @@ class Gate:
         name = attempt.offer.job_name
         if attempt.handler is not None and attempt.handler.concurrency is not None:
             self._running[name] -= 1
+            self._free_processes += attempt.handler.run_in == "process"
 
     def overdue(self, now: float) -> list[Attempt]:
         """Those who waited too long; they do not wait here any more. To be asked often: after a gap this process itself stood still, which

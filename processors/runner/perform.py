@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from contextvars import copy_context
+from functools import partial
 from typing import Protocol, cast
 
 import structlog
 
-from ledger.context import AttemptCancelled, current_attempt
-from ledger.handlers import Handler
+from ledger.context import AttemptCancelled, ProcessDied, current_attempt
+from ledger.handlers import CallNext, Handler
 from processors.runner import settle
 from processors.runner.attempt import Attempt
 
@@ -22,13 +24,16 @@ class Perform(Protocol):
 
 
 async def in_task(attempt: Attempt) -> None:
-    handler = _begin(attempt)
+    handler = begin(attempt)
+    if handler.middleware:
+        await in_middleware(attempt, handler, as_coroutine)
+        return
     try:
         arguments = arguments_of(attempt, handler)
         value = await cast("Callable[..., Awaitable[object]]", handler.function)(*arguments)  # the signature was read: it is a coroutine
         settle.returned(attempt, value)
     except BaseException as error:  # also what is no Exception: the code is not ours
-        _settle_error(attempt, error)
+        settle_error(attempt, error)
 
 
 class InThread:
@@ -38,19 +43,67 @@ class InThread:
         self._threads = threads
 
     async def __call__(self, attempt: Attempt) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._run, attempt)
+        handler = attempt.handler
+        if handler is not None and handler.middleware:
+            await in_middleware(attempt, handler, self._call)
+        else:
+            await asyncio.get_running_loop().run_in_executor(self._threads, run_plain, attempt)
 
-    def _run(self, attempt: Attempt) -> None:
-        handler = _begin(attempt)
-        try:
-            settle.returned(attempt, handler.function(*arguments_of(attempt, handler)))
-        except BaseException as error:  # also what is no Exception: the code is not ours
-            _settle_error(attempt, error)
-        finally:
-            current_attempt.set(None)  # the thread is used again
+    async def _call(self, attempt: Attempt, handler: Handler, arguments: tuple[object, ...]) -> object:
+        """Returns when the code has ended, and not before: whoever gives up waiting gets that told to the code, and waits on."""
+        assert attempt.context is not None
+        call = partial(copy_context().run, handler.function, *arguments)
+        running, impatient = asyncio.get_running_loop().run_in_executor(self._threads, call), False
+        while not running.done():
+            try:
+                await asyncio.wait([running])
+            except asyncio.CancelledError:
+                attempt.context.cancelled = impatient = True
+        if impatient:
+            running.exception()  # looked at
+            raise asyncio.CancelledError
+        return running.result()
 
 
-def _begin(attempt: Attempt) -> Handler:
+def run_plain(attempt: Attempt) -> None:
+    """A plain function, here and now."""
+    handler = begin(attempt)
+    try:
+        settle.returned(attempt, handler.function(*arguments_of(attempt, handler)))
+    except BaseException as error:  # also what is no Exception: the code is not ours
+        settle_error(attempt, error)
+    finally:
+        current_attempt.set(None)  # the thread is used again
+
+
+Call = Callable[[Attempt, Handler, tuple[object, ...]], Awaitable[object]]
+
+
+async def in_middleware(attempt: Attempt, handler: Handler, call: Call) -> None:
+    """The code with what is wrapped around it, the first of them outermost. Data that does not fit is refused before."""
+    begin(attempt)
+    try:
+        arguments, context = arguments_of(attempt, handler), attempt.context
+        assert context is not None
+        call_next: CallNext = partial(call, attempt, handler, arguments)
+        for wrap in reversed(handler.middleware):
+            call_next = partial(wrap, context, call_next)
+        settle.returned(attempt, await call_next())
+    except BaseException as error:  # also what is no Exception: the code is not ours
+        settle_error(attempt, error)
+
+
+async def as_coroutine(attempt: Attempt, handler: Handler, arguments: tuple[object, ...]) -> object:
+    return await cast("Callable[..., Awaitable[object]]", handler.function)(*arguments)  # the signature was read: it is a coroutine
+
+
+async def directly(attempt: Attempt, handler: Handler, arguments: tuple[object, ...]) -> object:
+    """In this thread, which has nothing else to do."""
+    return handler.function(*arguments)
+
+
+def begin(attempt: Attempt) -> Handler:
+    """From here on the lines that are logged name the attempt."""
     handler = attempt.handler
     assert handler is not None, "resolved before it is performed"
     current_attempt.set(attempt.context)
@@ -64,10 +117,11 @@ def arguments_of(attempt: Attempt, handler: Handler) -> tuple[object, ...]:
     return (signature.read(attempt.offer.data), *context) if signature.takes_data else context
 
 
-def _settle_error(attempt: Attempt, error: BaseException) -> None:
+def settle_error(attempt: Attempt, error: BaseException) -> None:
+    """Fill in what follows from the error, and log it."""
     settle.raised(attempt, error)
     if attempt.outcome == "failed":
-        ours = type(error) in settle.FINAL or isinstance(error, asyncio.CancelledError | AttemptCancelled)
+        ours = type(error) in settle.FINAL or isinstance(error, asyncio.CancelledError | AttemptCancelled | ProcessDied)
         log.warning(
             "the attempt failed",
             action="attempt.failed",

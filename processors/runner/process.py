@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import redis
@@ -26,11 +27,13 @@ from ledger.core.ids import WorkerId
 from ledger.core.refusal import Misconfigured
 from ledger.handlers import Jobs, RunIn, near_miss
 from processors.broker_clock import BrokerClock
+from processors.runner.children import Children, Command
 from processors.runner.claims import RedisClaims
+from processors.runner.in_process import InProcess
 from processors.runner.lease import Lease
 from processors.runner.orders import listen
 from processors.runner.perform import InThread, Perform, in_task
-from processors.runner.runner import Edges, Runner
+from processors.runner.runner import Edges, Runner, in_process
 from processors.runner.sender import KafkaSender
 from processors.runner.take import Record
 
@@ -39,12 +42,18 @@ EXIT_STUCK: Final = 75  # ended because only that ends the code that runs; the s
 LONGEST_REDIS_CALL: Final = 2.0  # seconds
 LONGEST_RENEWAL: Final = 1.0
 MOST_THREADS: Final = 1000
+MEGABYTE: Final = 1024 * 1024
+LONGEST_PATIENCE: Final = 1.0  # seconds for code in a process that was asked to stop, before it is killed
 
 
 class RunnerProcess:
-    """`take`, `run` and `stop` are given to Faust. `bug` ends the process; so does `stop`, if code does not end otherwise."""
+    """`take`, `run` and `stop` are given to Faust. `bug` ends the process; so does `stop`, if code does not end otherwise.
 
-    def __init__(self, settings: Settings, queue: str, jobs: Jobs, bug: Callable[[BaseException], None]) -> None:
+    `children`: how processes for handlers with `run_in="process"` are started."""
+
+    def __init__(
+        self, settings: Settings, queue: str, jobs: Jobs, bug: Callable[[BaseException], None], children: Command | None = None
+    ) -> None:
         if queue not in settings.queues:
             raise Misconfigured(f"there is no queue {queue!r} in the settings{near_miss(queue, list(settings.queues))}")
         if not len(jobs):
@@ -59,6 +68,7 @@ class RunnerProcess:
         self._lease: Lease | None = None
         self._sender: KafkaSender | None = None
         self._threads = ThreadPoolExecutor(min(settings.limits.slots, MOST_THREADS), thread_name_prefix="job")
+        self._children = None if children is None else Children(replace(children, memory=settings.limits.process_memory_mb * MEGABYTE))
         self._stuck = False
 
     @property
@@ -93,6 +103,8 @@ class RunnerProcess:
         sender = KafkaSender(self._settings, clock)
         claims = RedisClaims(connection, self._settings, self.worker)
         ways: dict[RunIn, Perform] = {"async": in_task, "thread": InThread(self._threads)}
+        if self._children is not None:
+            ways["process"] = InProcess(self._children, min(LONGEST_PATIENCE, self._settings.limits.shutdown_grace / 2))
         runner = Runner(
             self._settings, self._queue, self._jobs, self.worker, Edges(claims, lease, sender, clock, ways, self._bug, self._has_stuck)
         )
@@ -105,13 +117,19 @@ class RunnerProcess:
             runner.take(record)
         self._early.clear()
         spare_the_collector()
+        warming = asyncio.create_task(self._warm())
         listening = asyncio.create_task(listen(connection, self._settings.redis_key("orders", self.worker), runner.obey))
         try:
             await runner.run()
         finally:
             listening.cancel()
+            warming.cancel()
             with suppress(RedisError, OSError):
                 await connection.aclose()
+
+    async def _warm(self) -> None:
+        if self._children is not None and any(in_process(one) for one in self._jobs):
+            await self._children.warm()
 
     def _about(self) -> bytes:
         about = {"queue": self._queue, "host": socket.gethostname(), "pid": os.getpid(), "slots": self._settings.limits.slots}
@@ -130,6 +148,8 @@ class RunnerProcess:
         all_ended = await self._runner.drain()
         await asyncio.to_thread(self._lease.end)
         await self._sender.stop()
+        if self._children is not None:
+            await self._children.end()
         log.info("the runner has ended", action="runner.ended", worker=self.worker, all_ended=all_ended)
         if not all_ended:
             os._exit(EXIT_STUCK if self._stuck else 0)

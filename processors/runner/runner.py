@@ -1,6 +1,7 @@
 """A runner of one queue: the pipeline put together. See the package for its steps."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from ledger.core.ids import WorkerId
 from ledger.core.orders import Order
 from ledger.core.refusal import Misconfigured
 from ledger.core.request import Return
-from ledger.handlers import Jobs, RunIn
+from ledger.handlers import Handler, Jobs, RunIn
 from processors.broker_clock import BrokerClock
 from processors.runner import settle
 from processors.runner.attempt import Attempt
@@ -63,13 +64,14 @@ class Runner:
     def __init__(self, settings: Settings, queue: str, jobs: Jobs, worker: WorkerId, edges: Edges) -> None:
         refuse_what_cannot_run(jobs, edges.ways)
         self._edges = edges
-        self._jobs = jobs
+        self._processes = settings.limits.processes or os.cpu_count() or 1
+        self._jobs = jobs.bounded({one.name: min(one.concurrency or self._processes, self._processes) for one in jobs if in_process(one)})
         self._queue = queue
         self._worker = worker
         self._grace = settings.limits.shutdown_grace
         self._claim_prefix = settings.redis_key("claim", "")
         self._life_us = round(LIFE_IN_LEASES * settings.limits.lease * 1_000_000)
-        self._gate = Gate(settings.limits.slots)
+        self._gate = Gate(settings.limits.slots, self._processes)
         self._outbox = Outbox(worker, queue, edges.sender, edges.bug, edges.monotonic)
         self._running = Running(
             self._outbox, edges.ways, self._has_ended, grace=self._grace, stuck=edges.stuck, bug=edges.bug, clock=edges.monotonic
@@ -263,11 +265,15 @@ class Runner:
         return ended
 
 
+def in_process(handler: Handler) -> bool:
+    return handler.run_in == "process"
+
+
 def refuse_what_cannot_run(jobs: Jobs, ways: Mapping[RunIn, Perform]) -> None:
     """Raises `Misconfigured` for a handler that this runner has no way to perform."""
     for handler in jobs:
         if handler.run_in not in ways:
             raise Misconfigured(
-                f"{handler.name} ({handler.place}) wants run_in={handler.run_in!r}, which this version of jobledger cannot do yet: "
-                f"leave it out, then it runs in a thread"
+                f"{handler.name} ({handler.place}) wants run_in={handler.run_in!r}, which this worker cannot do: its processes have to be "
+                f"told where the handlers are, as `module:attribute`; name them so, or leave run_in out, then it runs in a thread"
             )

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 import structlog
 
@@ -122,7 +122,7 @@ class Running:
         assert attempt.context is not None
         assert attempt.task is not None
         attempt.context.cancelled = True
-        if is_async(attempt):
+        if can_be_cancelled(attempt):
             attempt.task.cancel()
         attempt.due = NEVER
 
@@ -218,6 +218,6 @@ def _is_meant(order: Order, attempt: Attempt) -> bool:
     return offer.token == order.token or (order.attempt is not None and offer.attempt <= order.attempt)
 
 
-def is_async(attempt: Attempt) -> Literal[True, False]:
-    """Its code can be cancelled where it awaits."""
-    return attempt.handler is not None and attempt.handler.run_in == "async"
+def can_be_cancelled(attempt: Attempt) -> bool:
+    """A coroutine where it awaits, a process by being told and killed; a thread cannot."""
+    return attempt.handler is not None and attempt.handler.run_in != "thread"

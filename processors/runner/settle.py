@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from ledger.context import AttemptCancelled, Cancel, Snooze, UnrecoverableError
+from ledger.context import AttemptCancelled, Cancel, ProcessDied, Snooze, UnrecoverableError
 from ledger.core.retry import policy_for, retry_after_ms, spread_of
 from ledger.signature import InvalidData, InvalidResult, ResultTooLarge
 from processors.runner.attempt import Attempt
@@ -26,6 +26,7 @@ FINAL: Final[dict[type[BaseException], str]] = {
     ResultTooLarge: "result_too_large",
     NotSupportedYet: "not_supported",
 }
+NAMED = FINAL | {ProcessDied: "process_died"}
 
 
 def returned(attempt: Attempt, value: object) -> None:
@@ -63,7 +64,7 @@ def raised(attempt: Attempt, error: BaseException) -> None:
             handed_back(attempt)
     else:
         attempt.outcome = "failed"
-        attempt.error_type = FINAL.get(type(error)) or clean(type(error).__name__, LONGEST_TYPE)
+        attempt.error_type = NAMED.get(type(error)) or clean(type(error).__name__, LONGEST_TYPE)
         attempt.error_message = clean(_message(error), LONGEST_MESSAGE)
         attempt.retry_after_ms = _retry_after_ms(attempt, error)
 

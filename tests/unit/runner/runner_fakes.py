@@ -16,11 +16,11 @@ from ledger.core.ids import ExecutionId, Token, WorkerId
 from ledger.core.offers import Offer, Offers
 from ledger.core.refusal import Unavailable
 from ledger.core.request import Return
-from ledger.handlers import Jobs
+from ledger.handlers import Jobs, RunIn
 from processors.broker_clock import BrokerClock
 from processors.runner.attempt import Attempt
 from processors.runner.claims import Verdict
-from processors.runner.perform import InThread, in_task
+from processors.runner.perform import InThread, Perform, in_task
 from processors.runner.runner import Edges, Runner
 from processors.seam import Record
 
@@ -145,6 +145,7 @@ class World:
     runner: Runner = field(init=False)
     running: asyncio.Task[None] = field(init=False)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
+    ways: dict[RunIn, Perform] = field(default_factory=dict)  # more of them
 
     def begin(self) -> Runner:
         self.clock.observe(time.time_ns() // 1_000_000)
@@ -153,7 +154,7 @@ class World:
             self.liveness,
             self.sender,
             self.clock,
-            {"async": in_task, "thread": InThread(self.threads)},
+            {"async": in_task, "thread": InThread(self.threads)} | self.ways,
             self.bugs.append,
             self.stuck.set,
         )

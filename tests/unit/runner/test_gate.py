@@ -1,14 +1,14 @@
 """Slots: who runs, who waits, and who is given back."""
 
-from ledger.handlers import Handler, Jobs
+from ledger.handlers import Handler, Jobs, RunIn
 from processors.runner.attempt import Attempt
 from processors.runner.gate import PATIENCE, Gate
 from tests.unit.runner.runner_fakes import attempt_of, offer
 
 
-def handler(name: str, concurrency: int | None = None) -> Handler:
+def handler(name: str, concurrency: int | None = None, run_in: RunIn | None = None) -> Handler:
     jobs = Jobs()
-    jobs.job(name, concurrency=concurrency)(lambda: None)
+    jobs.job(name, concurrency=concurrency, run_in=run_in)(lambda: None)
     return jobs.find(name)
 
 
@@ -131,3 +131,17 @@ def test_all_can_be_sent_away() -> None:
     admit(gate)
     assert len(gate.clear()) == 2
     assert len(gate) == 0
+
+
+def test_those_that_need_a_process_share_what_there_is_in_turn_and_do_not_stand_in_the_way_of_others() -> None:
+    gate = Gate(10, processes=2)
+    one, other = handler("one", 2, "process"), handler("other", 2, "process")
+    waiting(gate, one, one, one, one, other, other, QUICK)
+    first, second, quick = admit(gate)
+    assert [attempt.offer.job_name for attempt in (first, second, quick)] == ["one", "one", "quick"]
+    gate.leave(first)
+    (third,) = admit(gate)
+    gate.leave(second)
+    (fourth,) = admit(gate)
+    assert {third.offer.job_name, fourth.offer.job_name} == {"one", "other"}
+    assert admit(gate) == []

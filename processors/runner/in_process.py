@@ -1,0 +1,81 @@
+"""Perform CPU-bound code in a process of its own. Asked to stop it is told so, and killed if it goes on: then the attempt has ended."""
+
+import asyncio
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+
+from ledger.context import ProcessDied
+from processors.runner import perform, settle
+from processors.runner.attempt import Attempt
+from processors.runner.child_wire import End, Run, Stop, Told
+from processors.runner.children import Child, ChildGone, Children
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """`patience`: seconds between the word and the kill."""
+
+    children: Children
+    patience: float
+
+    async def __call__(self, attempt: Attempt) -> None:
+        perform.begin(attempt)
+        try:
+            child = await self.children.take()
+        except ChildGone as error:
+            perform.settle_error(attempt, ProcessDied(str(error)))
+            return
+        except asyncio.CancelledError as error:
+            perform.settle_error(attempt, error)
+            return
+        talk = asyncio.create_task(self._talk(child, attempt))
+        killing: asyncio.TimerHandle | None = None
+        while not talk.done():
+            try:
+                await asyncio.wait([talk])
+            except asyncio.CancelledError:
+                child.send(Stop(attempt.offer.token, attempt.stopping or "handed_back"))
+                if killing is None:
+                    killing = asyncio.get_running_loop().call_later(self.patience, child.kill)
+        if killing is not None:
+            killing.cancel()
+        talk.result()
+
+    async def _talk(self, child: Child, attempt: Attempt) -> None:
+        """Until its code has ended: it said so, or is gone."""
+        try:
+            end = await self._end_of(child, attempt)
+        except ChildGone as gone:
+            await self.children.discard(child)
+            # killed because it was asked to stop, or dead by itself
+            error = asyncio.CancelledError() if attempt.stopping is not None else ProcessDied(str(gone))
+            perform.settle_error(attempt, error)
+            return
+        if end.spent is not None or not child.is_alive:
+            await self.children.discard(child)
+        else:
+            self.children.give_back(child)
+        _settle(attempt, end)
+
+    async def _end_of(self, child: Child, attempt: Attempt) -> End:
+        child.send(Run(attempt.offer, attempt.timeout_ms or 0, max(0.0, attempt.due - monotonic())))
+        while True:
+            match await child.receive():
+                case End() as end:
+                    return end
+                case Told(percent, note) if attempt.context is not None:
+                    attempt.context.progress(percent, note)
+
+
+def _settle(attempt: Attempt, end: End) -> None:
+    if attempt.stopping == "timed_out":
+        settle.timed_out(attempt)
+        return
+    attempt.outcome = end.outcome
+    attempt.result = end.result if bytes(end.result) else attempt.result
+    attempt.error_type, attempt.error_message = end.error_type, end.error_message
+    attempt.retry_after_ms = end.retry_after_ms
