@@ -26,7 +26,7 @@ class AttemptCancelled(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Snooze:
-    """Returned by a handler: not now, run me again after `by` ("5m"). Not counted as an attempt."""
+    """Returned by a handler: not now, run me again after `by` ("5m", at most a year). Not counted as an attempt, however often."""
 
     by: str | timedelta
 

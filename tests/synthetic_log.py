@@ -149,7 +149,11 @@ def _life(number: int, partition: int, chance: random.Random) -> Iterator[wire.E
                 yield execution.Due(named)
                 attempt += 1
             case 1:
-                yield execution.HandedBack(named, attempt, WORKER, 3)
+                if chance.random() < 0.5:
+                    yield execution.HandedBack(named, attempt, WORKER, 3)
+                else:
+                    yield execution.Snoozed(named, attempt, Micros(BEGAN + 10**10), 3)
+                    yield execution.Due(named)
             case 2:
                 yield execution.AttemptLost(named, attempt, WORKER)
                 attempt += 1

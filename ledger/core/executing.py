@@ -31,6 +31,7 @@ from ledger.core.execution import (
     Report,
     ReportRefused,
     Skipped,
+    Snoozed,
     Started,
     State,
     Waiting,
@@ -116,8 +117,8 @@ def _decide_report(report: Report, state: State | None, at: Micros) -> list[Even
             return [_refused(report, "not_the_worker")]
         case None:
             return [_refused(report, "unknown_execution")]
-        case Delayed() if report.outcome in ("failed", "timed_out"):
-            return []  # the failure that led to this delay, said again
+        case Delayed() if report.outcome in ("failed", "timed_out", "snoozed"):
+            return []  # what led to this delay, said again
         case _:
             return [_refused(report, "stale_token")]
 
@@ -148,15 +149,16 @@ def _further(report: Report, attempt: int, active: Active | None, at: Micros) ->
                 return [_cancelled(cancel, attempt, report.run_ms, message)]
             if report.retry_after_ms is None:
                 return [Failed(execution_id, attempt, state, kind, message, report.run_ms)]
-            retry_at = Micros(at + min(max(report.retry_after_ms, 0), LONGEST_RETRY_MS) * MILLISECOND)
-            return [AttemptFailed(execution_id, attempt, state, kind, message, retry_at, report.run_ms)]
+            return [AttemptFailed(execution_id, attempt, state, kind, message, _after(report.retry_after_ms, at), report.run_ms)]
         case "cancelled":
             wish = cancel or CancelRequested(execution_id, "by_handler")
             return [_cancelled(wish, attempt, report.run_ms, report.error_message)]
-        case "handed_back" if cancel is not None:
+        case "handed_back" | "snoozed" if cancel is not None:
             return [_cancelled(cancel, attempt, report.run_ms)]
         case "skipped":
             raise AssertionError("a skip is decided before a start")
+        case "snoozed":
+            return [Snoozed(execution_id, attempt, _after(report.retry_after_ms, at), report.run_ms)]
         case "handed_back":
             return [HandedBack(execution_id, attempt, report.worker, report.run_ms)]
         case None:
@@ -164,6 +166,10 @@ def _further(report: Report, attempt: int, active: Active | None, at: Micros) ->
             return [Progressed(execution_id, attempt, report.progress, report.note)] if news and report.progress is not None else []
         case _:
             assert_never(report.outcome)
+
+
+def _after(delay_ms: int | None, at: Micros) -> Micros:
+    return Micros(at + min(max(delay_ms or 0, 0), LONGEST_RETRY_MS) * MILLISECOND)
 
 
 def _refused(report: Report, reason: Literal["unknown_execution", "stale_token", "not_the_worker", "not_started"]) -> ReportRefused:

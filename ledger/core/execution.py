@@ -158,6 +158,15 @@ class HandedBack(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="t
     run_ms: int = 0
 
 
+class Snoozed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.snoozed.v1"):
+    """Its code answered that it is too early: the attempt is not counted, and the execution is delayed until then."""
+
+    execution_id: ExecutionId
+    attempt: int
+    until: Micros
+    run_ms: int = 0
+
+
 class AttemptLost(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.attempt_lost.v1"):
     """The worker was not heard of for a whole lease; the execution waits again, under a new token."""
 
@@ -229,6 +238,7 @@ Event = (  # what comes most stands first: a question for the type of one goes t
     | AttemptFailed
     | Failed
     | HandedBack
+    | Snoozed
     | AttemptLost
     | Lost
     | Missed
@@ -312,6 +322,9 @@ def evolve(state: State | None, event: Event, epoch: int, address: Address, at: 
         case AttemptFailed():
             if isinstance(state, Active):
                 return Delayed(state.request, event.retry_at, state.attempt + 1, state.lost)
+        case Snoozed():
+            if isinstance(state, Active):
+                return Delayed(state.request, event.until, state.attempt, state.lost)
         case Due():
             if isinstance(state, Delayed | Buffered):
                 return Waiting(state.request, token_of(epoch, address), at, state.attempt, state.lost)
@@ -355,12 +368,12 @@ class Report(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_f
     timeout_ms: int | None = None
     progress: int | None = None
     note: str | None = None
-    outcome: Literal["completed", "failed", "timed_out", "handed_back", "skipped", "cancelled"] | None = None
+    outcome: Literal["completed", "failed", "timed_out", "handed_back", "skipped", "cancelled", "snoozed"] | None = None
     run_ms: int = 0
     result: Raw = NOTHING
     error_type: str | None = None
     error_message: str | None = None
-    retry_after_ms: int | None = None  # of a failure: absent means that no retry follows
+    retry_after_ms: int | None = None  # of a failure: absent means that no retry follows; of a snooze: how long it is
     answer: str | None = None
     skip_reason: SkipReason | None = None  # of a skip, which is said instead of a start; `error_message` says more
 

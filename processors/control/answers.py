@@ -58,7 +58,7 @@ def news_of(event: wire.Event) -> Answer | None:
             return Answer(execution_id=execution_id, state="completed", attempt=attempt)
         case execution.Failed(execution_id, attempt, state):
             return Answer(execution_id=execution_id, state=state, attempt=attempt)
-        case execution.AttemptFailed(execution_id, attempt):
+        case execution.AttemptFailed(execution_id, attempt) | execution.Snoozed(execution_id, attempt):
             return Answer(execution_id=execution_id, state="delayed", attempt=attempt)
         case execution.Lost(execution_id, attempt):
             return Answer(execution_id=execution_id, state="lost", attempt=attempt)

@@ -19,6 +19,7 @@ from ledger.core.execution import (
     HandedBack,
     Lost,
     ReportRefused,
+    Snoozed,
     Started,
     Waiting,
 )
@@ -33,7 +34,7 @@ PAUSE: Final = 0.25  # seconds without offers to a queue whose workers have no r
 QUIET: Final = 2.0  # seconds without a start, after the runners' group has passed the offer's record
 OFFERS_PER_RECORD: Final = 200
 BYTES_PER_RECORD: Final = 256 * 1024
-FREES_A_SLOT: Final = frozenset({Completed, Failed, AttemptFailed, HandedBack, AttemptLost, Lost})
+FREES_A_SLOT: Final = frozenset({Completed, Failed, AttemptFailed, HandedBack, Snoozed, AttemptLost, Lost})
 
 
 @dataclass(slots=True)

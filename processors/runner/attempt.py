@@ -12,7 +12,7 @@ from ledger.core.ids import WorkerId
 from ledger.core.offers import Offer
 from ledger.handlers import Handler
 
-Outcome = Literal["completed", "failed", "timed_out", "handed_back", "skipped", "cancelled"]
+Outcome = Literal["completed", "failed", "timed_out", "handed_back", "skipped", "cancelled", "snoozed"]
 Stopping = Literal["timed_out", "handed_back", "cancelled", "fenced"]
 
 

@@ -6,7 +6,9 @@ from typing import Final
 from msgspec import Raw
 
 from ledger.context import AttemptCancelled, Cancel, ProcessDied, Snooze, UnrecoverableError
+from ledger.core.refusal import Misconfigured
 from ledger.core.retry import policy_for, retry_after_ms, spread_of
+from ledger.handlers import milliseconds
 from ledger.signature import InvalidData, InvalidResult, ResultTooLarge
 from processors.runner.attempt import Attempt
 
@@ -15,16 +17,11 @@ LONGEST_NOTE: Final = 500  # characters
 LONGEST_TYPE: Final = 200
 
 
-class NotSupportedYet(Exception):
-    """The handler answered something that the log has no event for."""
-
-
 # Ours: the word that is stored as `error_type`. None of them is mended by trying again.
 FINAL: Final[dict[type[BaseException], str]] = {
     InvalidData: "invalid_data",
     InvalidResult: "invalid_result",
     ResultTooLarge: "result_too_large",
-    NotSupportedYet: "not_supported",
 }
 NAMED = FINAL | {ProcessDied: "process_died"}
 
@@ -38,7 +35,7 @@ def returned(attempt: Attempt, value: object) -> None:
         cancelled(attempt, value.reason)
         return
     if isinstance(value, Snooze):
-        raised(attempt, NotSupportedYet("the handler returned Snooze(...), which this version of jobledger cannot keep yet"))
+        snoozed(attempt, value)
         return
     assert attempt.handler is not None
     try:
@@ -91,6 +88,16 @@ def cancelled(attempt: Attempt, why: str | None) -> None:
     """It stopped because it was asked to, or answered that there is nothing to do."""
     attempt.outcome = "cancelled"
     attempt.error_message = None if why is None else clean(str(why), LONGEST_MESSAGE)
+
+
+def snoozed(attempt: Attempt, wish: Snooze) -> None:
+    """It answered that it is too early."""
+    try:
+        delay = milliseconds(wish.by, "Snooze", zero=False)
+    except Misconfigured as error:
+        raised(attempt, InvalidResult(str(error)))
+    else:
+        attempt.outcome, attempt.retry_after_ms = "snoozed", delay
 
 
 def handed_back(attempt: Attempt) -> None:

@@ -2,7 +2,19 @@
 
 from typing import Final
 
-from ledger.core.execution import AttemptFailed, AttemptLost, Cancelled, Completed, Event, Failed, HandedBack, Lost, Requested, Started
+from ledger.core.execution import (
+    AttemptFailed,
+    AttemptLost,
+    Cancelled,
+    Completed,
+    Event,
+    Failed,
+    HandedBack,
+    Lost,
+    Requested,
+    Snoozed,
+    Started,
+)
 from projections.forms import ATTEMPTS
 from projections.patches import Place, Rows
 
@@ -25,6 +37,8 @@ def fold(rows: Rows, event: Event, place: Place, index: int) -> None:
             _end(rows, event, place, index, event.state, event.run_ms, event.error_type, event.error_message)
         case HandedBack():
             _end(rows, event, place, index, "handed_back", event.run_ms, None, None)
+        case Snoozed():
+            _end(rows, event, place, index, "snoozed", event.run_ms, None, None)
         case Cancelled(attempt=attempt) if attempt > 0:
             _end(rows, event, place, index, "cancelled", event.run_ms, None, None)
         case AttemptLost() | Lost():
@@ -53,7 +67,7 @@ def _start(rows: Rows, event: Started, place: Place, index: int) -> None:
     ]
 
 
-_Ending = Completed | Failed | AttemptFailed | HandedBack | AttemptLost | Lost | Cancelled
+_Ending = Completed | Failed | AttemptFailed | HandedBack | Snoozed | AttemptLost | Lost | Cancelled
 
 
 def _end(

@@ -20,6 +20,7 @@ from ledger.core.execution import (
     ReportRefused,
     Requested,
     Skipped,
+    Snoozed,
     Started,
 )
 from projections.folds.body import body
@@ -68,6 +69,9 @@ def fold(rows: Rows, event: Event, place: Place, index: int) -> None:
             row[_WAITING_REASON] = row[_BLOCKED_BY] = None
         case HandedBack():
             _wait_again(row, "waiting", at)
+            row[_LAST_REPORT], row[_RUN_MS] = at, event.run_ms
+        case Snoozed():
+            _wait_again(row, "delayed", event.until)
             row[_LAST_REPORT], row[_RUN_MS] = at, event.run_ms
         case AttemptLost():
             _wait_again(row, "waiting", at)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from ledger import CallNext, Context, Exclusive, Jobs, ProcessDied, Retry
+from ledger import CallNext, Context, Exclusive, Jobs, ProcessDied, Retry, Snooze
 
 log = structlog.get_logger(__name__)
 FIRST_AT_ONCE = Retry(attempts=3, backoff="fixed", first="7ms")
@@ -83,6 +83,11 @@ def stubborn(data: str | None, ctx: Context) -> None:
             with Path(data).open("a") as file:
                 file.write(".")
         time.sleep(0.01)
+
+
+@jobs.job("early", run_in="process")
+def early() -> Snooze:
+    return Snooze("5m")
 
 
 @jobs.job("leaves-a-thread", run_in="process", exclusive=Exclusive("job"))

@@ -172,6 +172,12 @@ async def test_of_exclusive_code_that_leaves_a_thread_the_process_ends_before_th
     assert end.outcome == "completed" and is_gone(int(bytes(end.result)))
 
 
+async def test_it_may_snooze(world: World) -> None:
+    world.begin().take(record_of(offer(0, "early")))
+    (end,) = await reports(world)
+    assert (end.outcome, end.retry_after_ms) == ("snoozed", 300_000)
+
+
 async def test_middleware_runs_with_it_in_its_process(world: World) -> None:
     world.begin().take(record_of(offer(0, "wrapped", data=21)))
     (end,) = await reports(world)

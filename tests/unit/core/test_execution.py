@@ -31,6 +31,7 @@ from ledger.core.execution import (
     Release,
     ReportRefused,
     Skipped,
+    Snoozed,
     Started,
     Waiting,
 )
@@ -120,6 +121,22 @@ def test_an_attempt_handed_back_is_not_counted() -> None:
     assert fold((REQUESTED, STARTED, HandedBack(X, 1, ADA))) == Waiting(REQUESTED, token(2), NOON, attempt=1)
 
 
+def test_an_attempt_that_is_snoozed_is_not_counted_and_comes_again_when_its_time_has_come() -> None:
+    snooze = report(0, outcome="snoozed", retry_after_ms=1000, run_ms=5)
+    snoozed = Snoozed(X, 1, Micros(NOON + SECOND), 5)
+    given(REQUESTED, STARTED).when(snooze).then(snoozed).and_repeated_changes_nothing()
+    given(REQUESTED).when(snooze).then(STARTED, snoozed).and_repeated_changes_nothing()
+    assert fold((REQUESTED, STARTED, snoozed)) == Delayed(REQUESTED, Micros(NOON + SECOND), attempt=1)
+    given(REQUESTED, STARTED, snoozed).when(BecomeDue(X), at=NOON).then()
+    given(REQUESTED, STARTED, snoozed).when(BecomeDue(X), at=NOON + SECOND).then(Due(X))
+    given(REQUESTED, STARTED, snoozed).when(Cancel(X, "cancel_other", OTHER)).then(Cancelled(X, "cancel_other", because_of=OTHER))
+
+
+def test_nobody_sleeps_for_longer_than_a_year() -> None:
+    (snoozed,) = given(REQUESTED, STARTED).when(report(0, outcome="snoozed", retry_after_ms=10**15)).decided()
+    assert isinstance(snoozed, Snoozed) and snoozed.until - NOON == 366 * 86_400 * SECOND
+
+
 def test_handing_back_what_never_started_changes_nothing() -> None:
     given(REQUESTED).when(report(0, outcome="handed_back")).then()
 
@@ -176,7 +193,7 @@ def test_what_runs_is_asked_to_stop_once_and_goes_on_until_it_does() -> None:
     given(REQUESTED, STARTED, COMPLETED).when(Cancel(X, "cancel_other", OTHER)).then()
 
 
-@pytest.mark.parametrize("how", [{"outcome": "cancelled"}, {"outcome": "handed_back"}])
+@pytest.mark.parametrize("how", [{"outcome": "cancelled"}, {"outcome": "handed_back"}, {"outcome": "snoozed", "retry_after_ms": 5}])
 def test_no_attempt_follows_one_that_was_asked_to_stop(how: dict[str, object]) -> None:
     cancelled = Cancelled(X, "cancel_other", 1, 5, OTHER)
     given(REQUESTED, STARTED, ASKED).when(report(0, run_ms=5, **how)).then(cancelled).and_repeated_changes_nothing()
@@ -219,7 +236,7 @@ commands = some.lists(
             report,
             some.integers(0, 6),
             some.sampled_from([ADA, BOB]),
-            outcome=some.sampled_from([None, "completed", "failed", "timed_out", "handed_back", "skipped", "cancelled"]),
+            outcome=some.sampled_from([None, "completed", "failed", "timed_out", "handed_back", "skipped", "cancelled", "snoozed"]),
             progress=some.one_of(some.none(), some.integers(0, 100)),
             retry_after_ms=some.one_of(some.none(), some.integers(0, 5000)),
         ),

@@ -120,6 +120,14 @@ def test_what_lost_its_worker_waits_again(back: wire.Event) -> None:
     assert row["first_started_at"] == 2000
 
 
+def test_what_snoozes_is_delayed_and_its_attempt_says_so() -> None:
+    snoozed = execution.Snoozed(X, 1, Micros(8_000), 5)
+    row = row_after(asked(), STARTED, execution.Progressed(X, 1, 40), snoozed)
+    assert (row["state"], row["eligible_at"], row["run_ms"], row["worker"], row["progress"]) == ("delayed", 8000, 5, None, None)
+    (only,) = attempts_after(asked(), STARTED, snoozed)
+    assert (only["state"], only["run_ms"]) == ("snoozed", 5)
+
+
 def test_a_refused_report_changes_nothing_and_needs_no_row() -> None:
     refused = execution.ReportRefused(X, Token(1), W, "stale_token")
     assert row_after(asked(), STARTED, refused) == row_after(asked(), STARTED)

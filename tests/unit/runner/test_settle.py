@@ -72,10 +72,17 @@ def test_a_result_that_cannot_be_kept_fails_it_for_good(value: object, error_typ
     assert (attempt.outcome, attempt.error_type, attempt.retry_after_ms) == ("failed", error_type, None)
 
 
-def test_an_answer_without_an_event_is_said_to_be_unsupported() -> None:
+def test_a_handler_to_whom_it_is_too_early_says_for_how_long() -> None:
     attempt = of()
     settle.returned(attempt, Snooze("5m"))
-    assert (attempt.outcome, attempt.error_type, attempt.retry_after_ms) == ("failed", "not_supported", None)
+    assert (attempt.outcome, attempt.retry_after_ms, attempt.error_type) == ("snoozed", 300_000, None)
+
+
+@pytest.mark.parametrize("by", ["0s", "soon", "5"])
+def test_a_snooze_that_is_no_duration_is_a_failure_that_says_so(by: str) -> None:
+    attempt = of()
+    settle.returned(attempt, Snooze(by))
+    assert (attempt.outcome, attempt.error_type, attempt.retry_after_ms) == ("failed", "invalid_result", None)
     assert "Snooze" in (attempt.error_message or "")
 
 

@@ -82,6 +82,7 @@ EVENTS: dict[str, Struct] = {
     "execution.attempt_failed.v1": execution.AttemptFailed(EXECUTION, 1, "timed_out", "TimeoutError", "10 min", AT, run_ms=600_000),
     "execution.failed.v1": execution.Failed(EXECUTION, 5, "failed", "ValueError", "no such invoice", run_ms=7),
     "execution.handed_back.v1": execution.HandedBack(EXECUTION, 1, WORKER, run_ms=7),
+    "execution.snoozed.v1": execution.Snoozed(EXECUTION, 1, AT, run_ms=7),
     "execution.attempt_lost.v1": execution.AttemptLost(EXECUTION, 1, WORKER),
     "execution.lost.v1": execution.Lost(EXECUTION, 3, WORKER),
     "execution.missed.v1": execution.Missed(EXECUTION, "start_deadline"),
