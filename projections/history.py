@@ -19,7 +19,7 @@ async def read_history(settings: Settings, row: Execution) -> list[PastEvent]:
         aclosing(reader.batches(row.requested_offset, row.address.offset + 1)) as batches,
     ):
         async for batch in batches:
-            head = head or _before(batch.records[0], partition)
+            head = head or head_before(batch.records[0], "events", partition)
             walked = walk(head, batch.records)
             head = walked.head
             for commit in walked.commits:
@@ -30,10 +30,10 @@ async def read_history(settings: Settings, row: Execution) -> list[PastEvent]:
     return events
 
 
-def _before(first: Record, partition: int) -> Head:
+def head_before(first: Record, log: str, partition: int) -> Head:
     """The head that the first commit follows: it is known to be a good one, as a row came from it."""
     header = wire.decode_header(first.value)
-    return Head("events", partition, header.seq - 1, header.prev, next_offset=first.offset)
+    return Head(log, partition, header.seq - 1, header.prev, next_offset=first.offset)
 
 
 def _events_of(accepted: AcceptedCommit, row: Execution) -> list[PastEvent]:

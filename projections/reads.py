@@ -29,6 +29,7 @@ from projections.rows import (
     PositionRow,
 )
 from projections.schedule_reads import ScheduleReads
+from projections.why_reads import WhyReads
 
 FIRST_LOOK: Final = 0.005
 LONGEST_LOOK: Final = 0.1
@@ -42,7 +43,7 @@ async def open_reads(settings: Settings) -> AsyncIterator["Reads"]:
         yield Reads(settings, queries)
 
 
-class Reads(ScheduleReads):
+class Reads(ScheduleReads, WhyReads):
     """Every method raises `Unavailable` if Postgres is away, `Misconfigured` if it has no tables. Lists raise `Refused` for a limit or a
     cursor that cannot be."""
 

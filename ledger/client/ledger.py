@@ -17,6 +17,7 @@ from ledger.client.schedule_acts import ScheduleActs
 from ledger.client.sending import PATIENCE
 from ledger.client.submission import Duration, Submission, Wish, command_of
 from ledger.client.tables import Tables
+from ledger.client.why_acts import WhyActs
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 from ledger.core.execution import Options
@@ -26,7 +27,7 @@ from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
 
 
-class Ledger(ScheduleActs, PauseActs, HomeActs):
+class Ledger(ScheduleActs, PauseActs, HomeActs, WhyActs):
     """Servers are connected when they are first needed: Kafka and Redis to submit, Postgres to read.
 
     Raises, everywhere: `Refused` (ask for something else), `Unavailable` (a server is away, by its address; within about 10 s),

@@ -1,0 +1,98 @@
+"""`why`: what became of each expected tick of a job; why an execution waits, or ended so."""
+
+import time
+from datetime import datetime
+
+from ledger.client.line import Line
+from ledger.client.moments import datetime_of
+from ledger.client.why_execution import Around, WhyExecution, explain_execution
+from ledger.client.why_job import WhyJob, why_job
+from ledger.client.why_late import lateness
+from ledger.client.why_words import Spent
+from ledger.config import Settings
+from ledger.core.pause import Paused, names_of
+from ledger.core.refusal import Refused
+from ledger.core.tick import ON_TIME
+from projections.paging import micros_of
+from projections.reads import Reads
+from projections.rows import Execution
+from projections.schedule_past import Held, read_registry
+
+
+class WhyActs:
+    """A part of `Ledger`."""
+
+    _line: Line
+
+    async def why(
+        self, job_id: str, *, at: datetime | str | None = None, from_: datetime | str | None = None, to: datetime | str | None = None
+    ) -> WhyJob:
+        """Every tick that the schedules of a job expected, with exactly one class. One tick (`at`) or a range, both ends inclusive; without
+        any the last day. Instants without an offset are read in the schedule's zone. Raises `Refused`, and what reading the log raises."""
+        reads = await self._line.tables.reads()
+        return await why_job(self._line.settings, reads, job_id, _now(), at=at, from_=from_, to=to)
+
+    async def why_execution(self, execution_id: str) -> WhyExecution:
+        """Why it waits now, and behind what; or why it ended so. Raises `Refused` if the tables have no such execution."""
+        reads = await self._line.tables.reads()
+        one = await reads.execution(execution_id)
+        if one is None:
+            raise Refused("unknown_execution", f"the tables have no execution {execution_id}, or do not have it yet")
+        return explain_execution(await _around(self._line.settings, reads, one, _now()))
+
+
+async def _around(settings: Settings, reads: Reads, one: Execution, now: int) -> Around:
+    attempts, events = await reads.attempts(one.execution_id), await reads.history(one.execution_id)
+    spent = await _spent(settings, reads, one, now)
+    if one.state != "waiting":
+        return Around(one, now, attempts, events, spent=spent)
+    since = one.eligible_at or one.requested_at
+    holders = [] if one.exclusive_key is None else await reads.holders(one.exclusive_key, datetime_of(now), datetime_of(now))
+    return Around(
+        one,
+        now,
+        attempts,
+        events,
+        await _standing(reads, one),
+        [holder for holder in holders if holder.execution_id != one.execution_id and holder.state in ("active", "processing")],
+        None if one.blocked_by is None else await reads.execution(one.blocked_by),
+        await reads.running_in(one.queue),
+        await reads.started_in(one.queue, since, datetime_of(now)),
+        spent,
+    )
+
+
+async def _standing(reads: Reads, one: Execution) -> list[Held]:
+    """The pauses in force that concern it."""
+    held: list[Held] = []
+    for scope, name in _names(one):
+        if (found := await reads.pause(scope, name)) is not None:
+            held.append(Held(scope, name, micros_of(found.since), None, found.note, found.actor))
+    status = await reads.status(one.job_id)
+    if status is not None and status.auto_paused_note is not None:
+        since = status.last_finished_at or one.requested_at
+        held.append(Held("itself", one.job_id, micros_of(since), None, status.auto_paused_note))
+    return held
+
+
+def _names(one: Execution) -> list[Paused]:
+    return names_of(one.job_id, one.queue, one.tenant, one.exclusive_key)
+
+
+async def _spent(settings: Settings, reads: Reads, one: Execution, now: int) -> tuple[Spent, ...]:
+    """Of one that started late: what the time went into."""
+    if one.first_started_at is None:
+        return ()
+    due_at = micros_of(one.run_at or one.requested_at)
+    if one.trigger == "schedule" and one.tick_at is not None:
+        tick = await reads.tick(one.job_id, one.tick_at)
+        due_at = micros_of(one.tick_at if tick is None or tick.due_at is None else tick.due_at)
+    if micros_of(one.first_started_at) - due_at <= ON_TIME:
+        return ()
+    position = next((row for row in await reads.positions() if row.log == "registry"), None)
+    held = [] if position is None else (await read_registry(settings, one.job_id, _names(one), position.log_offset + 1)).held
+    return await lateness(settings, reads, one, due_at, held, now)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

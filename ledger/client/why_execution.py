@@ -1,0 +1,163 @@
+"""`why EXECUTION_ID`: why an execution waits now, or ended so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.client.why_words import Known, Spent, blocker_said, held_during, long, pause_said, said, spent_said
+from ledger.core.execution import Cancelled, CancelRequested, Requested
+from projections.paging import micros_of
+from projections.rows import Attempt, Execution, PastEvent
+from projections.schedule_past import Held
+
+ASKED: Final = {"cancel_other": "a newer one took its place", "terminate_other": "a newer one took its place at once"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """`kind` for programs, `text` for people. `execution_id`: the one that stands in the way."""
+
+    kind: str
+    text: str
+    execution_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WhyExecution:
+    execution_id: str
+    job_id: str
+    job_version: int
+    state: str
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What was read about an execution. `holders`: those that have its exclusivity now; `busy`: how many run in its queue; `started`: how
+    many of it started since this one waits; `spent`: what the time to its first start went into."""
+
+    execution: Execution
+    now: int
+    attempts: Sequence[Attempt] = ()
+    events: Sequence[PastEvent] = ()
+    held: Sequence[Held] = ()
+    holders: Sequence[Execution] = ()
+    blocker: Execution | None = None
+    busy: int = 0
+    started: int = 0
+    spent: Sequence[Spent] = ()
+
+
+def explain_execution(around: Around) -> WhyExecution:
+    """Pure. There is always at least one reason."""
+    one = around.execution
+    match one.state:
+        case "delayed":
+            reasons = [_delayed(around)]
+        case "waiting":
+            reasons = _waiting(around)
+        case "active" | "processing":
+            reasons = _running(around)
+        case _:
+            reasons = _ended(around)
+    if one.first_started_at is not None and around.spent:
+        began = f"its first start came {long(sum(part.ms for part in around.spent) * 1000)} after it was due"
+        reasons.append(Reason("started_late", f"{began}: {', '.join(map(spent_said, around.spent))}"))
+    return WhyExecution(one.execution_id, one.job_id, one.job_version, one.state, tuple(reasons))
+
+
+def _delayed(around: Around) -> Reason:
+    one = around.execution
+    if one.attempt:
+        failed = f"attempt {one.attempt} ended with {one.error_type or 'an error'}: {one.error_message or '-'}"
+        return Reason("retry", f"{failed}; the next is not before {said(one.eligible_at)}")
+    return Reason("not_before", f"not before {said(one.run_at or one.eligible_at)}, as asked")
+
+
+def _waiting(around: Around) -> list[Reason]:
+    """All that stands in its way, the first to go first."""
+    one = around.execution
+    if one.blocked_by is not None:
+        known = Known({} if around.blocker is None else {around.blocker.execution_id: around.blocker})
+        text = f"it waits behind {blocker_said(one.blocked_by, known)}: by the overlap policy a former execution has to end first"
+        return [Reason("overlap", text, one.blocked_by)]
+    reasons = [Reason("lost", f"attempt {lost.attempt} lost its worker {lost.worker}") for lost in around.attempts if lost.state == "lost"]
+    if not _ignores_pause(around):
+        standing = [held for held in held_during(around.held, around.now, around.now) if held.until is None]
+        reasons += [Reason("paused", f"paused by {pause_said(held)}") for held in standing]
+    reasons += [
+        Reason(
+            "lock",
+            f"its exclusivity {one.exclusive_key} is held by {blocker_said(holder.execution_id, _known(holder))}",
+            holder.execution_id,
+        )
+        for holder in around.holders
+    ]
+    if not any(reason.kind in ("paused", "lock") for reason in reasons):
+        reasons.append(_no_worker(around))
+    return reasons
+
+
+def _no_worker(around: Around) -> Reason:
+    one = around.execution
+    since = long(around.now - micros_of(one.eligible_at or one.requested_at))
+    ask = f"does a worker serve it that has the code for version {one.job_version}?"
+    if around.busy:
+        return Reason("busy", f"offered for {since}; {around.busy} of queue {one.queue} run now, {around.started} started since it waits")
+    if around.started:
+        return Reason("offered", f"offered for {since}; {around.started} of queue {one.queue} started meanwhile, none runs now")
+    return Reason("no_worker", f"offered for {since}, and nothing of queue {one.queue} has started or runs: {ask}")
+
+
+def _running(around: Around) -> list[Reason]:
+    one = around.execution
+    said_so = f", {one.progress} % {one.progress_note or ''}".rstrip() if one.progress is not None else ""
+    reasons = [Reason("running", f"attempt {one.attempt} runs at {one.worker} since {said(one.started_at)}{said_so}")]
+    for past in around.events:
+        if isinstance(past.event, CancelRequested):
+            by = past.event.because_of or past.event.actor or past.event.reason
+            reasons.append(Reason("cancel_requested", f"it was asked to stop at {said(past.at)} by {by} and has not yet"))
+    return reasons
+
+
+def _ended(around: Around) -> list[Reason]:
+    one = around.execution
+    at = said(one.finished_at)
+    match one.state:
+        case "completed":
+            text = f"its handler returned at {at}, in attempt {one.attempt}, after {long((one.run_ms or 0) * 1000)}"
+        case "failed" | "timed_out" | "lost":
+            text = f"attempt {one.attempt} was the last that its retries allow, at {at}" + (
+                f": {one.error_type or ''} {one.error_message or ''}".rstrip() if one.state != "lost" else ": its worker was not heard of"
+            )
+        case "cancelled":
+            text = _cancelled(around)
+        case "missed":
+            text = f"missed({one.reason}): no worker had started it by {said(one.deadline_at)}"
+        case _:
+            text = f"{one.state}({one.reason}) at {at}" + (f": {one.error_message}" if one.error_message else "")
+    reasons = [Reason(one.reason or one.state, text)]
+    former = [attempt for attempt in around.attempts if attempt.attempt < one.attempt]
+    reasons += [Reason("attempt", f"attempt {was.attempt}: {was.state} at {said(was.finished_at)}{_error(was)}") for was in former]
+    return reasons
+
+
+def _error(attempt: Attempt) -> str:
+    return f" with {attempt.error_type}: {attempt.error_message}" if attempt.error_type else ""
+
+
+def _cancelled(around: Around) -> str:
+    one = around.execution
+    event = next((past.event for past in reversed(around.events) if isinstance(past.event, Cancelled)), None)
+    by = None if event is None else event.because_of or event.actor
+    why = ASKED.get(one.reason or "", "it was asked to" if one.reason == "asked" else "its handler said so")
+    detail = f": {one.error_message}" if one.error_message else ""
+    return f"cancelled({one.reason}) at {said(one.finished_at)}: {why}{f' ({by})' if by else ''}{detail}"
+
+
+def _ignores_pause(around: Around) -> bool:
+    return any(isinstance(past.event, Requested) and past.event.ignore_pause for past in around.events)
+
+
+def _known(holder: Execution) -> Known:
+    return Known({holder.execution_id: holder})

@@ -1,0 +1,296 @@
+"""`why JOB`: every tick that the schedules in force expected in a range, and what became of it. Reads tables and log, changes nothing."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from ledger.client.moments import datetime_of
+from ledger.client.names import check_name
+from ledger.client.previewing import instant_in
+from ledger.client.stored import spec_of_row
+from ledger.client.why_late import lateness
+from ledger.client.why_stretches import Stretch, stretches
+from ledger.client.why_words import Known, Spent, words
+from ledger.config import Settings
+from ledger.core.definition import ScheduleSpec
+from ledger.core.engines import Engines
+from ledger.core.pause import names_of
+from ledger.core.policies import delay_us
+from ledger.core.refusal import Refused
+from ledger.core.schedule import Schedule
+from ledger.core.tzif import tzdata_version
+from ledger.core.why import CLASSES, Expected, Explained, Outcome, Run, explain
+from projections.paging import micros_of
+from projections.reads import Reads
+from projections.rows import Execution, JobDefinition, PositionRow, Tick
+from projections.schedule_past import HomePast, RegistryPast, read_home, read_registry, silence
+
+DAY: Final = 86_400_000_000
+MOST_ROWS: Final = 10_000
+MOST_LOOKED_INTO: Final = 20  # late ones whose lateness is taken apart, and gaps of control that are looked for
+
+
+@dataclass(frozen=True, slots=True)
+class WhyTick:
+    """`count` ticks in a row from `tick_at` to `last_tick_at`, with one class. `why` says it in words."""
+
+    tick_at: datetime
+    last_tick_at: datetime
+    count: int
+    job_version: int | None
+    class_: str
+    reason: str | None
+    why: str
+    late_ms: int | None = None
+    due_at: datetime | None = None
+    decided_at: datetime | None = None
+    execution_id: str | None = None
+    execution_state: str | None = None
+    blocked_by: str | None = None
+    spent: tuple[Spent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WhyJob:
+    """The range is (after, until]. `counts`: of ticks, by class; each expected tick is counted once."""
+
+    job_id: str
+    after: datetime
+    until: datetime
+    expected: int
+    counts: dict[str, int]
+    ticks: tuple[WhyTick, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Found:
+    """What was read."""
+
+    home: HomePast
+    registry: RegistryPast
+    rows: list[Tick]
+    stretches: list[Stretch]
+    newest: int
+    specs: dict[int, ScheduleSpec] = field(default_factory=dict)
+    by_tick: dict[int, Tick] = field(default_factory=dict)
+
+    def row(self, first: int) -> Tick | None:
+        if not self.by_tick:
+            self.by_tick = {micros_of(one.tick_at): one for one in self.rows}
+        return self.by_tick.get(first)
+
+
+async def why_job(
+    settings: Settings,
+    reads: Reads,
+    job_id: str,
+    now: int,
+    *,
+    at: str | datetime | None = None,
+    from_: str | datetime | None = None,
+    to: str | datetime | None = None,
+) -> WhyJob:
+    """One tick (`at`), or all from `from_` to `to`, both inclusive; else those of the last day. Raises `Refused`: no such job or tick, a
+    range too long; and what reading the log raises."""
+    job = await reads.definition(check_name(job_id, "job_id"))
+    if job is None:
+        raise Refused("unknown_job", f"there is no job {job_id}, or the tables do not have it yet: `jobledger jobs list` shows them")
+    after, until = await _range(reads, job, now, at, from_, to)
+    found = await _read(settings, reads, job, after, until)
+    explained, known = await _explain(settings, reads, job, found, after, until, now)
+    if at is not None and not explained:
+        raise _no_tick(job_id, found, until)
+    ticks = [await _told(settings, reads, one, found, known, now, nth) for nth, one in _numbered(explained)]
+    counts: Counter[str] = Counter()
+    for one in explained:
+        counts[one.is_] += one.count
+    by_class = {str(name): counts[name] for name in CLASSES if counts[name]}
+    return WhyJob(job_id, datetime_of(after), datetime_of(until), counts.total(), by_class, tuple(ticks), _warnings(known))
+
+
+def _numbered(explained: Sequence[Explained]) -> list[tuple[int, Explained]]:
+    """With how many late ones stand before."""
+    late = 0
+    numbered: list[tuple[int, Explained]] = []
+    for one in explained:
+        numbered.append((late, one))
+        late += one.is_ == "late"
+    return numbered
+
+
+async def _range(
+    reads: Reads, job: JobDefinition, now: int, at: str | datetime | None, from_: str | datetime | None, to: str | datetime | None
+) -> tuple[int, int]:
+    version = None if job.current_version is None else await reads.version(job.job_id, job.current_version)
+    zone = "UTC" if version is None or version.schedule is None else spec_of_row(version.schedule).timezone
+    if at is not None:
+        instant = instant_in("at", at, zone)
+        return instant - 1, instant
+    until = now if to is None else instant_in("to", to, zone)
+    after = until - DAY if from_ is None else instant_in("from", from_, zone) - 1
+    if after >= until:
+        raise Refused("invalid_range", "from is not before to: no tick can be between them")
+    return after, until
+
+
+async def _read(settings: Settings, reads: Reads, job: JobDefinition, after: int, until: int) -> Found:
+    positions = {(one.log, one.log_partition): one for one in await reads.positions()}
+    home, registry = positions.get(("events", job.home_partition)), positions.get(("registry", 0))
+    names = names_of(job.job_id, job.queue, job.tenant, job.exclusive_key)
+    of_registry = await read_registry(settings, job.job_id, names, _end(registry))
+    rows = await reads.ticks_from(job.job_id, datetime_of(after + 1), datetime_of(until), MOST_ROWS + 1)
+    if len(rows) > MOST_ROWS:
+        raise Refused("too_many", f"more than {MOST_ROWS} outcomes in that time: take a shorter range with --from and --to")
+    before = await reads.tick_before(job.job_id, datetime_of(after + 1))
+    newest = await reads.tick_before(job.job_id)
+    first = await _first(reads, job.job_id, before)
+    start = 0 if first is None or before is None else before.address.offset
+    past = await read_home(settings, job.job_id, job.home_partition, start, _end(home))
+    if start and _is_wanting(past, of_registry, rows):
+        past = await read_home(settings, job.job_id, job.home_partition, 0, _end(home))
+        first = None
+    if first is not None and before is not None:
+        place = (before.address.seq, before.address.index)
+        past.takeovers = [one for one in past.takeovers if (one.seq, one.index) > place]
+    rows = [one for one in rows if one.address.offset < _end(home)]
+    around = rows if before is None else [before, *rows]
+    in_force = stretches(first, past.takeovers, of_registry.moves, around)
+    found = Found(past, of_registry, rows, in_force, 0 if newest is None else micros_of(newest.last_tick_at))
+    for number in {one.job_version for one in in_force}:
+        if (version := await reads.version(job.job_id, number)) is not None and version.schedule is not None:
+            found.specs[number] = spec_of_row(version.schedule)
+    found.stretches = [await _limited(reads, job.job_id, one, found.specs.get(one.job_version)) for one in in_force]
+    return found
+
+
+def _end(position: PositionRow | None) -> int:
+    return 0 if position is None else position.log_offset + 1
+
+
+async def _first(reads: Reads, job_id: str, before: Tick | None) -> Stretch | None:
+    """What was in force at the row before the range; None where the log has to be read from its first commit: how many ticks of a version
+    fired has to be known where it has a limit."""
+    version = None if before is None else await reads.version(job_id, before.job_version)
+    if before is None or version is None or version.schedule is None or spec_of_row(version.schedule).limit is not None:
+        return None
+    return Stretch(before.job_version, micros_of(before.tick_at) - 1)
+
+
+def _is_wanting(home: HomePast, registry: RegistryPast, rows: Sequence[Tick]) -> bool:
+    """Somebody had it left out, or the job paused itself, before the place from which the log was read."""
+    return any(
+        (one.reason == "by_hand" and micros_of(one.tick_at) not in home.ordered)
+        or (one.reason == "paused" and not any(held.since <= micros_of(one.tick_at) for held in (*home.held, *registry.held)))
+        for one in rows
+    )
+
+
+async def _limited(reads: Reads, job_id: str, one: Stretch, spec: ScheduleSpec | None) -> Stretch:
+    """No tick is expected after the last that may fire."""
+    if spec is None or spec.limit is None:
+        return one
+    to = None if one.until is None else datetime_of(one.until)
+    count, last = await reads.fired(job_id, one.job_version, datetime_of(one.since), to)
+    return one if last is None or count < spec.limit else Stretch(one.job_version, one.since, micros_of(last), one.tzdata)
+
+
+async def _explain(
+    settings: Settings, reads: Reads, job: JobDefinition, found: Found, after: int, until: int, now: int
+) -> tuple[list[Explained], Known]:
+    engines = Engines()
+    expected: list[Expected] = []
+    for one in found.stretches:
+        spec = found.specs.get(one.job_version)
+        if spec is not None and (engine := engines.of(spec)) is not None:
+            delay = delay_us(job.job_id, spec.jitter_ms)
+            expected.append(Expected(one.job_version, engine, one.since, one.until, delay))
+    ids = {name for one in found.rows for name in (one.execution_id, one.blocked_by) if name is not None}
+    executions = await reads.executions_by_id(sorted(ids))
+    runs = {name: _run(one) for name, one in executions.items()}
+    explained = explain(expected, list(map(_outcome, found.rows)), runs, after, until, now, found.newest)
+    made_up = {one.address.seq: micros_of(one.tick_at) for one in found.rows if one.outcome == "fired"}
+    windows = {number: spec.catchup_window_ms for number, spec in found.specs.items()}
+    held = [*found.registry.held, *found.home.held]
+    known = Known(executions, held, found.home.ordered, made_up, {}, _zones(found), windows)
+    missed = [one for one in found.rows if one.outcome == "missed"][:MOST_LOOKED_INTO]
+    for row in missed:
+        quiet = await silence(settings, row.address.partition, row.address.offset, micros_of(row.tick_at))
+        if quiet is not None:
+            known.silences[micros_of(row.tick_at)] = quiet
+    return explained, known
+
+
+def _zones(found: Found) -> str | None:
+    mine = tzdata_version()
+    others = {one.tzdata for one in found.stretches} | {tzdata for _, tzdata in found.home.tzdata}
+    other = ", ".join(sorted(one for one in others if one is not None and one != mine))
+    return f"control reckoned with tzdata {other}, this program has {mine}: instants may differ" if other else None
+
+
+def _warnings(known: Known) -> tuple[str, ...]:
+    return () if known.zones is None else (known.zones,)
+
+
+def _outcome(row: Tick) -> Outcome:
+    return Outcome(
+        row.job_version,
+        micros_of(row.tick_at),
+        micros_of(row.last_tick_at),
+        row.tick_count,
+        "fired" if row.outcome == "fired" else "skipped" if row.outcome == "skipped" else "missed",
+        row.reason,
+        micros_of(row.decided_at),
+        None if row.due_at is None else micros_of(row.due_at),
+        row.execution_id,
+        row.blocked_by,
+    )
+
+
+def _run(one: Execution) -> Run:
+    started = None if one.first_started_at is None else micros_of(one.first_started_at)
+    return Run(one.state, one.reason, started, None if one.finished_at is None else micros_of(one.finished_at))
+
+
+async def _told(settings: Settings, reads: Reads, one: Explained, found: Found, known: Known, now: int, late_before: int) -> WhyTick:
+    outcome = one.outcome
+    row = found.row(outcome.first) if outcome is not None else None
+    run = known.executions.get(outcome.execution_id or "") if outcome is not None else None
+    spent: tuple[Spent, ...] = ()
+    if one.is_ == "late" and run is not None and late_before < MOST_LOOKED_INTO and outcome is not None:
+        spent = await lateness(settings, reads, run, outcome.due_at or outcome.first, known.held, now)
+    return WhyTick(
+        datetime_of(one.first),
+        datetime_of(one.last),
+        one.count,
+        one.job_version,
+        one.is_,
+        one.reason,
+        words(one, row, known, spent),
+        None if one.late_us is None else one.late_us // 1000,
+        None if row is None else row.due_at,
+        None if row is None else row.decided_at,
+        None if outcome is None else outcome.execution_id,
+        None if run is None else run.state,
+        None if outcome is None else outcome.blocked_by,
+        spent,
+    )
+
+
+def _no_tick(job_id: str, found: Found, at: int) -> Refused:
+    """With the ticks around it, as far as a schedule was in force."""
+    near: list[str] = []
+    for one in found.stretches:
+        spec = found.specs.get(one.job_version)
+        if spec is None or one.since >= at or (one.until is not None and at > one.until):
+            continue
+        engine = Schedule.from_spec(spec)
+        near += [f"{name} is {datetime_of(tick).isoformat()}" for name, tick in _around(engine, at) if tick is not None]
+    why = "; ".join(near) or "no schedule of it was in force then"
+    return Refused("unknown_tick", f"{datetime_of(at).isoformat()} is no tick of {job_id}: {why}")
+
+
+def _around(engine: Schedule, at: int) -> tuple[tuple[str, int | None], ...]:
+    return (("the one before", engine.latest_us(at - 366 * DAY, at)), ("the next", engine.next_us(at)))

@@ -1,0 +1,76 @@
+"""`why` and `audit` on the real servers: what the schedule expected is accounted for, tick by tick."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ledger import Ledger, Refused
+from tests.services.client.conftest import System
+from tests.services.client.test_acts import until
+
+
+async def test_every_tick_of_a_jobs_life_has_its_reason(ledger: Ledger, system: System) -> None:
+    """Two versions, a tick left out by hand, a pause with a note, a retirement: each expected tick has exactly one class."""
+    began = datetime.now(UTC)
+    job_id = (await ledger.schedule("bill", name="why", every="1s", tenant="why", data={"number": 1})).job_id
+    assert job_id is not None
+
+    async def fired(version: int, most: int = 2) -> bool:
+        return len((await ledger.ticks.list(job=job_id, outcome="fired", version=version)).items) >= most
+
+    await until(lambda: fired(1))
+    left_out = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+    assert (await ledger.skip(job_id, left_out, reason="month end")).outcome == "applied"
+    await until(lambda: ledger.ticks.get(job_id, left_out))
+    await ledger.pause(job=job_id, note="stock-taking")
+    paused = datetime.now(UTC)
+    while datetime.now(UTC) < paused + timedelta(seconds=1.2):
+        await ledger.pauses.get("job", job_id)
+    await ledger.resume(job=job_id)
+    await until(lambda: ticked(ledger, job_id, "paused"))
+    await ledger.schedule("bill", name="why", every="2s", tenant="why", data={"number": 2})
+    await until(lambda: fired(2, 1))  # which no worker runs: the code is of version 1
+    await ledger.retire(job_id)
+    retired = datetime.now(UTC)
+    await until(lambda: dropped(ledger, job_id))
+
+    found = await ledger.why(job_id, from_=began, to=retired + timedelta(minutes=1))
+    assert "unexplained" not in found.counts, found.ticks
+    assert found.expected == sum(one.count for one in found.ticks)
+    assert {one.job_version for one in found.ticks} == {1, 2}
+    classes = {one.class_ for one in found.ticks}
+    assert {"on_time", "skipped"} <= classes and "pending" not in classes
+    why = {one.reason: one.why for one in found.ticks if one.class_ == "skipped"}
+    assert "month end" in why["by_hand"] and "stock-taking" in why["paused"]
+
+    one = system.call("why", job_id, "--at", left_out.isoformat())
+    assert (one.returncode, "skipped(by_hand)" in one.stdout) == (0, True), one.stderr
+    told = json.loads(system.call("why", job_id, "-o", "json").stdout)
+    assert told["counts"] == found.counts
+    with pytest.raises(Refused, match="is no tick of"):
+        await ledger.why(job_id, at=left_out + timedelta(milliseconds=1))
+    ran = next(one for one in found.ticks if one.execution_id is not None)
+    assert "completed" in system.call("why", ran.execution_id or "").stdout
+
+
+async def ticked(ledger: Ledger, job_id: str, reason: str) -> bool:
+    return bool((await ledger.ticks.list(job=job_id, reason=reason)).items)
+
+
+async def dropped(ledger: Ledger, job_id: str) -> bool:
+    status = await ledger.statuses.get(job_id)
+    return status is not None and status.in_force_version is None
+
+
+async def test_why_an_execution_waits(ledger: Ledger) -> None:
+    await ledger.pause(tenant="held", note="unpaid")
+    waiting = await ledger.submit("bill", {"number": 9}, tenant="held")
+    await until(waiting.row)
+    found = await ledger.why_execution(waiting.execution_id)
+    assert (found.state, [one.kind for one in found.reasons]) == ("waiting", ["paused"])
+    assert "unpaid" in found.reasons[0].text
+    delayed = await ledger.submit("bill", {"number": 9}, delay="1h")
+    await until(delayed.row)
+    assert [one.kind for one in (await ledger.why_execution(delayed.execution_id)).reasons] == ["not_before"]
+    await ledger.resume(tenant="held")
