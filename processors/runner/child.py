@@ -52,13 +52,18 @@ def main(arguments: list[str]) -> NoReturn:
 
 def die_with(runner: int) -> None:
     """Have the kernel kill this process when the runner's is gone, and rather than the runner's when memory is short."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the runner decides what ends
+    for word in (signal.SIGINT, signal.SIGTERM):  # of a terminal, or to a whole service: the runner decides what ends
+        signal.signal(word, _pass)  # no SIG_IGN, which what handlers start would inherit
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("800")
     if os.getppid() != runner:  # it went before the kernel knew
         os._exit(EXIT_ORPHANED)
+
+
+def _pass(number: int, frame: object) -> None:
+    pass
 
 
 def leave_nothing(*fds: int) -> None:

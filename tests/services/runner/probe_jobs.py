@@ -41,6 +41,19 @@ def stubborn(ctx: Context) -> None:
         time.sleep(0.1)
 
 
+@jobs.job("burning", run_in="process")
+def burning(ctx: Context) -> None:
+    journal("begin", ctx)
+    while True:
+        journal("works", ctx)
+        time.sleep(0.05)
+
+
+@jobs.job("reckoning", run_in="process")
+def reckoning(data: dict[str, int]) -> list[int]:
+    return [data["n"], os.getpid()]
+
+
 @jobs.job("until-told")
 async def until_told(ctx: Context) -> None:
     """Ends when the file appears that is named after the execution."""

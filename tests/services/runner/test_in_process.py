@@ -147,6 +147,18 @@ async def test_one_that_listens_stops_by_itself_and_its_process_lives_on(world: 
     assert end.outcome == "cancelled" and not is_gone(pid)
 
 
+async def test_a_signal_to_the_whole_service_is_the_runners_to_judge(world: World) -> None:
+    runner = world.begin()
+    one = offer(0, "polite")
+    runner.take(record_of(one))
+    pid = await pid_told(world)
+    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGINT)
+    runner.obey(Order(one.execution_id, "cancelled", one.token))
+    (end,) = await reports(world)
+    assert end.outcome == "cancelled" and not is_gone(pid)
+
+
 async def test_one_that_does_not_listen_is_killed_when_it_is_cancelled(world: World) -> None:
     runner = world.begin()
     one = offer(0, "stubborn", options=Options(timeout_ms=60_000))

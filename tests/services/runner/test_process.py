@@ -221,6 +221,36 @@ async def test_a_thread_that_does_not_end_ends_with_its_process(queue: Queue, re
     assert await workers(redis, queue.settings) == []
 
 
+async def test_code_in_a_process_of_its_own_ends_with_its_runner_however_that_ends(queue: Queue) -> None:
+    def working() -> set[int]:
+        return {int(line.split()[2]) for line in queue.journal.read_text().splitlines() if line.startswith("works")}
+
+    child = await queue.runner()
+    (easy,), (burning,) = queue.make("reckoning", 1), queue.make("burning", 1)
+    await queue.offer([easy, burning])
+    await queue.until(lambda: easy.execution_id in queue.ended() and bool(working()), START)
+    (pid,) = working()
+    assert pid != child.pid
+    child.terminate()
+    assert await asyncio.wait_for(child.wait(), 15) == 0
+    await queue.until(lambda: burning.execution_id in queue.ended("handed_back"))
+    assert not runs(pid)
+    killed = await queue.runner()
+    await queue.offer(queue.make("burning", 1))
+    await queue.until(lambda: len(working()) == 2, START)
+    killed.send_signal(signal.SIGKILL)
+    await killed.wait()
+    (pid,) = working() - {pid}
+    await queue.until(lambda: not runs(pid))
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 async def test_what_a_killed_runner_held_is_taken_over_under_the_same_token(queue: Queue, redis: Redis) -> None:
     killed = await queue.runner()
     (endless,) = queue.make("endless", 1)

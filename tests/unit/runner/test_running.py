@@ -95,6 +95,43 @@ async def test_of_stuck_code_that_excludes_others_nothing_is_said_before_its_pro
     go.set()
 
 
+@pytest.mark.parametrize("asked_by", ["its time", "control"])
+@pytest.mark.parametrize("kind", ["thread", "coroutine"])
+async def test_an_attempt_that_was_asked_to_stop_has_not_ended_while_its_code_goes_on(world: World, kind: str, asked_by: str) -> None:
+    asked, go = threading.Event(), threading.Event()
+    timeout = "10ms" if asked_by == "its time" else "1h"
+
+    def in_thread(ctx: Context) -> None:
+        while not ctx.cancelled:
+            go.wait(0.002)
+        asked.set()
+        go.wait()
+        ctx.raise_if_cancelled()
+
+    async def as_coroutine() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            asked.set()
+            await asyncio.to_thread(go.wait)  # cleans up for long
+            raise
+
+    world.jobs.job("one", timeout=timeout, exclusive=Exclusive("job"))(in_thread if kind == "thread" else as_coroutine)
+    world.limits = world.limits.model_copy(update={"shutdown_grace": 5.0})
+    one, runner = offer(0, "one"), world.begin()
+    runner.take(record_of(one))
+    await world.sender.until(lambda: bool(world.sender.reports))
+    if asked_by == "control":
+        runner.obey(Order(one.execution_id, "cancelled", one.token))
+    await asyncio.to_thread(asked.wait)
+    await asyncio.sleep(0.02)
+    assert world.sender.ends == [] and len(runner.held_claims()) == 1
+    go.set()
+    await ended(world)
+    assert [report.outcome for report in world.sender.ends] == ["timed_out" if asked_by == "its time" else "cancelled"]
+    assert runner.held_claims() == [] and not world.stuck.is_set()
+
+
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()])
 async def test_whatever_code_raises_is_the_attempts_failure_and_not_ours(world: World, error: BaseException) -> None:
     @world.jobs.job("async")
