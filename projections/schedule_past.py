@@ -12,8 +12,9 @@ from typing import Final
 from ledger.config import Settings
 from ledger.core import definition, pause, tick, wire
 from ledger.core.chain import Head
-from ledger.core.ids import Address, Micros
+from ledger.core.ids import Micros
 from ledger.core.pause import Paused
+from ledger.core.stretches import Moved, TakenOver, moves_of
 from ledger.kafka.log_reader import LogReader, walk
 from projections.history import head_before
 
@@ -21,19 +22,6 @@ _REZONED: Final = b'"schedule.rezoned'
 _PAUSES: Final = b'"pause.'
 _LOOKED_BACK: Final = 20  # commits
 OfSchedule = tick.Adopted | tick.Dropped | tick.SkipOrdered | tick.AutoPaused | tick.AutoResumed
-
-
-@dataclass(frozen=True, slots=True)
-class TakenOver:
-    """The home partition put a schedule in force (`job_version`), or none any more. `registry`: the place it knew."""
-
-    at: int
-    seq: int
-    index: int
-    since: int
-    job_version: int | None
-    registry: Address | None
-    tzdata: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +44,6 @@ class HomePast:
     ordered: dict[int, tick.SkipOrdered] = field(default_factory=dict)  # ticks left out by hand
     held: list[Held] = field(default_factory=list)
     tzdata: list[tuple[int, str | None]] = field(default_factory=list)  # since when the partition reckons with other zone data
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """The registry put a version of the job in force, or retired it (None)."""
-
-    seq: int
-    at: int
-    job_version: int | None
 
 
 @dataclass(slots=True)
@@ -111,13 +90,8 @@ async def read_registry(settings: Settings, job_id: str, names: list[Paused], un
                     past.held.append(Held(event.scope, event.name, commit.at, None, event.note, event.actor))
                 case pause.Ended() if Paused(event.scope, event.name) in wanted:
                     _end(past.held, event.scope, event.name, commit.at)
-                case definition.Versioned(job_id=named, in_force=True) if named == job_id:
-                    past.moves.append(Moved(commit.seq, commit.at, event.job_version))
-                case definition.Retired(job_id=named) if named == job_id:
-                    past.moves.append(Moved(commit.seq, commit.at, None))
-                case definition.ManifestApplied(in_force=in_force, retired=retired):
-                    past.moves += [Moved(commit.seq, commit.at, number) for named, number in in_force if named == job_id]
-                    past.moves += [Moved(commit.seq, commit.at, None) for named in retired if named == job_id]
+                case definition.Versioned() | definition.Retired() | definition.ManifestApplied():
+                    past.moves += [moved for named, moved in moves_of(event, commit.seq, commit.at) if named == job_id]
                 case _:
                     pass
     return past

@@ -43,6 +43,7 @@ ENTRIES: Final = (
     Entry("db", "ledger.cli.db", "The tables in Postgres."),
     Entry("projections", "ledger.cli.projections", "The tables as a fold of the log: run, status, rebuild, verify."),
     Entry("ledger", "ledger.cli.log", "The log itself: verify, tail, show."),
+    Entry("audit", "ledger.cli.audit", "Does everything add up? Chain, commands, ticks, executions, attempts, tables.", is_verb=True),
     Entry("bench", "ledger.cli.bench", "Measure the running stack."),
 )
 _TAKES_A_VALUE: Final = frozenset({"--config", "-c"})

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ledger import Ledger, Refused
+from projections.connecting import connect
 from tests.services.client.conftest import System
 from tests.services.client.test_acts import until
 
@@ -74,3 +75,16 @@ async def test_why_an_execution_waits(ledger: Ledger) -> None:
     await until(delayed.row)
     assert [one.kind for one in (await ledger.why_execution(delayed.execution_id)).reasons] == ["not_before"]
     await ledger.resume(tenant="held")
+
+
+def test_everything_adds_up_and_a_row_that_was_altered_is_found(system: System) -> None:
+    ended = system.call("audit", "-o", "json")
+    assert ended.returncode == 0, ended.stderr
+    checks = json.loads(ended.stdout)["checks"]
+    assert [one["check"] for one in checks] == ["chain", "commands", "ticks", "executions", "attempts", "tables"]
+    with connect(system.settings) as connection:
+        connection.execute(f'SET search_path = "{system.settings.database.table_schema}"'.encode())
+        connection.execute("UPDATE job_versions SET actor = 'nobody' WHERE job_id = 'tick'")
+    ended = system.call("audit")
+    assert (ended.returncode, "tables      1 DIFFERENCES" in ended.stdout) == (7, True), ended.stdout
+    assert "actor" in ended.stderr

@@ -1,0 +1,244 @@
+"""What has to add up in a log: commands, ticks, executions, attempts. Fed with the commits of one partition in order; pure.
+
+Told is what does not: never raised, and never only counted. Source: architecture.md, section 2; scheduling.md, section 6.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from ledger.core import execution, outcome, tick
+from ledger.core.chain import Header
+from ledger.core.definition import Registry
+from ledger.core.engines import Engines, version_of
+from ledger.core.execution import Active, Ended, Live, Requested
+from ledger.core.ids import Address, ExecutionId, Micros
+from ledger.core.stretches import Moved, Stretch, TakenOver, until_of
+from ledger.core.wire import Event
+
+Check = Literal["commands", "ticks", "executions", "attempts"]
+CHECKS: Final[tuple[Check, ...]] = ("commands", "ticks", "executions", "attempts")
+_OF_AN_ATTEMPT: Final = (
+    execution.Completed
+    | execution.Failed
+    | execution.AttemptFailed
+    | execution.HandedBack
+    | execution.AttemptLost
+    | execution.Lost
+    | execution.Cancelled
+)
+UNDER_WAY: Final = 60_000_000  # a forwarded command younger than this, at the end of the log, may still be on its way
+
+
+class Difference(NamedTuple):
+    """Where something does not add up."""
+
+    check: Check
+    where: str
+    what: str
+
+
+class Sent(NamedTuple):
+    """A command that was forwarded, to which partition and when."""
+
+    command_id: str
+    partition: int
+    at: int
+
+
+@dataclass(slots=True)
+class Totals:
+    """Of all partitions. `figures`: what was counted, by name."""
+
+    figures: Counter[str] = field(default_factory=Counter)
+    differences: list[Difference] = field(default_factory=list)
+    forwarded: list[Sent] = field(default_factory=list)
+    answered: set[tuple[int, int]] = field(default_factory=set)  # (partition, hash of a command that has an outcome there)
+    last_at: int = 0
+
+    def differ(self, check: Check, where: str, what: str) -> None:
+        self.differences.append(Difference(check, where, what))
+
+    def count_forwards(self) -> None:
+        """Once every partition was read: each forwarded command has its outcome where it was sent to."""
+        for one in self.forwarded:
+            if (one.partition, hash(one.command_id)) in self.answered:
+                self.figures["forwarded"] += 1
+            elif one.at > self.last_at - UNDER_WAY:
+                self.figures["under way"] += 1
+            else:
+                self.differ(
+                    "commands", f"command {one.command_id}", f"it was forwarded to events[{one.partition}] and has no outcome there"
+                )
+
+
+@dataclass(slots=True)
+class InForce:
+    """A schedule as the home partition says it fires: how many ticks of it have an outcome, and the last of them."""
+
+    stretch: Stretch
+    decided_until: int
+    outcomes: int = 0
+    fired: int = 0
+
+
+class PartitionAudit:
+    """`registry` and `moves`: all that the registry says, read before. Memory: what is live, and 60 bytes of what ended."""
+
+    def __init__(self, partition: int, epoch: int, registry: Registry, moves: Mapping[str, Sequence[Moved]], totals: Totals) -> None:
+        self._partition, self._epoch = partition, epoch
+        self._registry, self._moves, self._totals = registry, moves, totals
+        self._engines = Engines()
+        self._live: dict[ExecutionId, Live] = {}
+        self._ended: set[int] = set()
+        self._accepted: set[int] = set()
+        self._schedules: dict[str, InForce] = {}
+
+    def feed(self, header: Header, events: Sequence[Event]) -> None:
+        self._totals.last_at = max(self._totals.last_at, header.at)
+        for index, event in enumerate(events):
+            if isinstance(event, execution.Event):
+                self._of_execution(header, index, event)
+            elif isinstance(event, tick.Event):
+                self._of_schedule(header, index, event)
+            elif isinstance(event, outcome.Event):
+                self._of_command(header, event)
+
+    def end(self) -> None:
+        """There are no more commits."""
+        for job_id, state in self._schedules.items():
+            self._settle(job_id, state, state.decided_until)
+        figures = self._totals.figures
+        figures["live"] += len(self._live)
+        figures["running"] += sum(isinstance(state, Active) for state in self._live.values())
+
+    # Commands
+
+    def _of_command(self, header: Header, event: outcome.Event) -> None:
+        figures = self._totals.figures
+        match event:
+            case outcome.Accepted():
+                figures["acts"] += 1
+                self._totals.answered.add((self._partition, hash(event.command_id)))
+            case outcome.Rejected():
+                figures["rejected"] += 1
+                self._totals.answered.add((self._partition, hash(event.command_id)))
+            case outcome.Forwarded():
+                self._totals.forwarded.append(Sent(event.command_id, event.partition, header.at))
+            case outcome.DeadLettered():
+                figures["dead letters"] += 1
+            case outcome.Opened():
+                self._epoch = event.epoch
+
+    def _asked(self, event: Requested) -> None:
+        if event.command_id is None or event.trigger not in ("submit", "run_now"):
+            return
+        self._totals.figures["submits"] += 1
+        self._totals.answered.add((self._partition, hash(event.command_id)))
+        name = hash((event.command_id, event.tenant, event.trigger))
+        if name in self._accepted:
+            self._totals.differ("commands", f"command {event.command_id}", f"it was accepted twice, the second as {event.execution_id}")
+        self._accepted.add(name)
+
+    # Executions and attempts
+
+    def _of_execution(self, header: Header, index: int, event: execution.Event) -> None:
+        named = event.execution_id
+        before = self._live.get(named)
+        if isinstance(event, Requested):
+            self._asked(event)
+            self._totals.figures["executions"] += 1
+            if event.trigger == "schedule" and event.tick_at is not None:
+                self._count(header, index, event.job_id, event.job_version, (event.tick_at, event.tick_at, 1), "fired")
+        elif isinstance(event, execution.ReportRefused):
+            return
+        if before is None and (hash(named) in self._ended or not isinstance(event, Requested)):
+            what = "has ended already" if hash(named) in self._ended else "was never requested"
+            self._totals.differ("executions", self._place(header, index), f"{type(event).__name__} of {named}, which {what}")
+            return
+        try:
+            after = execution.evolve(before, event, self._epoch, Address(header.seq, index), Micros(header.at))
+        except AssertionError:  # how `evolve` says that no decision of ours leads to this
+            is_ = type(before).__name__.lower()
+            self._totals.differ("executions", self._place(header, index), f"{type(event).__name__} of {named}, which is {is_}")
+            return
+        self._attempt(header, index, event, before, after)
+        if isinstance(after, Live):
+            self._live[named] = after
+        elif isinstance(after, Ended):
+            self._live.pop(named, None)
+            self._ended.add(hash(named))
+            self._totals.figures["terminal"] += 1
+
+    def _attempt(self, header: Header, index: int, event: execution.Event, before: Live | None, after: execution.State | None) -> None:
+        figures = self._totals.figures
+        if isinstance(event, execution.Started) and isinstance(before, execution.Waiting):
+            figures["started"] += 1
+            if (event.token, event.attempt) != (before.token, before.attempt):
+                what = f"attempt {event.attempt} of {event.execution_id} started with token {event.token}"
+                self._totals.differ("attempts", self._place(header, index), f"{what}, granted was attempt {before.attempt}, {before.token}")
+        elif isinstance(before, Active) and not isinstance(after, Active):
+            figures["attempts ended"] += 1
+            told = event.attempt or before.attempt if isinstance(event, _OF_AN_ATTEMPT) else before.attempt
+            if told != before.attempt:
+                what = f"{type(event).__name__} of attempt {told} of {event.execution_id}, while attempt {before.attempt} runs"
+                self._totals.differ("attempts", self._place(header, index), what)
+
+    # Ticks
+
+    def _of_schedule(self, header: Header, index: int, event: tick.Event) -> None:
+        match event:
+            case tick.Adopted():
+                self._replace(header, index, event.job_id, event.since, event.job_version)
+                self._schedules[event.job_id] = InForce(Stretch(event.job_version, event.since), event.since)
+            case tick.Dropped():
+                self._replace(header, index, event.job_id, header.at, None)
+            case tick.Skipped() | tick.Missed():
+                name = "skipped" if isinstance(event, tick.Skipped) else "missed"
+                ticks = (event.tick_at, event.last_tick_at, event.count)
+                self._count(header, index, event.job_id, event.job_version, ticks, name)
+            case _:
+                pass
+
+    def _replace(self, header: Header, index: int, job_id: str, since: int, job_version: int | None) -> None:
+        former = self._schedules.pop(job_id, None)
+        if former is None:
+            return
+        taken = TakenOver(header.at, header.seq, index, since, job_version, header.registry)
+        self._settle(job_id, former, max(former.decided_until, until_of(former.stretch, taken, self._moves.get(job_id, ()))))
+
+    def _count(self, header: Header, index: int, job_id: str, version: int, ticks: tuple[int, int, int], name: str) -> None:
+        first, last, count = ticks
+        self._totals.figures[name] += count
+        state = self._schedules.get(job_id)
+        if state is None or state.stretch.job_version != version:
+            what = f"a tick of {job_id} version {version} was decided, whose schedule is not in force"
+            self._totals.differ("ticks", self._place(header, index), what)
+            return
+        if first <= state.decided_until:
+            self._totals.differ("ticks", self._place(header, index), f"tick {first} of {job_id} has its outcome already")
+        state.decided_until = max(state.decided_until, last)
+        state.outcomes += count
+        state.fired += count if name == "fired" else 0
+
+    def _settle(self, job_id: str, state: InForce, until: int) -> None:
+        """All that was expected has an outcome, and nothing else has."""
+        found = version_of(self._registry, job_id, state.stretch.job_version)
+        spec = found[1].schedule if found is not None else None
+        engine = None if spec is None else self._engines.of(spec)
+        if spec is None or engine is None:
+            what = f"version {state.stretch.job_version} has no schedule that this program can read"
+            self._totals.differ("ticks", f"job {job_id}", what)
+            return
+        if spec.limit is not None and state.fired >= spec.limit:
+            until = state.decided_until
+        expected = engine.count_us(state.stretch.since, until) if until > state.stretch.since else 0
+        self._totals.figures["expected"] += expected
+        if expected != state.outcomes:
+            span = f"({state.stretch.since}, {until}]"
+            what = f"version {state.stretch.job_version} expected {expected} ticks in {span}, {state.outcomes} have an outcome"
+            self._totals.differ("ticks", f"job {job_id}", f"{what}: `jobledger why {job_id}` shows which")
+
+    def _place(self, header: Header, index: int) -> str:
+        return f"events[{self._partition}] seq {header.seq} index {index}"
