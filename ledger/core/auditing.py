@@ -178,6 +178,9 @@ class PartitionAudit:
             if (event.token, event.attempt) != (before.token, before.attempt):
                 what = f"attempt {event.attempt} of {event.execution_id} started with token {event.token}"
                 self._totals.differ("attempts", self._place(header, index), f"{what}, granted was attempt {before.attempt}, {before.token}")
+        elif isinstance(event, execution.Cancelled) and event.attempt and not isinstance(before, Active):
+            what = f"attempt {event.attempt} of {event.execution_id} was cancelled, and none was under way"
+            self._totals.differ("attempts", self._place(header, index), what)
         elif isinstance(before, Active) and not isinstance(after, Active):
             figures["attempts ended"] += 1
             told = event.attempt or before.attempt if isinstance(event, _OF_AN_ATTEMPT) else before.attempt

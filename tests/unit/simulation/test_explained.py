@@ -1,0 +1,130 @@
+"""A simulated year explained and audited: from its two logs alone each expected tick gets one class, and everything adds up."""
+
+import random
+from collections import defaultdict
+
+import pytest
+
+from ledger.core import definition, execution, tick, wire
+from ledger.core.auditing import PartitionAudit, Totals
+from ledger.core.definition import Registry
+from ledger.core.engines import Engines, version_of
+from ledger.core.execution import Requested
+from ledger.core.ids import Address, Micros
+from ledger.core.stretches import Decided, Moved, Stretch, TakenOver, moves_of, stretches
+from ledger.core.why import Expected, Outcome, Run, explain
+from tests.unit.simulation.year import Year
+
+PARTITION = 0
+
+
+class Logs:
+    """Both logs of a year, decoded."""
+
+    def __init__(self, year: Year) -> None:
+        self.registry, self.moves = Registry(), defaultdict[str, list[Moved]](list)
+        self.commits = [wire.decode_commit(record) for record in year.home.log]
+        self.now = year.home.now
+        for record in year.home.registry_log:
+            commit = wire.decode_commit(record)
+            for index, event in enumerate(commit.events):
+                if isinstance(event, definition.Event):
+                    definition.evolve(self.registry, event, Address(commit.seq, index), Micros(commit.at))
+                    for job_id, moved in moves_of(event, commit.seq, commit.at):
+                        self.moves[job_id].append(moved)
+
+    def audited(self, *, without: type[wire.Event] | None = None, nth: int = 0) -> Totals:
+        """`without` the nth event of this type."""
+        totals = Totals()
+        partition = PartitionAudit(PARTITION, 1, self.registry, self.moves, totals)
+        left = nth + 1
+        for commit in self.commits:
+            events: list[wire.Event] = []
+            for event in commit.events:
+                if without is not None and type(event) is without:
+                    left -= 1
+                    if left == 0:
+                        event = tick.Rezoned(1)  # which says nothing here, and leaves the others in their places
+                events.append(event)
+            partition.feed(commit, events)
+        partition.end()
+        totals.count_forwards()
+        return totals
+
+
+@pytest.fixture(scope="module")
+def logs() -> Logs:
+    year = Year(random.Random(4711), 40, 0.05)
+    year.run()
+    return Logs(year)
+
+
+def test_everything_adds_up(logs: Logs) -> None:
+    totals = logs.audited()
+    figures = totals.figures
+    assert totals.differences == []
+    assert figures["expected"] == figures["fired"] + figures["skipped"] + figures["missed"] > 1000
+    assert figures["executions"] == figures["terminal"] + figures["live"]
+    assert figures["started"] == figures["attempts ended"] + figures["running"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "checks"),
+    [
+        (tick.Skipped, {"ticks"}),
+        (tick.Missed, {"ticks"}),
+        (execution.Requested, {"ticks", "executions"}),
+        (execution.Started, {"executions", "attempts"}),
+    ],
+)
+def test_an_event_that_is_not_there_is_found(logs: Logs, lost: type[wire.Event], checks: set[str]) -> None:
+    differences = logs.audited(without=lost, nth=3).differences
+    found = {one.check for one in differences}
+    assert found and found <= checks, differences
+
+
+def test_every_expected_tick_of_the_year_is_explained(logs: Logs) -> None:
+    takeovers, outcomes = defaultdict[str, list[TakenOver]](list), defaultdict[str, list[tuple[Outcome, Decided]]](list)
+    for commit in logs.commits:
+        for index, event in enumerate(commit.events):
+            match event:
+                case tick.Adopted():
+                    place = (commit.at, commit.seq, index, event.since, event.job_version, commit.registry)
+                    takeovers[event.job_id].append(TakenOver(*place))
+                case tick.Dropped():
+                    takeovers[event.job_id].append(TakenOver(commit.at, commit.seq, index, commit.at, None, commit.registry))
+                case tick.Skipped() | tick.Missed():
+                    is_ = "skipped" if isinstance(event, tick.Skipped) else "missed"
+                    row = Outcome(event.job_version, event.tick_at, event.last_tick_at, event.count, is_, event.reason, commit.at)  # type: ignore[arg-type]  # one of two words
+                    outcomes[event.job_id].append((row, _decided(row, commit.seq, index)))
+                case Requested(trigger="schedule", tick_at=int(at)):
+                    row = Outcome(event.job_version, at, at, 1, "fired", None, commit.at, event.due_at, event.execution_id)
+                    outcomes[event.job_id].append((row, _decided(row, commit.seq, index)))
+                case _:
+                    pass
+    explained = 0
+    for job_id, taken in takeovers.items():
+        rows = [row for row, _ in outcomes[job_id]]
+        found = stretches(None, taken, logs.moves[job_id], [decided for _, decided in outcomes[job_id]])
+        expected = [one for stretch in found if (one := _expected(logs, job_id, stretch, rows)) is not None]
+        runs = {row.execution_id or "": Run("completed", None, row.decided_at) for row in rows}
+        classes = explain(expected, rows, runs, 0, logs.now, logs.now, max((row.last for row in rows), default=0))
+        assert not [one for one in classes if one.is_ == "unexplained"], job_id
+        explained += sum(one.count for one in classes if one.is_ != "pending")
+    assert explained == logs.audited().figures["expected"]
+
+
+def _decided(row: Outcome, seq: int, index: int) -> Decided:
+    return Decided(row.job_version, row.first, row.last, seq, index)
+
+
+def _expected(logs: Logs, job_id: str, one: Stretch, rows: list[Outcome]) -> Expected | None:
+    version = version_of(logs.registry, job_id, one.job_version)
+    spec = version[1].schedule if version is not None else None
+    engine = None if spec is None else Engines().of(spec)
+    if spec is None or engine is None:
+        return None
+    mine = [row for row in rows if row.job_version == one.job_version and row.outcome == "fired" and row.first > one.since]
+    mine = [row for row in mine if one.until is None or row.last <= one.until]
+    is_spent = spec.limit is not None and len(mine) >= spec.limit
+    return Expected(one.job_version, engine, one.since, mine[-1].last if is_spent else one.until)
