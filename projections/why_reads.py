@@ -17,30 +17,33 @@ MOST_IN_THE_WAY: Final = 100
 
 
 class WhyReads:
-    """Raises as `Reads` does, which has these methods too."""
+    """Raises as `Reads` does, which has these methods too. `end`: rows that events at this offset or behind wrote are left out, so that
+    several questions see the tables of one moment (a row of a tick is written once)."""
 
     _queries: Queries
 
-    async def ticks_from(self, job_id: str, from_: datetime, to: datetime, most: int) -> list[Tick]:
+    async def ticks_from(self, job_id: str, from_: datetime, to: datetime, most: int, end: int) -> list[Tick]:
         """The oldest first; also the row of a range that begins before `from_` and reaches into it."""
         columns = schedule_tables.schedule_ticks.c
-        query = select(schedule_tables.schedule_ticks).where(columns.job_id == job_id, columns.tick_at >= from_, columns.tick_at <= to)
+        where = (columns.job_id == job_id, columns.tick_at >= from_, columns.tick_at <= to, columns.log_offset < end)
+        query = select(schedule_tables.schedule_ticks).where(*where)
         found = await self._queries.rows(query.order_by(columns.tick_at).limit(most), _tick)
-        before = await self.tick_before(job_id, from_)
+        before = await self.tick_before(job_id, end, from_)
         return [before, *found] if before is not None and before.last_tick_at >= from_ else found
 
-    async def tick_before(self, job_id: str, at: datetime | None = None) -> Tick | None:
+    async def tick_before(self, job_id: str, end: int, at: datetime | None = None) -> Tick | None:
         """The row of the last tick that is older; without `at` the newest of all."""
         columns = schedule_tables.schedule_ticks.c
-        query = select(schedule_tables.schedule_ticks).where(columns.job_id == job_id)
+        query = select(schedule_tables.schedule_ticks).where(columns.job_id == job_id, columns.log_offset < end)
         if at is not None:
             query = query.where(columns.tick_at < at)
         return await self._queries.one(query.order_by(columns.tick_at.desc()), _tick)
 
-    async def fired(self, job_id: str, job_version: int, after: datetime, to: datetime | None) -> tuple[int, datetime | None]:
+    async def fired(self, job_id: str, job_version: int, after: datetime, to: datetime | None, end: int) -> tuple[int, datetime | None]:
         """How many ticks of a version fired in (after, to], and the last of them."""
         columns = schedule_tables.schedule_ticks.c
         where = [columns.job_id == job_id, columns.job_version == job_version, columns.outcome == "fired", columns.tick_at > after]
+        where.append(columns.log_offset < end)
         if to is not None:
             where.append(columns.tick_at <= to)
         last = await self._queries.one(select(func.max(columns.tick_at).label("last")).where(*where), lambda row: row["last"])

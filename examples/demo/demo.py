@@ -1,7 +1,8 @@
 """The whole story once, on the real servers: `make demo`.
 
 Starts Kafka, Valkey and PostgreSQL, applies a YAML with two system jobs, shows ticks firing, a job with progress, a worker killed in the
-middle of a job, the tables, a rebuild and a verify; then stops everything. At most two minutes; exit code 0 if all of it went as told.
+middle of a job, the tables, why a tick ran, a rebuild and a verify; then stops everything. At most two minutes; exit code 0 if all of it
+went as told.
 """
 
 import asyncio
@@ -161,6 +162,16 @@ async def tables(ledger: Ledger) -> None:
     screen.print(table)
 
 
+async def why(ledger: Ledger) -> None:
+    title("Why a tick ran, or did not")
+    found = await ledger.why("heartbeat")
+    say(f"{found.expected} ticks of heartbeat were expected: {', '.join(f'{count} {name}' for name, count in found.counts.items())}")
+    for tick in (found.ticks[0], *(one for one in found.ticks[1:] if one.class_ in ("late", "skipped", "missed"))):
+        say(f"{tick.tick_at:%H:%M:%S} {tick.class_}: {tick.why}")
+    if "unexplained" in found.counts:
+        raise AssertionError("a tick has no explanation")
+
+
 async def prove(settings: Settings) -> None:
     title("The tables are thrown away, built again from the log, and compared with it")
     rebuilt = await rebuild(settings)
@@ -194,6 +205,7 @@ async def story(settings: Settings, environment: Mapping[str, str]) -> None:
             await progress(ledger)
             await kill_and_rescue(ledger, processes)
             await tables(ledger)
+            await why(ledger)
     finally:
         processes.stop()
     await prove(settings)

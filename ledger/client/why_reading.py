@@ -40,30 +40,30 @@ class Found:
 async def read_past(settings: Settings, reads: Reads, job: JobDefinition, after: int, until: int) -> Found:
     positions = {(one.log, one.log_partition): one for one in await reads.positions()}
     home, registry = positions.get(("events", job.home_partition)), positions.get(("registry", 0))
+    end = _end(home)
     names = names_of(job.job_id, job.queue, job.tenant, job.exclusive_key)
     of_registry = await read_registry(settings, job.job_id, names, _end(registry))
-    rows = await reads.ticks_from(job.job_id, datetime_of(after + 1), datetime_of(until), MOST_ROWS + 1)
+    rows = await reads.ticks_from(job.job_id, datetime_of(after + 1), datetime_of(until), MOST_ROWS + 1, end)
     if len(rows) > MOST_ROWS:
         raise Refused("too_many", f"more than {MOST_ROWS} outcomes in that time: take a shorter range with --from and --to")
-    before = await reads.tick_before(job.job_id, datetime_of(after + 1))
-    newest = await reads.tick_before(job.job_id)
+    before = await reads.tick_before(job.job_id, end, datetime_of(after + 1))
+    newest = await reads.tick_before(job.job_id, end)
     first = await _first(reads, job.job_id, before)
     start = 0 if first is None or before is None else before.address.offset
-    past = await read_home(settings, job.job_id, job.home_partition, start, _end(home))
+    past = await read_home(settings, job.job_id, job.home_partition, start, end)
     if start and _is_wanting(past, of_registry, rows):
-        past = await read_home(settings, job.job_id, job.home_partition, 0, _end(home))
+        past = await read_home(settings, job.job_id, job.home_partition, 0, end)
         first = None
     if first is not None and before is not None:
         place = (before.address.seq, before.address.index)
         past.takeovers = [one for one in past.takeovers if (one.seq, one.index) > place]
-    rows = [one for one in rows if one.address.offset < _end(home)]
     around = rows if before is None else [before, *rows]
     in_force = stretches(first, past.takeovers, of_registry.moves, list(map(_decided, around)))
     found = Found(past, of_registry, rows, in_force, 0 if newest is None else micros_of(newest.last_tick_at))
     for number in {one.job_version for one in in_force}:
         if (version := await reads.version(job.job_id, number)) is not None and version.schedule is not None:
             found.specs[number] = spec_of_row(version.schedule)
-    found.stretches = [await _limited(reads, job.job_id, one, found.specs.get(one.job_version)) for one in in_force]
+    found.stretches = [await _limited(reads, job.job_id, one, found.specs.get(one.job_version), end) for one in in_force]
     return found
 
 
@@ -89,12 +89,12 @@ def _is_wanting(home: HomePast, registry: RegistryPast, rows: Sequence[Tick]) ->
     )
 
 
-async def _limited(reads: Reads, job_id: str, one: Stretch, spec: ScheduleSpec | None) -> Stretch:
+async def _limited(reads: Reads, job_id: str, one: Stretch, spec: ScheduleSpec | None, end: int) -> Stretch:
     """No tick is expected after the last that may fire."""
     if spec is None or spec.limit is None:
         return one
     to = None if one.until is None else datetime_of(one.until)
-    count, last = await reads.fired(job_id, one.job_version, datetime_of(one.since), to)
+    count, last = await reads.fired(job_id, one.job_version, datetime_of(one.since), to, end)
     return one if last is None or count < spec.limit else Stretch(one.job_version, one.since, micros_of(last), one.tzdata)
 
 

@@ -1,0 +1,141 @@
+"""What `why` says: of ticks that fired, did not or were late; of an execution that waits or has ended."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ledger.cli.why import lines_of, tick_row
+from ledger.client.why_execution import Around, explain_execution
+from ledger.client.why_job import WhyJob, WhyTick
+from ledger.client.why_words import Known, Spent, long, words
+from ledger.core.execution import Cancelled, Requested
+from ledger.core.ids import ExecutionId, Micros
+from ledger.core.tick import SkipOrdered
+from ledger.core.why import Explained, Outcome
+from projections.paging import micros_of
+from projections.rows import Attempt, Execution, PastEvent, Tick
+from projections.schedule_past import Held
+from tests.unit.client.client_rows import AT, EXECUTION, HERE, execution_row
+
+NOW = micros_of(AT)
+SECOND = 1_000_000
+PAUSED = Held("queue", "default", NOW - SECOND, None, "stock-taking", "ada")
+
+
+def tick_of(
+    outcome: str, reason: str | None = None, *, blocked_by: str | None = None, execution: str | None = None, count: int = 1
+) -> Tick:
+    return Tick(
+        "hourly", "sync", None, 1, AT, AT, count, None, AT + timedelta(seconds=90), None, outcome, reason, execution, blocked_by, HERE
+    )
+
+
+def said_of(is_: str, reason: str | None, row: Tick | None, known: Known, spent: tuple[Spent, ...] = (), late_us: int | None = None) -> str:
+    outcome = Outcome(1, NOW, NOW, 1, "fired", None, NOW, NOW, None if row is None else row.execution_id)
+    explained = Explained(1, NOW, NOW, 1, is_, reason, late_us, outcome)  # type: ignore[arg-type]  # a class by name
+    return words(explained, row, known, spent)
+
+
+def test_a_pause_is_said_with_who_and_why_and_one_that_had_ended_is_not() -> None:
+    known = Known(held=[PAUSED, Held("tenant", "acme", NOW - 5 * SECOND, NOW - SECOND, "before", "bob")])
+    text = said_of("skipped", "paused", tick_of("skipped", "paused"), known)
+    assert "ada (queue default" in text and text.endswith("stock-taking")
+    assert "bob" not in text
+
+
+def test_who_left_a_tick_out_and_who_stood_in_its_way() -> None:
+    order = SkipOrdered("hourly", Micros(NOW), 1, "c", "ada", "month end")
+    assert said_of("skipped", "by_hand", tick_of("skipped", "by_hand"), Known(ordered={NOW: order})).endswith("by ada: month end")
+    former = replace(EXECUTION, execution_id="e0-0", state="active", first_started_at=AT)
+    text = said_of("skipped", "overlap", tick_of("skipped", "overlap", blocked_by="e0-0"), Known({"e0-0": former}))
+    assert "e0-0 (active, ran 2026-01-02T03:04:05.678Z to now) had not ended" in text
+
+
+def test_what_was_missed_says_when_it_was_decided_and_what_was_made_up_instead() -> None:
+    known = Known(made_up={1: NOW + 60 * SECOND}, silences={NOW: (NOW - SECOND, NOW + 90 * SECOND)}, window_ms={1: 60_000})
+    coalesced = said_of("missed", "coalesced", tick_of("missed", "coalesced"), known)
+    assert "made up by the tick 2026-01-02T03:05:05.678Z alone" in coalesced and "control said nothing" in coalesced
+    assert "older than the 60.0 s" in said_of("missed", "catchup_window", tick_of("missed", "catchup_window"), known)
+
+
+def test_lateness_is_said_part_by_part() -> None:
+    run = replace(execution_row("completed"), first_started_at=AT)
+    spent = (Spent("lock", 30_000, "e0-0"), Spent("worker", 4_200, None, "nothing of queue default started"))
+    text = said_of("late", None, tick_of("fired", execution="e1-0"), Known({"e1-0": run}), spent, 34_200_000)
+    assert text.startswith("started 34.2 s after it was due: 30.0 s lock held by e0-0, 4.2 s no worker took it (nothing of queue default")
+    assert text.endswith("execution e1-0; completed")
+
+
+@pytest.mark.parametrize(
+    ("us", "text"), [(12_000, "12 ms"), (34_200_000, "34.2 s"), (300_000_000, "5 min 0 s"), (7_380_000_000, "2 h 3 min")]
+)
+def test_durations_as_one_says_them(us: int, text: str) -> None:
+    assert long(us) == text
+
+
+def reasons(around: Around) -> list[str]:
+    return [one.kind for one in explain_execution(around).reasons]
+
+
+def test_all_that_an_execution_waits_for() -> None:
+    later = NOW + 60 * SECOND
+    held = [PAUSED, Held("tenant", "acme", NOW - 5, NOW - 1)]
+    assert reasons(Around(EXECUTION, later, held=held)) == ["paused"]
+    holder = replace(EXECUTION, execution_id="e0-0", state="active", first_started_at=AT)
+    assert reasons(Around(EXECUTION, later, holders=[holder])) == ["lock"]
+    assert reasons(Around(replace(EXECUTION, blocked_by="e0-0"), later, blocker=holder, held=held)) == ["overlap"]
+    assert reasons(Around(EXECUTION, later)) == ["no_worker"]
+    assert reasons(Around(EXECUTION, later, busy=2, started=5)) == ["busy"]
+    asked = PastEvent(
+        HERE, NOW, Requested(ExecutionId("e1-0"), "greet", "greet", 1, "on_demand", "default", Micros(NOW), ignore_pause=True)
+    )
+    assert reasons(Around(EXECUTION, later, held=held, events=[asked])) == ["no_worker"]
+
+
+def test_what_is_not_before_its_time() -> None:
+    assert reasons(Around(replace(EXECUTION, state="delayed", attempt=0, run_at=AT), NOW)) == ["not_before"]
+    failed = replace(EXECUTION, state="delayed", attempt=1, error_type="OSError", error_message="gone")
+    [reason] = explain_execution(Around(failed, NOW)).reasons
+    assert (reason.kind, "OSError: gone; the next is not before" in reason.text) == ("retry", True)
+
+
+ENDED = {"finished_at": AT, "attempt": 2}
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "text"),
+    [
+        (replace(execution_row("completed"), **ENDED, run_ms=1500), "completed", "in attempt 2, after 1.5 s"),
+        (replace(execution_row("failed", error=("OSError", "gone")), **ENDED), "failed", "OSError gone"),
+        (replace(execution_row("lost"), **ENDED), "lost", "its worker was not heard of"),
+        (replace(execution_row("skipped", reason="version_too_old"), **ENDED), "version_too_old", "skipped(version_too_old)"),
+        (replace(execution_row("missed", reason="start_deadline"), **ENDED), "start_deadline", "no worker had started it by"),
+    ],
+)  # fmt: skip
+def test_why_it_ended_so(row: Execution, kind: str, text: str) -> None:
+    first = Attempt(row.execution_id, 1, 7, "w", "timed_out", AT, AT, 3, "TimeoutError", "slow", HERE)
+    ended, attempt = explain_execution(Around(row, NOW, [first])).reasons
+    assert ended.kind == kind and text in ended.text
+    assert attempt.text.endswith("TimeoutError: slow")
+
+
+def test_who_cancelled_it() -> None:
+    row = replace(execution_row("cancelled", reason="asked"), finished_at=AT, attempt=0)
+    event = Cancelled(ExecutionId("e1-0"), "asked", actor="ada")
+    [reason] = explain_execution(Around(row, NOW, events=[PastEvent(HERE, NOW, event)])).reasons
+    assert "it was asked to (ada)" in reason.text
+
+
+def test_ticks_on_time_in_a_row_are_one_line_and_what_users_wrote_does_not_steer_the_terminal() -> None:
+    def on_time(minute: int) -> WhyTick:
+        at = AT + timedelta(minutes=minute)
+        return WhyTick(at, at, 1, 1, "on_time", None, "started", 12)
+
+    paused = replace(on_time(3), class_="skipped", reason="paused", why="by ada: \x1b[2J", count=4, last_tick_at=AT + timedelta(minutes=6))
+    found = WhyJob("hourly", AT, AT, 7, {"on_time": 3, "skipped": 4}, (on_time(0), on_time(1), on_time(2), paused))
+    head, quiet, loud = lines_of(found)
+    assert head.endswith("7 expected ticks: 3 on_time, 4 skipped")
+    assert quiet.endswith("on_time  3 ticks, started within 12 ms of due")
+    assert "(4 ticks)  skipped  by ada: \\x1b[2J" in loud
+    assert tick_row(paused)["class"] == "skipped"
