@@ -7,7 +7,7 @@ from ledger.core import backfill, execution, outcome, request, tick
 from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Draft, Forward, NeedsFacts
 from ledger.core.engines import Engines
-from ledger.core.execution import Completed, Ended, Live, Requested, State
+from ledger.core.execution import Active, Completed, Live, Requested, State
 from ledger.core.ids import Address, ExecutionId, Micros, partition_for, routing_key
 from ledger.core.outcome import Answer
 from ledger.core.partition import RUN_ENDS, Partition, deduplication_key, rejection_key
@@ -132,7 +132,7 @@ class PartitionView(Draft[Partition]):
                 self.executions[event.execution_id] = after
             if type(event) is Requested:
                 self._preview_request(event)
-            elif type(event) in RUN_ENDS and not isinstance(before, Ended | None):
+            elif type(event) in RUN_ENDS and isinstance(before, Active):
                 self._preview_end(event, before.request)
             return after
         if isinstance(event, tick.Event):

@@ -234,7 +234,7 @@ def has_to_be_read(record: bytes, bodies: Iterable[Raw]) -> bool:
 
 def _has_odd_number(command: Item) -> bool:
     """A user's body may hold a number beyond a double. Looked for in bodies alone: names in hex would look like one at every turn."""
-    body = getattr(command, "result", NOTHING) if isinstance(command, execution.Report) else getattr(command, "data", NOTHING)
+    body = command.result if type(command) is execution.Report else getattr(command, "data", NOTHING)
     return body is not NOTHING and _is_odd(body)
 
 
@@ -277,6 +277,8 @@ COMMAND_ID: Final = re.compile(r"[A-Za-z0-9._:~-]{1,128}", re.ASCII)
 
 
 def _is_wellformed(command: Item) -> bool:
+    if type(command) is request.Submit:  # asked by itself: most are, and each further question costs
+        return COMMAND_ID.fullmatch(command.command_id) is not None and NAME.fullmatch(command.job_id) is not None
     if isinstance(command, execution.Report):
         return True  # it names what control named
     if isinstance(command, Undecodable | request.Return):
