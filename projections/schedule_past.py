@@ -80,10 +80,10 @@ def _note(past: HomePast, event: OfSchedule, commit: wire.Commit, index: int) ->
             _end(past.held, "itself", event.job_id, event.since)
 
 
-async def read_registry(settings: Settings, job_id: str, names: list[Paused], until: int) -> RegistryPast:
-    """What the registry says of a job, and of pauses of `names`, before offset `until`. Raises as `read_home` does."""
+async def read_registry(settings: Settings, job_id: str, names: list[Paused]) -> RegistryPast:
+    """What the registry says of a job, and of pauses of `names`, up to its present end. Raises as `read_home` does."""
     past, wanted = RegistryPast(), set(names)
-    async for commit in _commits(settings, "registry", 0, 0, until, (_named(job_id), _PAUSES)):
+    async for commit in _commits(settings, "registry", 0, 0, None, (_named(job_id), _PAUSES)):
         for event in commit.events:
             match event:
                 case pause.Began() if Paused(event.scope, event.name) in wanted:
@@ -123,19 +123,21 @@ def _named(job_id: str) -> bytes:
 
 
 async def _commits(
-    settings: Settings, log: str, partition: int, start: int, until: int, words: tuple[bytes, ...]
+    settings: Settings, log: str, partition: int, start: int, until: int | None, words: tuple[bytes, ...]
 ) -> AsyncIterator[wire.Commit]:
-    """The accepted commits at offsets [start, until) in which one of the words stands."""
+    """The accepted commits at offsets [start, until), or to the present end, in which one of the words stands."""
     head: Head | None = Head(log, partition) if start == 0 else None
-    if start >= until:
-        return
-    async with LogReader(settings, log, partition) as reader, aclosing(reader.batches(start, until)) as batches:
-        async for batch in batches:
-            head = head or head_before(batch.records[0], log, partition)
-            walked = walk(head, batch.records)
-            head = walked.head
-            for accepted in walked.commits:
-                if any(word in accepted.record for word in words):
-                    yield accepted.commit()
-            if walked.broken is not None:
-                raise walked.broken
+    async with LogReader(settings, log, partition) as reader:
+        end = (await reader.bounds()).end if until is None else until
+        if start >= end:
+            return
+        async with aclosing(reader.batches(start, end)) as batches:
+            async for batch in batches:
+                head = head or head_before(batch.records[0], log, partition)
+                walked = walk(head, batch.records)
+                head = walked.head
+                for accepted in walked.commits:
+                    if any(word in accepted.record for word in words):
+                        yield accepted.commit()
+                if walked.broken is not None:
+                    raise walked.broken

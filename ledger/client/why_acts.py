@@ -89,9 +89,8 @@ async def _spent(settings: Settings, reads: Reads, one: Execution, now: int) -> 
         due_at = micros_of(one.tick_at if tick is None or tick.due_at is None else tick.due_at)
     if micros_of(one.first_started_at) - due_at <= ON_TIME:
         return ()
-    position = next((row for row in await reads.positions() if row.log == "registry"), None)
-    held = [] if position is None else (await read_registry(settings, one.job_id, _names(one), position.log_offset + 1)).held
-    return await lateness(settings, reads, one, due_at, held, now)
+    past = await read_registry(settings, one.job_id, _names(one))
+    return await lateness(settings, reads, one, due_at, past.held, now)
 
 
 def _now() -> int:

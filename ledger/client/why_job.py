@@ -77,6 +77,8 @@ async def why_job(
     job = await reads.definition(check_name(job_id, "job_id"))
     if job is None:
         raise Refused("unknown_job", f"there is no job {job_id}, or the tables do not have it yet: `jobledger jobs list` shows them")
+    if job.kind == "on_demand":
+        raise Refused("no_schedule", f"{job_id} has no schedule, so no tick is expected: `jobledger executions list --job {job_id}`")
     after, until = await _range(reads, job, now, at, from_, to)
     found = await read_past(settings, reads, job, after, until)
     explained, known = await _explain(settings, reads, job, found, after, until, now)

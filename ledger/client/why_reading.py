@@ -39,10 +39,9 @@ class Found:
 
 async def read_past(settings: Settings, reads: Reads, job: JobDefinition, after: int, until: int) -> Found:
     positions = {(one.log, one.log_partition): one for one in await reads.positions()}
-    home, registry = positions.get(("events", job.home_partition)), positions.get(("registry", 0))
-    end = _end(home)
+    end = _end(positions.get(("events", job.home_partition)))
     names = names_of(job.job_id, job.queue, job.tenant, job.exclusive_key)
-    of_registry = await read_registry(settings, job.job_id, names, _end(registry))
+    of_registry = await read_registry(settings, job.job_id, names)
     rows = await reads.ticks_from(job.job_id, datetime_of(after + 1), datetime_of(until), MOST_ROWS + 1, end)
     if len(rows) > MOST_ROWS:
         raise Refused("too_many", f"more than {MOST_ROWS} outcomes in that time: take a shorter range with --from and --to")

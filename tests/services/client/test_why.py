@@ -1,6 +1,8 @@
 """`why` and `audit` on the real servers: what the schedule expected is accounted for, tick by tick."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -53,6 +55,29 @@ async def test_every_tick_of_a_jobs_life_has_its_reason(ledger: Ledger, system: 
         await ledger.why(job_id, at=left_out + timedelta(milliseconds=1))
     ran = next(one for one in found.ticks if one.execution_id is not None)
     assert "completed" in system.call("why", ran.execution_id or "").stdout
+    _with_a_lost_outcome(system, job_id)
+
+
+def _with_a_lost_outcome(system: System, job_id: str) -> None:
+    """The schedule says that the tick was expected, whatever became of its row."""
+    with hidden(system, job_id):
+        ended = system.call("why", job_id)
+    assert ended.returncode == 7, ended.stderr
+    assert "unexplained  the schedule in force expected it and it has no outcome" in ended.stdout
+    assert system.call("why", "nosuch").returncode == 3
+    assert system.call("why", "bill").returncode == 4
+
+
+@contextmanager
+def hidden(system: System, job_id: str) -> Iterator[None]:
+    """The row of the tick that was left out by hand, for the time of the block."""
+    schema = system.settings.database.table_schema
+    move = f"UPDATE \"{schema}\".schedule_ticks SET job_id = %s WHERE job_id = %s AND reason = 'by_hand'".encode()
+    with connect(system.settings) as connection:
+        assert connection.execute(move, ("hidden", job_id)).rowcount == 1
+    yield
+    with connect(system.settings) as connection:
+        connection.execute(move, (job_id, "hidden"))
 
 
 async def ticked(ledger: Ledger, job_id: str, reason: str) -> bool:
