@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ledger.config import Settings
 from ledger.core import definition
-from ledger.core.auditing import PartitionAudit, Totals
+from ledger.core.auditing import MOST_NAMED, Check, PartitionAudit, Totals
 from ledger.core.chain import Head
 from ledger.core.definition import Registry
 from ledger.core.ids import Address, Micros
@@ -17,7 +17,6 @@ from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import check_identity
 from projections import verify as tables_verify
 
-MOST_SHOWN = 100  # differences of one check that are named; all are counted
 Report = Callable[[str], None]
 
 
@@ -38,7 +37,7 @@ async def audit(settings: Settings, report: Report = lambda phase: None) -> list
     findings = await chain_verify.verify(settings)
     broken = [f"{one.log}[{one.partition}] at offset {one.offset}: {one.broken}" for one in findings if one.broken is not None]
     figures = {name: sum(getattr(one, name) for one in findings) for name in ("commits", "events", "voids")}
-    chain = Audited("chain", len(broken), figures, tuple(broken[:MOST_SHOWN]))
+    chain = Audited("chain", len(broken), figures, tuple(broken[:MOST_NAMED]))
     if broken:
         return [chain]
     report("events")
@@ -82,7 +81,7 @@ async def _commits(settings: Settings, log: str, partition: int, end: int) -> As
 def _told(totals: Totals) -> list[Audited]:
     """With the sums checked too: a difference that no event shows would show there."""
     figures = totals.figures
-    sums = (
+    sums: tuple[tuple[Check, tuple[str, ...], bool], ...] = (
         ("commands", ("submits", "acts", "rejected", "forwarded", "under way", "dead letters"), True),
         ("ticks", ("expected", "fired", "skipped", "missed"), _sum(figures, "expected", "fired", "skipped", "missed")),
         ("executions", ("executions", "terminal", "live"), _sum(figures, "executions", "terminal", "live")),
@@ -93,7 +92,7 @@ def _told(totals: Totals) -> list[Audited]:
         named = [f"{one.where}: {one.what}" for one in totals.differences if one.check == check]
         if not adds_up and not named:
             named = [f"{names[0]} is not the sum of {' and '.join(names[1:])}"]
-        found.append(Audited(check, len(named), {name: figures[name] for name in names}, tuple(named[:MOST_SHOWN])))
+        found.append(Audited(check, max(totals.found[check], len(named)), {name: figures[name] for name in names}, tuple(named)))
     return found
 
 
@@ -105,6 +104,6 @@ async def _tables(settings: Settings) -> Audited:
     verified, named = tables_verify.Verified(), list[str]()
     async with aclosing(tables_verify.verify(settings, verified)) as differences:
         async for one in differences:
-            if len(named) < MOST_SHOWN:
+            if len(named) < MOST_NAMED:
                 named.append(str(one))
     return Audited("tables", verified.differences, {"rows": sum(verified.rows.values()), "commits": verified.commits}, tuple(named))

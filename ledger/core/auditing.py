@@ -28,6 +28,7 @@ _OF_AN_ATTEMPT: Final = (
     | execution.Lost
     | execution.Cancelled
 )
+MOST_NAMED: Final = 100  # differences of one check
 UNDER_WAY: Final = 60_000_000  # a forwarded command younger than this, at the end of the log, may still be on its way
 
 
@@ -52,13 +53,16 @@ class Totals:
     """Of all partitions. `figures`: what was counted, by name."""
 
     figures: Counter[str] = field(default_factory=Counter)
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)  # the first of each check; `found` counts all
+    found: Counter[Check] = field(default_factory=Counter)
     forwarded: list[Sent] = field(default_factory=list)
     answered: set[tuple[int, int]] = field(default_factory=set)  # (partition, hash of a command that has an outcome there)
     last_at: int = 0
 
     def differ(self, check: Check, where: str, what: str) -> None:
-        self.differences.append(Difference(check, where, what))
+        self.found[check] += 1
+        if self.found[check] <= MOST_NAMED:
+            self.differences.append(Difference(check, where, what))
 
     def count_forwards(self) -> None:
         """Once every partition was read: each forwarded command has its outcome where it was sent to."""
