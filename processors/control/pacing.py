@@ -5,7 +5,7 @@ from typing import Final
 
 UNDER_LOAD: Final = 4  # commands in a batch beyond which the next commit is paced
 COMMANDS_A_PACE: Final = 40  # a batch of so many more waits one pace longer for the next
-MOST_PACES: Final = 3
+MOST_PACES: Final = 5
 
 
 class Pacing:

@@ -20,7 +20,7 @@ from processors.runner.sender import Sender
 PACE: Final = 0.005  # seconds between the records of a partition while it is busy
 BUSY: Final = 4  # more items than this in a record
 ITEMS_A_PACE: Final = 20  # so many more in a record, and the next one waits a pace longer: each record costs control the same
-MOST_PACES: Final = 4
+MOST_PACES: Final = 8
 MOST_ITEMS: Final = 1000
 MOST_BYTES: Final = 200 * 1024
 
