@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,13 +14,14 @@ from ledger.core.wire import LARGEST_RECORD
 
 REQUEST_TIMEOUT_MS = 10_000
 LONGEST_POLL_MS = 50
+SMALL = 1024  # bytes
 logging.getLogger("aiokafka").setLevel(logging.WARNING)  # at DEBUG, where Faust leaves it, it costs 12 % of the CPU
 
 
 def new_producer(bootstrap: str, *, linger_ms: int = 0, request_timeout_ms: int = REQUEST_TIMEOUT_MS) -> AIOKafkaProducer:
     """An idempotent producer, not started. Its sends never expire by themselves: put a deadline around them, and take a send that
     ran out as *unknown*. After another produce error replace the producer: one refused record poisons its partition."""
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap,
         acks="all",
         enable_idempotence=True,
@@ -30,6 +32,21 @@ def new_producer(bootstrap: str, *, linger_ms: int = 0, request_timeout_ms: int 
         request_timeout_ms=request_timeout_ms,
         metadata_max_age_ms=60_000,
     )
+    _leave_small_ones_plain(producer)
+    return producer
+
+
+def _leave_small_ones_plain(producer: AIOKafkaProducer) -> None:
+    """Compressing a lone small record saves nobody anything, and costs producer, broker and consumer a millisecond of an idle submit's
+    seven (docs/decisions/0015). A batch is compressed or not by the record that opens it."""
+    accumulator = producer._message_accumulator
+    compressed, add = accumulator._compression_type, accumulator.add_message
+
+    def add_message(tp: Any, key: bytes | None, value: bytes | None, *args: Any, **kwargs: Any) -> Any:  # Any: aiokafka's own
+        accumulator._compression_type = compressed if value is not None and len(value) >= SMALL else 0
+        return add(tp, key, value, *args, **kwargs)
+
+    accumulator.add_message = add_message
 
 
 def new_consumer(bootstrap: str, *topics: str, group: str | None = None) -> AIOKafkaConsumer:
