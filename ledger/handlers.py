@@ -134,7 +134,8 @@ class Jobs:
     ) -> Callable[[F], F]:
         """Declare the decorated function as the handler of `name`; the function itself stays as it is.
 
-        `version` is the newest data it understands. `run_in` is by default "async" for coroutines and "thread" for plain functions.
+        `version` is the newest data it understands. `run_in` is by default "async" for coroutines and "thread" for plain functions;
+        "process" gives a plain function a process of its own: for code that reckons, and so that it can be killed when its time is up.
         `configured=False`: no file needs to name this job."""
 
         def declare(function: F) -> F:

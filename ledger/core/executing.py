@@ -80,6 +80,8 @@ def _decide_to_give_up(command: GiveUp, state: State | None) -> list[Event]:
 def _start_is_too_late(state: State | None, at: Micros) -> bool:
     if not isinstance(state, Waiting | Delayed | Buffered) or state.attempt > 1 or state.lost > 0:
         return False
+    if not isinstance(state, Buffered) and state.began:
+        return False
     return state.request.start_deadline is not None and state.request.start_deadline <= at
 
 

@@ -260,6 +260,7 @@ class Waiting(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is",
     eligible_at: Micros
     attempt: int = 1  # the number that the next start gets
     lost: int = 0
+    began: bool = False  # an attempt that is not counted (any more) started in time
 
 
 class Delayed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="delayed"):
@@ -267,6 +268,7 @@ class Delayed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is",
     until: Micros
     attempt: int = 1
     lost: int = 0
+    began: bool = False
 
 
 class Buffered(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="buffered"):
@@ -324,13 +326,14 @@ def evolve(state: State | None, event: Event, epoch: int, address: Address, at: 
                 return Delayed(state.request, event.retry_at, state.attempt + 1, state.lost)
         case Snoozed():
             if isinstance(state, Active):
-                return Delayed(state.request, event.until, state.attempt, state.lost)
+                return Delayed(state.request, event.until, state.attempt, state.lost, began=True)
         case Due():
             if isinstance(state, Delayed | Buffered):
-                return Waiting(state.request, token_of(epoch, address), at, state.attempt, state.lost)
+                began = isinstance(state, Delayed) and state.began
+                return Waiting(state.request, token_of(epoch, address), at, state.attempt, state.lost, began)
         case HandedBack():
             if isinstance(state, Active):
-                return Waiting(state.request, token_of(epoch, address), at, state.attempt, state.lost)
+                return Waiting(state.request, token_of(epoch, address), at, state.attempt, state.lost, began=True)
         case AttemptLost():
             if isinstance(state, Active):
                 return Waiting(state.request, token_of(epoch, address), at, state.attempt + 1, state.lost + 1)

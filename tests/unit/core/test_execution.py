@@ -118,7 +118,7 @@ def test_no_retry_is_further_away_than_a_year() -> None:
 
 def test_an_attempt_handed_back_is_not_counted() -> None:
     given(REQUESTED, STARTED).when(report(0, outcome="handed_back")).then(HandedBack(X, 1, ADA)).and_repeated_changes_nothing()
-    assert fold((REQUESTED, STARTED, HandedBack(X, 1, ADA))) == Waiting(REQUESTED, token(2), NOON, attempt=1)
+    assert fold((REQUESTED, STARTED, HandedBack(X, 1, ADA))) == Waiting(REQUESTED, token(2), NOON, attempt=1, began=True)
 
 
 def test_an_attempt_that_is_snoozed_is_not_counted_and_comes_again_when_its_time_has_come() -> None:
@@ -126,10 +126,16 @@ def test_an_attempt_that_is_snoozed_is_not_counted_and_comes_again_when_its_time
     snoozed = Snoozed(X, 1, Micros(NOON + SECOND), 5)
     given(REQUESTED, STARTED).when(snooze).then(snoozed).and_repeated_changes_nothing()
     given(REQUESTED).when(snooze).then(STARTED, snoozed).and_repeated_changes_nothing()
-    assert fold((REQUESTED, STARTED, snoozed)) == Delayed(REQUESTED, Micros(NOON + SECOND), attempt=1)
+    assert fold((REQUESTED, STARTED, snoozed)) == Delayed(REQUESTED, Micros(NOON + SECOND), attempt=1, began=True)
     given(REQUESTED, STARTED, snoozed).when(BecomeDue(X), at=NOON).then()
     given(REQUESTED, STARTED, snoozed).when(BecomeDue(X), at=NOON + SECOND).then(Due(X))
     given(REQUESTED, STARTED, snoozed).when(Cancel(X, "cancel_other", OTHER)).then(Cancelled(X, "cancel_other", because_of=OTHER))
+
+
+@pytest.mark.parametrize("then", [(HandedBack(X, 1, ADA),), (Snoozed(X, 1, Micros(NOON + SECOND)),), (Snoozed(X, 1, Micros(NOON)), Due(X))])
+def test_what_began_in_time_and_comes_again_is_not_missed(then: tuple[Event, ...]) -> None:
+    hasty = structs.replace(REQUESTED, start_deadline=Micros(NOON + SECOND))
+    given(hasty, STARTED, *then).when(Expire(X), at=NOON + SECOND).then()
 
 
 def test_nobody_sleeps_for_longer_than_a_year() -> None:
