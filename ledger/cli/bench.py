@@ -106,3 +106,32 @@ def schedules(
     from ledger.cli.measuring import schedules as measuring
 
     _measure(measuring.measure(_settings(yes), _say, runs=runs, jobs=jobs, seconds=seconds, jitter=jitter), output)
+
+
+@app.command()
+def tenants(
+    runs: Runs = 3,
+    users: Annotated[int, typer.Option("--users", min=10, max=100_000, help="Schedules, registered in one go.")] = 10_000,
+    tenants: Annotated[int, typer.Option("--tenants", min=1, max=10_000)] = 500,
+    every: Annotated[float, typer.Option("--every", min=1, max=3600, metavar="SECONDS", help="Each fires so often, spread evenly.")] = 20,
+    output: Form = "table",
+    yes: Yes = False,
+) -> None:
+    """Schedules of many tenants registered in one go, and how soon the pause of one tenant holds its ticks while they fire."""
+    from ledger.cli.measuring import tenants as measuring
+
+    _measure(measuring.measure(_settings(yes), _say, runs=runs, users=users, tenants=tenants, every=every), output)
+
+
+@app.command()
+def idle(
+    schedules: Annotated[int, typer.Option("--schedules", min=10, max=1_000_000, help="Each fires once a year.")] = 100_000,
+    firing: Annotated[int, typer.Option("--firing", min=1, max=1000, help="Beside so many that fire every second.")] = 10,
+    seconds: Annotated[int, typer.Option("--seconds", min=5, max=3600)] = 30,
+    output: Form = "table",
+    yes: Yes = False,
+) -> None:
+    """What schedules that are hardly ever due cost control: memory, readiness after a kill, lateness of the others."""
+    from ledger.cli.measuring import idle as measuring
+
+    _measure(measuring.measure(_settings(yes), _say, schedules=schedules, firing=firing, seconds=seconds), output)

@@ -50,17 +50,25 @@ class Bed:
     say: Say
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def spawn(self, *command: str) -> None:
+    def spawn(self, *command: str) -> subprocess.Popen[bytes]:
         """Start one of our processes; its words go to a file in the bed's folder."""
         environment = {**os.environ, "JOBLEDGER_CONFIG": str(self.folder / "jobledger.yaml"), "JOBLEDGER_APP": APP}
         with (self.folder / f"{len(self.processes)}.log").open("wb") as words:
             self.processes.append(
                 subprocess.Popen([sys.executable, "-m", *command], env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
             )
+        return self.processes[-1]
+
+    def words(self, process: subprocess.Popen[bytes]) -> str:
+        """What this process has said so far."""
+        return (self.folder / f"{self.processes.index(process)}.log").read_text(errors="replace")
+
+    def spawn_control(self) -> subprocess.Popen[bytes]:
+        return self.spawn("processors.control")
 
     def spawn_all(self) -> None:
-        """A worker (control and one runner) and a projection."""
-        self.spawn("processors.control")
+        """A worker (control and one runner) and a projection. Control is the first of the processes."""
+        self.spawn_control()
         self.spawn("processors.runner", "--queue", "default")
         self.spawn("ledger.cli", "projections", "run")
 

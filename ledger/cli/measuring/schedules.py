@@ -60,7 +60,7 @@ async def measure(settings: Settings, say: Say, *, runs: int, jobs: int, seconds
         say(f"{jobs} jobs scheduled in {time.perf_counter() - began:.2f} s")
         await asyncio.sleep(WARM_UP.total_seconds())
         for run in range(runs):
-            windows.append(await _watch(made, jobs, seconds))
+            windows.append(await watch(made, jobs, seconds))
             one = windows[-1]
             decided, started = _figures(one.decided), _figures(one.started)
             say(f"run {run + 1} of {runs}: {one.fired} of {one.expected} ticks fired; decided {decided}; handler began {started}")
@@ -71,7 +71,8 @@ def _figures(late: Sequence[float]) -> str:
     return f"p50 {percentile(late, 0.5):.1f} ms, p99 {percentile(late, 0.99):.1f}"
 
 
-async def _watch(made: Bed, jobs: int, seconds: int) -> Window:
+async def watch(made: Bed, jobs: int, seconds: int) -> Window:
+    """The ticks of so many seconds from now on, of so many jobs that fire every second; no other schedule may be due meanwhile."""
     schema = Identifier(made.settings.database.table_schema)
     first = datetime.now(UTC).replace(microsecond=0)
     bounds = (first, first + seconds * SECOND)
