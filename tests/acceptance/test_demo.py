@@ -101,6 +101,7 @@ def has_proved_itself(said: str) -> bool:
     return re.search(r"^\s*0 differences in [1-9]", said, re.MULTILINE) is not None
 
 
+@pytest.mark.slow
 def test_after_a_kill_in_the_middle_it_begins_again_at_once(runs: Runs) -> None:
     ran = "\n".join(runs.killed_when_it_says("accepted as ").values())
     for part in ("demo.py", "ledger.stack.keeper", "kafka.Kafka", "valkey-server", "postgres", "processors.control", "projections run"):
