@@ -28,6 +28,7 @@ class Offer(Struct, frozen=True, omit_defaults=True, gc=False):
     correlation_id: str | None = None
     trace_id: str | None = None
     again: int = 0
+    exclusive_key: str | None = None  # its code may begin only once control has accepted its start, and under the lock of this key
 
 
 class Offers(Struct, frozen=True, omit_defaults=True):

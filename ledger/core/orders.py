@@ -1,4 +1,4 @@
-"""Orders: what control tells a worker of an attempt that it performs. Best effort, never stored; the log is the judge all the same."""
+"""Orders: what control tells a worker of an attempt. Best effort, never stored; the log is the judge all the same."""
 
 from typing import Literal
 
@@ -6,11 +6,12 @@ from msgspec import Struct
 
 from ledger.core.ids import ExecutionId, Token
 
-Why = Literal["cancelled", "fenced"]
+Why = Literal["cancelled", "fenced", "accepted"]
 
 
 class Order(Struct, frozen=True, omit_defaults=True):
     """Let this attempt stop. `cancelled`: it is asked to, and says so at its end. `fenced`: control counts it no more, whatever it says.
+    Or, `accepted`: its start is in the log, so that exclusive code may begin.
 
     One of `token` and `attempt` names it: the grant, or the attempt's number and all before it.
     """

@@ -291,6 +291,7 @@ def offer_of(partition: Partition, registry: Registry, execution_id: ExecutionId
         request.correlation_id,
         request.trace_id,
         again,
+        request.exclusive_key,
     )
 
 

@@ -233,6 +233,7 @@ RECORDS: dict[str, Struct] = {
                 tick_at=AT,
                 idempotency_key="order-4711",
                 again=2,
+                exclusive_key="tenant:send-invoice:acme",
                 **TRACE,
             ),
         ),
