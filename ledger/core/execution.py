@@ -315,9 +315,12 @@ def evolve(state: State | None, event: Event, epoch: int, address: Address, at: 
         case Started():
             if isinstance(state, Waiting):
                 return Active(state.request, event.token, WorkerId(intern(event.worker)), state.attempt, state.lost)
-        case Completed() | Failed() | Lost():
+        case Completed() | Failed():
             if isinstance(state, Active):
                 return Ended(state.token, state.worker)
+        case Lost():
+            if isinstance(state, Active):
+                return Ended()  # without a token: whatever its worker still says is refused
         case Progressed():
             if isinstance(state, Active):
                 return structs.replace(state, progress=event.progress, note=event.note)
@@ -350,7 +353,7 @@ def evolve(state: State | None, event: Event, epoch: int, address: Address, at: 
             if isinstance(state, Active) and event.reason != "terminate_other":
                 return Ended(state.token, state.worker)
             if isinstance(state, Live):
-                return Ended()  # without a token: whatever its worker still says is refused
+                return Ended()  # as above
         case ReportRefused():
             return state
         case _:
