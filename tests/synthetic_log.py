@@ -131,6 +131,8 @@ def _life(number: int, partition: int, chance: random.Random) -> Iterator[wire.E
         start_deadline=chance.choice([None, Micros(BEGAN + 10**12)]),
     )
     if delayed:
+        if chance.random() < 0.3:
+            yield execution.Blocked(named, execution_id(number + 1, partition))
         yield execution.Due(named)
     if chance.random() < 0.05:
         yield execution.Missed(named, "start_deadline")

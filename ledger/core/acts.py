@@ -11,6 +11,7 @@ from msgspec import structs
 from ledger.core import backfill, outcome, request, tick
 from ledger.core.definition import Job, Version
 from ledger.core.engines import version_of
+from ledger.core.exclusivity import Admitting, admit
 from ledger.core.execution import Requested
 from ledger.core.ids import ExecutionId, Micros, execution_of_backfill, execution_of_command
 from ledger.core.overlap import place
@@ -54,7 +55,7 @@ def run_now(view: PartitionView, command: request.RunNow) -> list[Event]:
         ignore_pause=command.ignore_pause,
     )
     view.answer_request(command, execution_id, repeated=False)
-    return [*placed.events, requested]
+    return admit(view, requested, placed.events)
 
 
 def decide(view: PartitionView, command: request.Act) -> list[Event]:
@@ -152,19 +153,21 @@ def step(view: PartitionView, running: backfill.Running) -> list[Event]:
     if job is None or version is None or engine is None or job.state == "retired":
         return [backfill.Finished(begun.backfill_id, begun.job_id, running.requested, running.left_out, "retired")]
     requested: list[Event] = []
-    looked_at, cursor = 0, running.cursor
+    admitting = Admitting(view)
+    asked, looked_at, cursor = 0, 0, running.cursor
     for tick_at in islice(engine.between_us(running.cursor, begun.to_inclusive), LOOKED_AT):
         looked_at, cursor = looked_at + 1, Micros(tick_at)
         if not (begun.only_unfired and _fired(view, begun.job_id, cursor)):
             execution_id = execution_of_backfill(begun.backfill_id, job.job_id, tick_at, view.partition.number)
-            requested.append(_backfilled(view, begun, job, version, execution_id, cursor))
-            if len(requested) == PORTION:
+            requested += admitting.admit(_backfilled(view, begun, job, version, execution_id, cursor))
+            asked += 1
+            if len(requested) >= PORTION:
                 break
-    left_out = looked_at - len(requested)
+    left_out = looked_at - asked
     if looked_at < LOOKED_AT and len(requested) < PORTION:
-        whole = (running.requested + len(requested), running.left_out + left_out)
+        whole = (running.requested + asked, running.left_out + left_out)
         return [*requested, backfill.Finished(begun.backfill_id, begun.job_id, *whole)]
-    return [*requested, backfill.Advanced(begun.backfill_id, begun.job_id, cursor, len(requested), left_out)]
+    return [*requested, backfill.Advanced(begun.backfill_id, begun.job_id, cursor, asked, left_out)]
 
 
 def _fired(view: PartitionView, job_id: str, tick_at: Micros) -> bool:

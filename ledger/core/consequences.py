@@ -1,6 +1,6 @@
-"""What follows at once when an execution of a job with a schedule ends: the next buffered one is due, or the job pauses itself.
+"""What follows at once when an execution ends: the next in line is due, or its job pauses itself.
 
-Source: scheduling.md, section 6.
+Source: scheduling.md, sections 1 and 6.
 """
 
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Final
 
 from ledger.core import execution, tick
 from ledger.core.engines import version_of
+from ledger.core.exclusivity import next_in_line
 from ledger.core.execution import Buffered, Cancelled, Completed, Ended, Failed, Lost, Missed, Requested, Skipped
 from ledger.core.ids import BEFORE_ALL, ExecutionId
 from ledger.core.partition_view import PartitionView
@@ -18,13 +19,24 @@ ENDS: Final = frozenset({Completed, Failed, Lost, Missed, Skipped, Cancelled})
 
 def followed(view: PartitionView, events: Sequence[Event]) -> Sequence[Event]:
     """The events of one decision about one execution, and what they lead to in its job."""
-    if not events or type(events[-1]) not in ENDS or not (view.partition.schedules or view.partition.buffered or view.runs):
+    partition = view.partition
+    if (
+        not events
+        or type(events[-1]) not in ENDS
+        or not (partition.schedules or partition.buffered or view.runs or view.queued or view.gave_way)
+    ):
         return events
     end = events[-1]
     state = view.state_of(end.execution_id) if isinstance(end, execution.Event) else None
-    if not isinstance(end, execution.Event) or state is None or isinstance(state, Ended) or state.request.kind == "on_demand":
+    if not isinstance(end, execution.Event) or state is None or isinstance(state, Ended):
         return events
-    return [*events, *_paused_itself(view, end, state.request), *released(view, state.request.job_id, end.execution_id)]
+    request = state.request
+    following: list[Event] = next_in_line(view, request, end.execution_id)
+    if request.kind == "on_demand":
+        return [*events, *following]
+    if request.exclusive_key is None:
+        following = released(view, request.job_id, end.execution_id)
+    return [*events, *_paused_itself(view, end, request), *following]
 
 
 def _paused_itself(view: PartitionView, end: execution.Event, request: Requested) -> list[Event]:
@@ -43,10 +55,8 @@ def _paused_itself(view: PartitionView, end: execution.Event, request: Requested
     return [tick.AutoPaused(request.job_id, failures, note, end.execution_id, view.registry_position() or BEFORE_ALL)]
 
 
-def released(view: PartitionView, job_id: str, ended: ExecutionId | None = None) -> list[Event]:
-    """The oldest buffered execution becomes due when no other of its job is left. `ended`: one whose end is not taken in yet."""
-    if job_id not in view.partition.buffered and job_id not in view.runs:
-        return []
+def released(view: PartitionView, job_id: str, ended: ExecutionId) -> list[Event]:
+    """Of a job without exclusivity the oldest buffered execution becomes due when no other is left. `ended` has, in this decision."""
     first = None
     for execution_id, state in view.live(job_id).items():
         if execution_id == ended:

@@ -11,6 +11,7 @@ from ledger.core import wire
 from ledger.core.chain import COMMIT_VERSION, Head, Header
 from ledger.core.execution import State
 from ledger.core.ids import Address, ExecutionId, Micros, Position, address
+from ledger.core.orders import Order
 from ledger.core.outcome import Answer, DeadLettered
 from ledger.core.refusal import Undecodable
 from ledger.core.wire import Event, Item
@@ -50,7 +51,7 @@ class Effects:
 
     forwards: list[Forward] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    answers: list[tuple[str, Answer]] = field(default_factory=list)
+    answers: list[tuple[str, Answer | Order]] = field(default_factory=list)
     followers: list[tuple[ExecutionId, str]] = field(default_factory=list)  # (execution, channel)
     returned: list[tuple[ExecutionId, str]] = field(default_factory=list)  # (execution, reason)
 
@@ -84,6 +85,7 @@ class Draft(ABC, Generic[C]):
         self.size = COMMIT_OVERHEAD
         self.taken: list[Delivered] = []
         self.effects = Effects()
+        self.is_pressing = False  # others wait for what is decided here: the next batch shall not be delayed
 
     def add(self, delivered: Delivered) -> Added:
         """Decide a command and take its events in, all or none. "full": it belongs to the next commit."""

@@ -88,7 +88,7 @@ def _start_is_too_late(state: State | None, at: Micros) -> bool:
 def _decide_cancel(command: Cancel, state: State | None) -> list[Event]:
     request = CancelRequested(command.execution_id, command.reason, command.because_of, command.actor)
     match state:
-        case Active() if command.reason == "terminate_other":
+        case Active() if command.reason == "terminate_other" and state.request.exclusive_key is None:
             return [_cancelled(request, state.attempt)]
         case Active():
             return [request] if state.cancel is None else []

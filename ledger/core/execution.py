@@ -10,13 +10,13 @@ from typing import Final, Literal, assert_never
 from msgspec import Raw, Struct, structs
 
 from ledger.core.bodies import NOTHING
-from ledger.core.ids import Address, ExecutionId, Micros, Token, WorkerId, token_of
+from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros, Token, WorkerId, token_of
 from ledger.core.refusal import Refused
 
 Trigger = Literal["schedule", "run_now", "backfill", "submit", "retry"]
 Kind = Literal["system", "scheduled", "on_demand"]
 Busy = Literal["wait", "skip", "keep_last"]
-SkipReason = Literal["version_too_old", "no_worker_for_version", "busy"]
+SkipReason = Literal["version_too_old", "no_worker_for_version", "busy", "replaced"]
 CancelReason = Literal["cancel_other", "terminate_other", "asked", "by_handler"]
 
 MILLISECOND: Final = 1000  # in microseconds, the unit of instants
@@ -91,7 +91,7 @@ class Requested(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="ty
     reason: str | None = None
     correlation_id: str | None = None
     trace_id: str | None = None
-    blocked_by: ExecutionId | None = None  # by its overlap policy it waits until this one, and any other of its job, has ended
+    blocked_by: ExecutionId | None = None  # it waits in line: this one, and any before it, has to end first; by overlap or exclusivity
     ignore_pause: bool = False
     backfill_id: str | None = None
     next_tick_at: Micros | None = None  # of a tick: the one its schedule expects next, for the tables
@@ -101,6 +101,14 @@ class Due(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", t
     """Its time has come: a delayed or a buffered execution may run. The grant of its next attempt."""
 
     execution_id: ExecutionId
+
+
+class Blocked(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.blocked.v1"):
+    """Its time has come, and its exclusivity key is held: it waits in line. Or it had the key, had not begun, and gives way to a run that
+    ignores its pause: it is the next in line then. `by` holds the key from this moment."""
+
+    execution_id: ExecutionId
+    by: ExecutionId
 
 
 class Started(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.started.v1"):
@@ -245,6 +253,7 @@ Event = (  # what comes most stands first: a question for the type of one goes t
     | Skipped
     | CancelRequested
     | Cancelled
+    | Blocked
     | ReportRefused
 )
 
@@ -272,11 +281,12 @@ class Delayed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is",
 
 
 class Buffered(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="buffered"):
-    """By its overlap policy it waits until the former executions of its job have ended; then it becomes due."""
+    """It waits in line until those before it have ended, of its exclusivity key or, by its overlap policy, of its job."""
 
     request: Requested
     attempt: int = 1
     lost: int = 0
+    since: Address = BEFORE_ALL  # the event by which it queued, which makes the order of the line; what gave way stands first
 
 
 class Active(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="active"):
@@ -303,12 +313,22 @@ Live = Active | Waiting | Delayed | Buffered
 State = Ended | Live
 
 
+def begun(state: Waiting | Delayed) -> bool:
+    """An attempt of it was started, whether it counts or not."""
+    return state.attempt > 1 or state.began
+
+
+def line_of(request: Requested) -> str:
+    """Where it waits while others have to end first: behind its exclusivity key, else behind its job."""
+    return request.exclusive_key or f"line:{request.job_id}"
+
+
 def evolve(state: State | None, event: Event, epoch: int, address: Address, at: Micros) -> State | None:
     """The state after `event`, which stands at `address` in a commit of time `at`. Pure; accepts only what `decide` can have written."""
     match event:
         case Requested():
             if state is None and event.blocked_by is not None:
-                return Buffered(event)
+                return Buffered(event, since=address)
             if state is None:
                 delayed = event.run_at is not None and event.run_at > at
                 return Delayed(event, Micros(event.run_at or 0)) if delayed else Waiting(event, token_of(epoch, address), at)
@@ -346,14 +366,21 @@ def evolve(state: State | None, event: Event, epoch: int, address: Address, at: 
         case Skipped():
             if isinstance(state, Waiting | Active):
                 return Ended(state.token, event.worker)
+            if isinstance(state, Delayed | Buffered):
+                return Ended()
         case CancelRequested():
             if isinstance(state, Active):
                 return structs.replace(state, cancel=event)
         case Cancelled():
-            if isinstance(state, Active) and event.reason != "terminate_other":
+            if isinstance(state, Active) and (event.reason != "terminate_other" or state.request.exclusive_key is not None):
                 return Ended(state.token, state.worker)
             if isinstance(state, Live):
                 return Ended()  # as above
+        case Blocked():
+            if isinstance(state, Delayed):
+                return Buffered(state.request, state.attempt, state.lost, address)
+            if isinstance(state, Waiting):
+                return Buffered(state.request, state.attempt, state.lost)
         case ReportRefused():
             return state
         case _:

@@ -37,7 +37,7 @@ def place(policy: Overlap, former: dict[ExecutionId, Live], new: ExecutionId, at
             return Placed(blocked_by=oldest, refused="buffer_full" if full else None)
         case "cancel_other" | "terminate_other":
             events = _cancelled(policy, former, new, at)
-            left = next((one for one in former if policy == "cancel_other"), None)
+            left = next((one for one, state in former.items() if policy == "cancel_other" or state.request.exclusive_key is not None), None)
             return Placed(events, blocked_by=left)
         case _:
             assert_never(policy)
@@ -49,8 +49,9 @@ def _cancelled(
     events: list[execution.Event] = []
     for one, state in list(former.items())[:MOST_CANCELLED]:
         events += executing.decide(execution.Cancel(one, policy, new), state, at)
-        if policy == "terminate_other" or not isinstance(state, Active):
+        if not isinstance(state, Active) or (policy == "terminate_other" and state.request.exclusive_key is None):
             del former[one]
-    if policy == "cancel_other" and former and all(isinstance(state, Buffered) for state in former.values()):
+    keyed = any(state.request.exclusive_key is not None for state in former.values())
+    if policy == "cancel_other" and former and not keyed and all(isinstance(state, Buffered) for state in former.values()):
         events.append(Due(next(iter(former))))  # more were buffered than one firing cancels, and nothing runs that could end
     return events

@@ -11,10 +11,24 @@ from msgspec import structs
 
 from ledger.core import backfill, execution, outcome, tick
 from ledger.core.backlog import Backlog
-from ledger.core.execution import Active, Buffered, Completed, Delayed, Ended, Failed, Live, Lost, Requested, State, Waiting
+from ledger.core.execution import (
+    Active,
+    Buffered,
+    Completed,
+    Delayed,
+    Ended,
+    Failed,
+    Live,
+    Lost,
+    Requested,
+    State,
+    Waiting,
+    begun,
+    line_of,
+)
 from ledger.core.fold import LogFold
 from ledger.core.history import History
-from ledger.core.ids import Address, ExecutionId, Micros, WorkerId
+from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros, WorkerId
 from ledger.core.wire import Event
 
 REMEMBERED_ACTS = 10_000
@@ -51,13 +65,19 @@ class Partition(LogFold):
         self.timers: list[tuple[Micros, ExecutionId]] = []
         self.workers: dict[WorkerId, dict[ExecutionId, None]] = {}
         self.runs: dict[str, dict[ExecutionId, None]] = {}
-        self.buffered: dict[str, dict[ExecutionId, None]] = {}
-        self.holders: dict[str, dict[ExecutionId, None]] = {}
+        self.buffered: dict[str, dict[ExecutionId, None]] = {}  # who waits in line, by line, the oldest first
+        self.holders: dict[str, ExecutionId] = {}  # by exclusivity key
+        lines: list[Buffered] = []
         self.stopped = {job_id for job_id, schedule in self.schedules.items() if schedule.stopped is not None}
         for execution_id, state in self.executions.items():
             if not isinstance(state, Ended):
                 self._track_run(execution_id, state.request)
-                self._enter(execution_id, state)
+                if isinstance(state, Buffered):
+                    lines.append(state)
+                else:
+                    self._enter(execution_id, state)
+        for one in sorted(lines, key=lambda one: one.since):
+            self._enter(one.request.execution_id, one)
 
     def evolve(self, event: Event, address: Address, at: Micros, foreseen: State | None = None) -> None:
         if isinstance(event, execution.Event):
@@ -94,7 +114,7 @@ class Partition(LogFold):
         else:
             self._enter(execution_id, after)
             if type(before) is Buffered:
-                _take_out(self.buffered, before.request.job_id, execution_id)
+                _take_out(self.buffered, line_of(before.request), execution_id)
 
     def _remember(self, event: Requested) -> None:
         self._track_run(event.execution_id, event)
@@ -110,25 +130,25 @@ class Partition(LogFold):
     def _track_run(self, execution_id: ExecutionId, request: Requested) -> None:
         if request.kind != "on_demand":
             self.runs.setdefault(request.job_id, {})[execution_id] = None
-        if request.exclusive_key is not None:
-            self.holders.setdefault(request.exclusive_key, {})[execution_id] = None
 
     def _end_run(self, event: execution.Event, before: State | None) -> None:
         if before is None or isinstance(before, Ended):
             return
         execution_id, request = event.execution_id, before.request
-        if request.exclusive_key is not None:
-            _take_out(self.holders, request.exclusive_key, execution_id)
+        if request.exclusive_key is not None and self.holders.get(request.exclusive_key) == execution_id:
+            del self.holders[request.exclusive_key]
+        if type(before) is Buffered:
+            _take_out(self.buffered, line_of(request), execution_id)
         if request.kind == "on_demand":
             return
         job_id = request.job_id
         _take_out(self.runs, job_id, execution_id)
-        if type(before) is Buffered:
-            _take_out(self.buffered, job_id, execution_id)
         if type(event) in RUN_ENDS and (schedule := self.schedules.get(job_id)) is not None:
             self.schedules[job_id] = tick.run_ended(schedule, well=type(event) is Completed)
 
     def _enter(self, execution_id: ExecutionId, state: Live) -> None:
+        if state.request.exclusive_key is not None and holds_its_key(state):
+            self.holders[state.request.exclusive_key] = execution_id
         match state:
             case Waiting(request, token):
                 self.backlog.add(request.queue, request.priority, request.tenant, (execution_id, token))
@@ -139,7 +159,11 @@ class Partition(LogFold):
                 heappush(self.timers, (until, execution_id))
                 self._await_deadline(execution_id, request)
             case Buffered(request):
-                self.buffered.setdefault(request.job_id, {})[execution_id] = None
+                line = self.buffered.setdefault(line_of(request), {})
+                if state.since == BEFORE_ALL and line:
+                    self.buffered[line_of(request)] = {execution_id: None, **line}
+                else:
+                    line[execution_id] = None
                 self._await_deadline(execution_id, request)
 
     def _await_deadline(self, execution_id: ExecutionId, request: Requested) -> None:
@@ -190,6 +214,11 @@ class Partition(LogFold):
         for remembered in (self.rejections, self.acts, self.backfilled):
             while len(remembered) > REMEMBERED_ACTS:
                 del remembered[next(iter(remembered))]
+
+
+def holds_its_key(state: Live) -> bool:
+    """Others have to wait for it: it may run, runs, or will run again."""
+    return not isinstance(state, Buffered) and (not isinstance(state, Delayed) or begun(state))
 
 
 def _take_out(index: dict[str, dict[ExecutionId, None]], name: str, execution_id: ExecutionId) -> None:

@@ -9,7 +9,21 @@ from ledger.core.bodies import NOTHING
 from ledger.core.consequences import followed
 from ledger.core.definition import check_names
 from ledger.core.draft import Delivered
-from ledger.core.execution import MILLISECOND, KeptOptions, Options, Report, Requested, check_priority, kept, priority_of
+from ledger.core.exclusivity import admit, became_due
+from ledger.core.execution import (
+    MILLISECOND,
+    Active,
+    Delayed,
+    KeptOptions,
+    Options,
+    Report,
+    Requested,
+    Started,
+    State,
+    check_priority,
+    kept,
+    priority_of,
+)
 from ledger.core.ids import (
     Address,
     ExecutionId,
@@ -21,6 +35,7 @@ from ledger.core.ids import (
     partition_of,
     partition_of_hash,
 )
+from ledger.core.orders import Order
 from ledger.core.partition import deduplication_key
 from ledger.core.partition_view import Asked, PartitionView, rejected
 from ledger.core.refusal import Refused
@@ -51,7 +66,9 @@ class PartitionDraft(PartitionView):
         """A delay is over, or a start deadline has passed; nothing if it is not so."""
         state = self.state_of(execution_id)
         expired = executing.decide(execution.Expire(execution_id), state, self.at)
-        return followed(self, expired or executing.decide(execution.BecomeDue(execution_id), state, self.at))
+        if not expired and isinstance(state, Delayed) and state.until <= self.at:
+            return became_due(self, state)
+        return followed(self, expired)
 
     def decide_loss(self, loss: execution.Lose | execution.GiveUp) -> Sequence[Event]:
         """Its worker is gone, or there is none for it."""
@@ -67,7 +84,17 @@ class PartitionDraft(PartitionView):
             report = structs.replace(
                 report, outcome="failed", result=NOTHING, error_type="ResultTooLarge", error_message=detail, retry_after_ms=None
             )
-        return followed(self, executing.decide(_bounded(report), self.state_of(report.execution_id), self.at))
+        state = self.state_of(report.execution_id)
+        events = executing.decide(_bounded(report), state, self.at)
+        if report.answer is not None and says_only_its_start(report):
+            self._answer_start(report, events, state)
+        return followed(self, events)
+
+    def _answer_start(self, report: Report, events: Sequence[Event], state: State | None) -> None:
+        """Exclusive code begins only after this answer, and who hears none asks again. A refusal is told by control's orders."""
+        accepted = isinstance(state, Active) and (state.token, state.worker) == (report.token, report.worker)
+        if report.answer is not None and (accepted or any(type(event) is Started for event in events)):
+            self.effects.answers.append((report.answer, Order(report.execution_id, "accepted", report.token)))
 
     def _decide_asked(self, command: Asked, delivered: Delivered) -> Sequence[Event]:
         if (known := self.outcome_of(command)) is not None:
@@ -103,31 +130,30 @@ class PartitionDraft(PartitionView):
         options = _merged(version.options, submit.options)
         run_at = submit.run_at if submit.delay_ms is None else Micros(self.at + submit.delay_ms * MILLISECOND)
         self.answer_request(submit, execution_id, repeated=False)
-        return [
-            Requested(
-                execution_id,
-                job.job_id,
-                job.job_name,
-                version.number,
-                job.kind,
-                job.queue,
-                appended,
-                command_id=submit.command_id,
-                tenant=submit.tenant,
-                exclusive_key=exclusive,
-                idempotency_key=submit.idempotency_key,
-                priority=priority_of(submit.priority, options),
-                data=submit.data,
-                options=options,
-                labels=submit.labels,
-                run_at=run_at,
-                start_deadline=_start_deadline(options, Micros(max(self.at, run_at or 0))),
-                actor=submit.actor,
-                reason=submit.reason,
-                correlation_id=submit.correlation_id,
-                trace_id=submit.trace_id,
-            )
-        ]
+        requested = Requested(
+            execution_id,
+            job.job_id,
+            job.job_name,
+            version.number,
+            job.kind,
+            job.queue,
+            appended,
+            command_id=submit.command_id,
+            tenant=submit.tenant,
+            exclusive_key=exclusive,
+            idempotency_key=submit.idempotency_key,
+            priority=priority_of(submit.priority, options),
+            data=submit.data,
+            options=options,
+            labels=submit.labels,
+            run_at=run_at,
+            start_deadline=_start_deadline(options, Micros(max(self.at, run_at or 0))),
+            actor=submit.actor,
+            reason=submit.reason,
+            correlation_id=submit.correlation_id,
+            trace_id=submit.trace_id,
+        )
+        return admit(self, requested)
 
     def _identify(self, submit: request.Submit, exclusive: str | None, appended: Micros) -> tuple[ExecutionId, bool]:
         """The execution of this submit, and whether an earlier one, which this repeats, asked for it."""
@@ -141,6 +167,10 @@ class PartitionDraft(PartitionView):
             return first[0], True
         at = Address(self.seq, len(self.events))
         return execution_of_key(submit.idempotency_key, submit.tenant, self.at, at, number), False
+
+
+def says_only_its_start(report: Report) -> bool:
+    return report.outcome is None and report.progress is None
 
 
 def _start_deadline(options: Options | None, start: Micros) -> Micros | None:

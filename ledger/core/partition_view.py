@@ -1,16 +1,16 @@
 """What a draft and the fold of its partition know together: the ground on which everything in a partition is decided."""
 
-from collections.abc import Container
+from collections.abc import Iterator
 from itertools import chain
 
 from ledger.core import backfill, execution, outcome, request, tick
 from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Draft, Forward, NeedsFacts
 from ledger.core.engines import Engines
-from ledger.core.execution import Active, Completed, Live, Requested, State
-from ledger.core.ids import Address, ExecutionId, Micros, partition_for, routing_key
+from ledger.core.execution import Active, Buffered, Completed, Ended, Live, Requested, State, line_of
+from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros, partition_for, routing_key
 from ledger.core.outcome import Answer
-from ledger.core.partition import RUN_ENDS, Partition, deduplication_key, rejection_key
+from ledger.core.partition import RUN_ENDS, Partition, deduplication_key, holds_its_key, rejection_key
 from ledger.core.refusal import Refused
 from ledger.core.wire import Command, Event
 
@@ -39,7 +39,9 @@ class PartitionView(Draft[Partition]):
         self.outcomes: dict[str, outcome.Rejected | outcome.Accepted] = {}
         self.schedules: dict[str, tick.InForce | None] = {}
         self.runs: dict[str, list[ExecutionId]] = {}
-        self.holders: dict[str, list[ExecutionId]] = {}
+        self.holders: dict[str, ExecutionId | None] = {}
+        self.queued: dict[str, list[ExecutionId]] = {}
+        self.gave_way: dict[str, list[ExecutionId]] = {}
         self.backfills: dict[str, backfill.Running | None] = {}
         self.adopts_up_to: Address | None = None
         self.acknowledges = False  # somebody waits for this partition to name the registry's position
@@ -71,12 +73,16 @@ class PartitionView(Draft[Partition]):
         found = ((one, self.state_of(one)) for one in chain(self.partition.runs.get(job_id, ()), self.runs.get(job_id, ())))
         return {one: state for one, state in found if isinstance(state, Live)}
 
-    def holder(self, exclusive_key: str, gone: Container[ExecutionId] = ()) -> ExecutionId | None:
-        """An execution under this exclusivity key that is neither terminal nor in `gone`, or None."""
-        for one in chain(self.partition.holders.get(exclusive_key, ()), self.holders.get(exclusive_key, ())):
-            if one not in gone and isinstance(self.state_of(one), Live):
-                return one
-        return None
+    def holder(self, exclusive_key: str) -> ExecutionId | None:
+        """The execution that holds this exclusivity key."""
+        return self.holders[exclusive_key] if exclusive_key in self.holders else self.partition.holders.get(exclusive_key)
+
+    def in_line(self, line: str) -> Iterator[tuple[ExecutionId, Buffered]]:
+        """Who waits in this line, the oldest first."""
+        for one in chain(self.gave_way.get(line, ()), self.partition.buffered.get(line, ()), self.queued.get(line, ())):
+            state = self.state_of(one)
+            if isinstance(state, Buffered):
+                yield one, state
 
     def outcome_of(self, command: Asked) -> outcome.Rejected | outcome.Accepted | None:
         """What became of an act, or of a command that was refused, when it came before."""
@@ -130,6 +136,9 @@ class PartitionView(Draft[Partition]):
             after = execution.evolve(before, event, self.partition.epoch, address, self.at)
             if after is not None:
                 self.executions[event.execution_id] = after
+                live = before if isinstance(after, Ended) else after
+                if live is not None and not isinstance(live, Ended) and (live.request.exclusive_key or type(after) is Buffered):
+                    self._preview_line(live.request, after)
             if type(event) is Requested:
                 self._preview_request(event)
             elif type(event) in RUN_ENDS and isinstance(before, Active):
@@ -143,11 +152,24 @@ class PartitionView(Draft[Partition]):
             self.backfills[event.backfill_id] = backfill.evolve(event, self.backfill_of(event.backfill_id))
         return None
 
+    def _preview_line(self, request: Requested, after: State) -> None:
+        """Who holds an exclusivity key, and who waits in line."""
+        key, execution_id = request.exclusive_key, request.execution_id
+        self.is_pressing = True
+        if isinstance(after, Buffered):
+            lines = self.gave_way if after.since == BEFORE_ALL else self.queued
+            lines.setdefault(line_of(request), []).append(execution_id)
+        elif key is None:
+            return
+        elif isinstance(after, Ended):
+            if self.holder(key) == execution_id:
+                self.holders[key] = None
+        elif holds_its_key(after):
+            self.holders[key] = execution_id
+
     def _preview_request(self, event: Requested) -> None:
         if event.kind != "on_demand":
             self.runs.setdefault(event.job_id, []).append(event.execution_id)
-        if event.exclusive_key is not None:
-            self.holders.setdefault(event.exclusive_key, []).append(event.execution_id)
         if event.idempotency_key is not None:
             key = deduplication_key(event.tenant, event.job_id, event.exclusive_key, event.idempotency_key)
             self.keys[key] = (event.execution_id, event.requested_at)

@@ -7,8 +7,9 @@ from msgspec import structs
 from ledger.core import due, tick
 from ledger.core.definition import Job, Version
 from ledger.core.engines import version_of
-from ledger.core.execution import MILLISECOND, Buffered, Live, Options, Requested, Waiting, kept, priority_of
-from ledger.core.ids import ExecutionId, Micros, Token, exclusive_key, execution_of_tick
+from ledger.core.exclusivity import Admitting
+from ledger.core.execution import MILLISECOND, Live, Options, Requested, kept, priority_of
+from ledger.core.ids import ExecutionId, Micros, exclusive_key, execution_of_tick
 from ledger.core.overlap import Placed, place
 from ledger.core.partition_view import PartitionView
 from ledger.core.pause import Span, names_of
@@ -17,7 +18,6 @@ from ledger.core.tick import InForce
 from ledger.core.wire import Event
 
 ENOUGH: Final = 300  # events of the ticks of one job in a commit; a firing that cancels others brings up to 80 more
-_NO_TOKEN: Final = Token(0)
 
 
 def settle(view: PartitionView, job_id: str, until: int | None = None) -> bool:
@@ -92,6 +92,7 @@ class Outcomes:
         self._overlap = spec.overlap if spec is not None else "skip"
         self._left = None if spec is None or spec.limit is None else spec.limit - state.fired
         self._former: dict[ExecutionId, Live] | None = None
+        self._admitting = Admitting(view)
         self._events: list[Event] = []
         self.whole = True  # nothing of it belongs to the next commit
 
@@ -146,9 +147,8 @@ class Outcomes:
             run_at=due_at if due_at > view.at else None,
             blocked_by=placed.blocked_by,
         )
-        self._events += [*placed.events, requested]
-        self._former = former
-        former[new] = Waiting(requested, _NO_TOKEN, view.at) if placed.blocked_by is None else Buffered(requested)
+        self._events += self._admitting.admit(requested, placed.events)
+        self._former = self._admitting.left_of(former)
         if self._left is not None:
             self._left -= 1
 
@@ -158,9 +158,7 @@ class Outcomes:
         key = key_of(self._job)
         if options is None or options.busy != "skip" or key is None:
             return None
-        former = next(iter(self._former or ()), None)
-        gone = {event.execution_id for event in placed.events}
-        return former or self._view.holder(key, gone)
+        return self._admitting.holder(key, placed.events)
 
     def _skip(self, reason: tick.SkipReason, ticks: due.Range, because_of: ExecutionId | None) -> None:
         last = self._events[-1] if self._events else None

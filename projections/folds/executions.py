@@ -7,6 +7,7 @@ from msgspec import UNSET, json
 from ledger.core.execution import (
     AttemptFailed,
     AttemptLost,
+    Blocked,
     Cancelled,
     CancelRequested,
     Completed,
@@ -87,6 +88,8 @@ def fold(rows: Rows, event: Event, place: Place, index: int) -> None:
             row[_ERROR_MESSAGE] = event.detail
             if event.attempt:
                 row[_LAST_REPORT], row[_RUN_MS] = at, event.run_ms
+        case Blocked():
+            row[_STATE], row[_ELIGIBLE], row[_WAITING_REASON], row[_BLOCKED_BY] = "waiting", at, "exclusive", event.by
         case CancelRequested():
             pass  # it goes on until it stops
         case _:
@@ -135,7 +138,7 @@ def _requested(event: Requested, place: Place, index: int) -> Patch:
         event.trigger,
         "delayed" if delayed else "waiting",
         None,  # reason
-        None if event.blocked_by is None else "overlap",
+        None if event.blocked_by is None else "overlap" if event.exclusive_key is None else "exclusive",
         event.blocked_by,
         event.priority,
         0,  # attempt

@@ -10,6 +10,7 @@ from ledger.core.definition import Register, ScheduleJob, ScheduleSpec
 from ledger.core.draft import Delivered
 from ledger.core.execution import Active, Report, Requested, Waiting
 from ledger.core.ids import NOWHERE, ExecutionId, Micros, Position, WorkerId
+from ledger.core.orders import Order
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.registry import RegistryFold, Touched
@@ -43,7 +44,7 @@ class Home:
         self.facts.feed(self.registry_log[0], 0)
         self.facts.touched = Touched()
         self.log = [opening("events")]
-        self.answers: list[outcome.Answer] = []
+        self.answers: list[outcome.Answer | Order] = []
         self.commands = 0
         self.restart()
         self.ask(Register(self.name(), "beat", "beat", "on_demand", "default", 1, "h"))

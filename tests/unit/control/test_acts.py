@@ -41,7 +41,7 @@ def test_a_run_now_has_the_data_of_the_job_or_its_own_and_its_repeat_is_answered
 
 
 def test_a_run_now_runs_beside_others_unless_it_names_an_overlap_policy() -> None:
-    home = beating(overlap="skip")
+    home = beating(overlap="skip", exclusive_scope="none")
     (running,) = fired(home.send(request.RunNow("r1", "beat:1")))
     home.start(running)
     assert len(requests(home.send(request.RunNow("r2", "beat:1")))) == 1

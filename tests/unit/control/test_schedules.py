@@ -227,7 +227,7 @@ def test_ticks_that_cancel_many_are_decided_in_commits_of_bounded_size() -> None
 
 
 def test_terminate_other_fences_the_former_out_and_starts_at_once() -> None:
-    home = beating(overlap="terminate_other")
+    home = beating(overlap="terminate_other", exclusive_scope="none")
     (first,) = fired(home.act(NOON + SECOND))
     home.start(first)
     granted = home.partition.executions[first]

@@ -177,7 +177,7 @@ def test_a_start_that_comes_too_late_is_missed() -> None:
 
 
 def test_what_waits_for_the_former_executions_of_its_job_is_due_when_they_have_ended() -> None:
-    assert fold((BUFFERED,)) == Buffered(BUFFERED)
+    assert fold((BUFFERED,)) == Buffered(BUFFERED, since=Address(1, 0))
     given(BUFFERED).when(Release(X)).then(Due(X)).and_repeated_changes_nothing()
     assert fold((BUFFERED, Due(X))) == Waiting(BUFFERED, token(1), NOON)
     given(REQUESTED).when(Release(X)).then()
