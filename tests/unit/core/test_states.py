@@ -16,6 +16,7 @@ from ledger.core.execution import (
     AttemptFailed,
     AttemptLost,
     BecomeDue,
+    Blocked,
     Buffered,
     Cancel,
     Cancelled,
@@ -246,6 +247,7 @@ EVENTS: dict[str, Event] = {
     "lost": Lost(X, 1, ADA),
     "missed": Missed(X, "start_deadline"),
     "skipped": Skipped(X, "version_too_old", ADA),
+    "blocked": Blocked(X, OTHER),
     "cancel requested": ASKED,
     "cancelled": Cancelled(X, "asked", 1),
     "terminated": Cancelled(X, "terminate_other", 1),
@@ -272,7 +274,8 @@ MAKES: dict[str, dict[type[State] | None, str]] = {
     "attempt lost": {Waiting: "active"},
     "lost": {Ended: "active"},
     "missed": {Ended: "waiting delayed buffered"},
-    "skipped": {Ended: "waiting active"},
+    "skipped": {Ended: LIVE},
+    "blocked": {Buffered: "waiting delayed"},
     "cancel requested": {Active: "active"},
     "cancelled": {Ended: LIVE},
     "terminated": {Ended: LIVE},
@@ -308,5 +311,6 @@ def test_nothing_follows_an_end_but_the_refusal_of_a_report() -> None:
 
 
 def test_every_event_is_decided_by_a_command_but_the_request_itself() -> None:
+    """And the place in a line, which is decided from all executions under a key: `test_exclusivity.py`."""
     decided = {name for cells in LED_TO.values() for cell in cells for name in cell.split()}
-    assert {event.__name__ for event in get_args(Event)} - decided == {Requested.__name__, ReportRefused.__name__}
+    assert {event.__name__ for event in get_args(Event)} - decided == {Requested.__name__, ReportRefused.__name__, Blocked.__name__}
