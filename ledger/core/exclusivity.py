@@ -38,6 +38,8 @@ def busy_of(request: Requested) -> Busy:
 
 def admit(view: PartitionView, requested: Requested, before: Sequence[Event] = ()) -> list[Event]:
     """The events of one request, see `Admitting.admit`."""
+    if requested.exclusive_key is None:
+        return [*before, requested]
     return Admitting(view).admit(requested, before)
 
 
