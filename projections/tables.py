@@ -68,8 +68,8 @@ job_executions: Final = Table(
     of.text("trigger", "what asked for it: schedule, run_now, backfill, submit or retry", required=True),
     of.text("state", "waiting, delayed, active, processing, or one terminal state", required=True),
     of.text("reason", "why it was missed, skipped or cancelled: a word for programs"),
-    of.text("waiting_reason", "what else it waits for than a worker: overlap (a former execution of its job has to end first)"),
-    of.text("blocked_by", "the execution it waits for"),
+    of.text("waiting_reason", "what else it waits for than a worker: overlap (a former run of its job), exclusive (its key is held)"),
+    of.text("blocked_by", "the execution that it began to wait for; while it waits in line, who holds the key now is another, later"),
     of.bigint("priority", "a lower number runs first", required=True),
     of.integer("attempt", "number of the attempt that started last; 0: none did", required=True),
     of.bigint("progress", "percent, as reported by the attempt that runs or ran last"),
@@ -119,6 +119,12 @@ Index(
     postgresql_where=text("labels IS NOT NULL"),
 )
 Index("job_executions_backfill", job_executions.c.backfill_id, postgresql_where=text("backfill_id IS NOT NULL"))
+Index(
+    "job_executions_exclusive",
+    job_executions.c.exclusive_key,
+    job_executions.c.requested_at,
+    postgresql_where=text("exclusive_key IS NOT NULL"),
+)
 
 execution_attempts: Final = Table(
     "execution_attempts",

@@ -67,6 +67,14 @@ class WhyReads:
         )
         return await self._queries.rows(query.order_by(columns.first_started_at).limit(MOST_IN_THE_WAY), _execution)
 
+    async def line(self, exclusive_key: str) -> list[Execution]:
+        """Who holds this key now and who waits for it: the holder first, then the oldest; at most so many as one looks at."""
+        columns = tables.job_executions.c
+        begun = or_(columns.state != "delayed", columns.attempt > 0)
+        query = select(tables.job_executions).where(columns.exclusive_key == exclusive_key, columns.finished_at.is_(None), begun)
+        first = (columns.waiting_reason.is_not(None), columns.log_seq, columns.log_index)
+        return await self._queries.rows(query.order_by(*first).limit(MOST_IN_THE_WAY), _execution)
+
     async def started_in(self, queue: str, from_: datetime, to: datetime) -> int:
         """How many executions of a queue made their first start in that time."""
         columns = tables.job_executions.c

@@ -47,14 +47,14 @@ async def _around(settings: Settings, reads: Reads, one: Execution, now: int) ->
     if one.state != "waiting":
         return Around(one, now, attempts, events, spent=spent)
     since = one.eligible_at or one.requested_at
-    holders = [] if one.exclusive_key is None else await reads.holders(one.exclusive_key, datetime_of(now), datetime_of(now))
+    line = [] if one.exclusive_key is None else await reads.line(one.exclusive_key)
     return Around(
         one,
         now,
         attempts,
         events,
         await _standing(reads, one),
-        [holder for holder in holders if holder.execution_id != one.execution_id and holder.state in ("active", "processing")],
+        line,
         None if one.blocked_by is None else await reads.execution(one.blocked_by),
         await reads.running_in(one.queue),
         await reads.started_in(one.queue, since, datetime_of(now)),

@@ -33,15 +33,15 @@ class WhyExecution:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What was read about an execution. `holders`: those that have its exclusivity now; `busy`: how many run in its queue; `started`: how
-    many of it started since this one waits; `spent`: what the time to its first start went into."""
+    """What was read about an execution. `line`: who holds its exclusivity key now, and who waits for it, in order; `busy`: how many run in
+    its queue; `started`: how many of it started since this one waits; `spent`: what the time to its first start went into."""
 
     execution: Execution
     now: int
     attempts: Sequence[Attempt] = ()
     events: Sequence[PastEvent] = ()
     held: Sequence[Held] = ()
-    holders: Sequence[Execution] = ()
+    line: Sequence[Execution] = ()
     blocker: Execution | None = None
     busy: int = 0
     started: int = 0
@@ -77,6 +77,8 @@ def _delayed(around: Around) -> Reason:
 def _waiting(around: Around) -> list[Reason]:
     """All that stands in its way, the first to go first."""
     one = around.execution
+    if one.waiting_reason == "exclusive":
+        return [_in_line(around)]
     if one.blocked_by is not None:
         known = Known({} if around.blocker is None else {around.blocker.execution_id: around.blocker})
         text = f"it waits behind {blocker_said(one.blocked_by, known)}: by the overlap policy a former execution has to end first"
@@ -85,17 +87,21 @@ def _waiting(around: Around) -> list[Reason]:
     if not _ignores_pause(around):
         standing = [held for held in held_during(around.held, around.now, around.now) if held.until is None]
         reasons += [Reason("paused", f"paused by {pause_said(held)}") for held in standing]
-    reasons += [
-        Reason(
-            "lock",
-            f"its exclusivity {one.exclusive_key} is held by {blocker_said(holder.execution_id, _known(holder))}",
-            holder.execution_id,
-        )
-        for holder in around.holders
-    ]
-    if not any(reason.kind in ("paused", "lock") for reason in reasons):
+    if not any(reason.kind == "paused" for reason in reasons):
         reasons.append(_no_worker(around))
     return reasons
+
+
+def _in_line(around: Around) -> Reason:
+    one = around.execution
+    holder = next((other for other in around.line if other.waiting_reason is None), None)
+    before = [other.execution_id for other in around.line if other is not holder]
+    place = before.index(one.execution_id) + 1 if one.execution_id in before else None
+    where = "" if place is None else f"; it is number {place} in line"
+    if holder is None:
+        return Reason("lock", f"its exclusivity {one.exclusive_key} was held by {one.blocked_by}{where}", one.blocked_by)
+    text = f"its exclusivity {one.exclusive_key} is held by {blocker_said(holder.execution_id, _known(holder))}{where}"
+    return Reason("lock", text, holder.execution_id)
 
 
 def _no_worker(around: Around) -> Reason:

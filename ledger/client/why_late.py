@@ -8,7 +8,7 @@ from ledger.client.why_words import Spent, held_during, parts_said, pause_said, 
 from ledger.config import Settings
 from ledger.core import execution
 from ledger.core.due import EVER
-from ledger.core.why import Interval, Into, parts
+from ledger.core.why import Interval, Into, Part, parts
 from projections.history import read_history
 from projections.paging import micros_of
 from projections.reads import Reads
@@ -18,7 +18,7 @@ from projections.schedule_past import Held, silence
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """The way of an execution to its first start, or to now. `behind`: the execution that its overlap policy let go first."""
+    """The way of an execution to its first start, or to now. `behind`: the execution that went first, by overlap or exclusivity."""
 
     decided_at: int
     eligible_at: int
@@ -36,6 +36,8 @@ async def beginning(settings: Settings, run: Execution, now: int) -> Began:
         match past.event:
             case execution.Requested(blocked_by=blocked_by, run_at=run_at):
                 behind, eligible = blocked_by, max(decided, run_at or 0)
+            case execution.Blocked(by=by):
+                behind = by
             case execution.Due():
                 eligible = past.at
             case execution.Started():
@@ -69,6 +71,9 @@ async def lateness(settings: Settings, reads: Reads, run: Execution, due_at: int
             others = await reads.started_in(run.queue, datetime_of(began.eligible_at), datetime_of(began.started_at))
             meanwhile = f"{others} others of queue {run.queue} started meanwhile" if others else f"nothing of queue {run.queue} started"
             by["worker"] = (None, meanwhile if part.us > 1_000_000 else None)
+    if run.exclusive_key is not None:  # what it waited for in line was its key
+        by["lock"] = (began.behind or by["lock"][0], run.exclusive_key)
+        found = [Part("lock", part.us) if part.into == "overlap" else part for part in found]
     return parts_said(found, by)
 
 

@@ -14,6 +14,7 @@ STATEMENTS = (
     "ALTER TABLE job_definitions ADD COLUMN name TEXT, ADD COLUMN paused_note TEXT",
     "ALTER TABLE job_executions ADD COLUMN waiting_reason TEXT, ADD COLUMN blocked_by TEXT, ADD COLUMN backfill_id TEXT",
     "CREATE INDEX job_executions_backfill ON job_executions (backfill_id) WHERE backfill_id IS NOT NULL",
+    "CREATE INDEX job_executions_exclusive ON job_executions (exclusive_key, requested_at) WHERE exclusive_key IS NOT NULL",
     """
     CREATE TABLE schedule_ticks (
         job_id TEXT NOT NULL,

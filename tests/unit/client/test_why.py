@@ -83,7 +83,10 @@ def test_all_that_an_execution_waits_for() -> None:
     held = [PAUSED, Held("tenant", "acme", NOW - 5, NOW - 1)]
     assert reasons(Around(EXECUTION, later, held=held)) == ["paused"]
     holder = replace(EXECUTION, execution_id="e0-0", state="active", first_started_at=AT)
-    assert reasons(Around(EXECUTION, later, holders=[holder])) == ["lock"]
+    waits = replace(EXECUTION, waiting_reason="exclusive", blocked_by="e9-0", exclusive_key="tenant:greet:acme")
+    [reason] = explain_execution(Around(waits, later, line=[holder, replace(waits, execution_id="e5-0"), waits], held=held)).reasons
+    assert (reason.kind, reason.execution_id) == ("lock", "e0-0")
+    assert reason.text.startswith("its exclusivity tenant:greet:acme is held by e0-0 (active") and reason.text.endswith("number 2 in line")
     assert reasons(Around(replace(EXECUTION, blocked_by="e0-0"), later, blocker=holder, held=held)) == ["overlap"]
     assert reasons(Around(EXECUTION, later)) == ["no_worker"]
     assert reasons(Around(EXECUTION, later, busy=2, started=5)) == ["busy"]
