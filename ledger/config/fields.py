@@ -75,6 +75,11 @@ def _version(value: object) -> object:
     )
 
 
+def comma_separated(value: object) -> object:
+    """A list may be one text, as it has to be in an environment variable."""
+    return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
+
+
 def _one_or_many(value: object) -> object:
     """One expression or several: a list either way."""
     return [value] if isinstance(value, str) else value

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from ledger.config.fields import Part, Section, TopicPart, filled
+from ledger.config.fields import Part, Section, TopicPart, comma_separated, filled
 from ledger.config.jobs import Defaults, Execution, Job, SystemJob
 
 __all__ = ["Database", "Defaults", "Execution", "Job", "Kafka", "Limits", "Queue", "Redis", "Settings", "SystemJob"]
@@ -21,6 +21,17 @@ class Kafka(Part):
 
 class Redis(Part):
     url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    lock_urls: Annotated[list[SecretStr], Field(max_length=15), BeforeValidator(comma_separated)] = Field(default_factory=list)
+    """Independent servers over which exclusivity locks are taken by majority, three or five of them; none: `url` keeps them."""
+
+    @field_validator("lock_urls")
+    @classmethod
+    def _majority_is_worth_it(cls, urls: list[SecretStr]) -> list[SecretStr]:
+        if len(urls) == 2:
+            raise ValueError("two servers bear the loss of neither: name one, or three or more, at best an odd number")
+        if len({url.get_secret_value() for url in urls}) < len(urls):
+            raise ValueError("a server is named twice: a majority of one server proves nothing")
+        return urls
 
 
 class Database(Part):

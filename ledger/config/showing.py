@@ -30,6 +30,8 @@ def document_of(settings: Settings) -> dict[str, object]:
         part = document[name]
         assert isinstance(part, dict)
         part["url"] = url.get_secret_value()
+        if name == "redis":
+            part["lock_urls"] = [one.get_secret_value() for one in settings.redis.lock_urls]
     return {key: masked(value) for key, value in document.items()}
 
 

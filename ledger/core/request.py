@@ -85,12 +85,12 @@ class SkipTick(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown
 
 
 class Return(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="offers.return.v1"):
-    """A worker has no room for these offers of this partition, or has to go. Nothing was started. Decides to nothing."""
+    """A worker has no room for these offers of this partition, has to go, or could not get a lock. Nothing was started. Decides to nothing."""
 
     worker: WorkerId
     queue: str
     execution_ids: tuple[ExecutionId, ...]
-    reason: Literal["no_slot", "draining", "no_handler", "newer_version"]
+    reason: Literal["no_slot", "draining", "no_handler", "newer_version", "locked"]
 
 
 Act = Backfill | SkipTick  # of a home partition; each leaves `command.accepted` or `command.rejected`

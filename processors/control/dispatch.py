@@ -153,7 +153,7 @@ class Dispatch:
             if reason in REASONS:
                 self._set_aside(execution_id, one.token, reason, now)
                 continue
-            if reason != "draining":
+            if reason not in ("draining", "locked"):
                 window.full(now)
             self._wait_again(execution_id, one.token)
 

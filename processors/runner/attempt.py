@@ -20,6 +20,7 @@ class Attempt:
     """Mutable on purpose: it is made once per offer, and every step fills in its part. Times are monotonic seconds."""
 
     __slots__ = (
+        "answer",
         "arrived",
         "claim",
         "context",
@@ -38,6 +39,7 @@ class Attempt:
         "result",
         "retry_after_ms",
         "said_start",
+        "start_again",
         "started",
         "stopping",
         "task",
@@ -69,6 +71,8 @@ class Attempt:
         self.untold_progress = False
         self.progress_told = -1.0  # when it was told last
         self.said_start = False
+        self.start_again = False  # nobody answered it
+        self.answer: str | None = None  # where control answers its start
 
     def reports(self, worker: WorkerId, now: float) -> list[Report]:
         """What has to be told by now, in order; a start is implied by whatever follows it. Telling it is up to the caller."""
@@ -89,8 +93,9 @@ class Attempt:
             )
         if self.ended:
             told.append(self._last_report(worker, ago_ms))
-        elif not told and not self.said_start:
-            told.append(Report(self.offer.execution_id, self.offer.token, worker, ago_ms, self.timeout_ms))
+        elif not told and (self.start_again or not self.said_start):
+            told.append(Report(self.offer.execution_id, self.offer.token, worker, ago_ms, self.timeout_ms, answer=self.answer))
+            self.start_again = False
         self.said_start = True
         return told
 

@@ -46,6 +46,13 @@ end
 return table.concat(answer)
 """
 
+LET_GO: Final = """
+for i, key in ipairs(KEYS) do
+  if string.match(redis.call('GET', key) or '', '^%S*') == ARGV[1] then redis.call('DEL', key) end
+end
+return ''
+"""
+
 Verdict = Literal["won", "mine", "lost"]
 _VERDICTS: Final[dict[int, Verdict]] = {ord("w"): "won", ord("m"): "mine", ord("l"): "lost"}
 
@@ -55,6 +62,9 @@ class Claims(Protocol):
         """`again`: how often each was offered again; empty: none was. "mine": this worker held it already.
 
         Raises `Unavailable` if what became of the claims is not known."""
+
+    async def let_go(self, keys: Sequence[str]) -> None:
+        """What this worker claimed and has not started may be another's. Best effort: else the claims run out."""
 
 
 async def until_known(
@@ -93,3 +103,9 @@ class RedisClaims:
         if not isinstance(answer, bytes) or len(answer) != len(keys):
             raise Unavailable(f"Redis answered {answer!r} to {len(keys)} claims")
         return [_VERDICTS[letter] for letter in answer]
+
+    async def let_go(self, keys: Sequence[str]) -> None:
+        try:
+            await self._redis.eval(LET_GO, len(keys), *keys, self._worker)
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("claims were left to run out", action="claims.left", count=len(keys), error=repr(error))

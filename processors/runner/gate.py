@@ -2,6 +2,9 @@
 
 The offers that wait here are few and do not wait long: what finds no slot is given back, so that an idle worker can have it. Limits over
 all workers will stand here too, in front of the claim.
+
+An exclusive attempt goes on without a slot, as its code is far from beginning: it takes one once its start is accepted. So many are let on
+as will probably find one by then. The room that its job has of its own it takes here.
 """
 
 from collections import deque
@@ -15,6 +18,7 @@ from processors.runner.attempt import Attempt
 PATIENCE: Final = 0.25  # seconds that an offer waits here for a slot
 GAP: Final = 0.15  # seconds between two looks at them that tell of a standstill
 MOST_WAITING: Final = 5000
+MOST_STARTING: Final = 1000
 MOST_BYTES_WAITING: Final = 64 * 1024 * 1024
 
 
@@ -48,6 +52,8 @@ class Gate:
         self.free = slots
         self._free_processes = processes
         self._line = Line()
+        self._exclusive = Line()
+        self._starting: set[Attempt] = set()  # exclusive ones that were let on and have no slot yet
         self._parked: dict[str, Line] = {}  # of jobs that run as often as they may, by job name
         self._running: dict[str, int] = {}  # of jobs with a limit of their own
         self._waiting = 0
@@ -62,6 +68,11 @@ class Gate:
         """How many wait here."""
         return self._waiting
 
+    @property
+    def lets_start(self) -> bool:
+        """There are exclusive attempts that were let on and have no slot yet."""
+        return bool(self._starting)
+
     def wait(self, attempt: Attempt) -> bool:
         """Let it wait for a slot. False: there is no room left to wait."""
         size = len(memoryview(attempt.offer.data))
@@ -69,7 +80,7 @@ class Gate:
             return False
         self._waiting += 1
         self._bytes += size
-        self._line.waiting.append(attempt)
+        (self._line if attempt.offer.exclusive_key is None else self._exclusive).waiting.append(attempt)
         return True
 
     def admit(self, most: int, still_wanted: Callable[[Attempt], bool]) -> list[Attempt]:
@@ -81,15 +92,26 @@ class Gate:
                 self._let_in(parked, parked.waiting.popleft(), admitted, still_wanted)
             if len(admitted) > before:
                 self._parked[name] = self._parked.pop(name)  # the others come first the next time
+        exclusive = self._exclusive
+        while exclusive.waiting and self._will_be_seated() and len(admitted) < most:
+            self._admit_next(exclusive, admitted, still_wanted)
         line = self._line
         while line.waiting and self.free and len(admitted) < most:
-            attempt = line.waiting.popleft()
-            name = attempt.offer.job_name
-            if self._has_room(name, attempt):
-                self._let_in(line, attempt, admitted, still_wanted)
-            else:
-                self._parked.setdefault(name, Line()).waiting.append(attempt)
+            self._admit_next(line, admitted, still_wanted)
         return admitted
+
+    def _admit_next(self, line: Line, admitted: list[Attempt], still_wanted: Callable[[Attempt], bool]) -> None:
+        attempt = line.waiting.popleft()
+        name = attempt.offer.job_name
+        if self._has_room(name, attempt):
+            self._let_in(line, attempt, admitted, still_wanted)
+        else:
+            self._parked.setdefault(name, Line()).waiting.append(attempt)
+
+    def _will_be_seated(self) -> bool:
+        """One more exclusive attempt will find a slot, at their present pace."""
+        pace = max(self._exclusive.admitted, self._exclusive.admitted_before)
+        return len(self._starting) < min(self.free + pace, MOST_STARTING)
 
     def _has_room(self, name: str, attempt: Attempt) -> bool:
         handler = attempt.handler
@@ -101,16 +123,31 @@ class Gate:
         self._forget(attempt)
         if not still_wanted(attempt):
             return
-        line.admitted += 1
-        self.free -= 1
+        if attempt.offer.exclusive_key is None:
+            line.admitted += 1
+            self.free -= 1
+        else:
+            self._starting.add(attempt)
         if attempt.handler is not None and attempt.handler.concurrency is not None:
             self._running[attempt.offer.job_name] = self._running.get(attempt.offer.job_name, 0) + 1
             self._free_processes -= attempt.handler.run_in == "process"
         admitted.append(attempt)
 
+    def seat(self, attempt: Attempt) -> bool:
+        """Give an exclusive attempt its slot. False: there is none."""
+        if not self.free:
+            return False
+        self._starting.discard(attempt)
+        self.free -= 1
+        self._exclusive.admitted += 1
+        return True
+
     def leave(self, attempt: Attempt) -> None:
         """Give its slot to the next."""
-        self.free += 1
+        if self._starting and attempt in self._starting:
+            self._starting.discard(attempt)
+        else:
+            self.free += 1
         name = attempt.offer.job_name
         if attempt.handler is not None and attempt.handler.concurrency is not None:
             self._running[name] -= 1
@@ -123,6 +160,8 @@ class Gate:
             self._patient_since = now
         self._looked = now
         leaving = self._line.overdue(now, self._patient_since)
+        if self._exclusive.waiting:
+            leaving.extend(self._exclusive.overdue(now, self._patient_since))
         for line in self._parked.values():
             leaving.extend(line.overdue(now, self._patient_since))
         if now - self._page_turned >= PATIENCE:
@@ -134,6 +173,7 @@ class Gate:
     def _turn_page(self, now: float) -> None:
         self._page_turned = now
         self._line.turn_page()
+        self._exclusive.turn_page()
         for name, line in list(self._parked.items()):
             line.turn_page()
             if not line.waiting and not line.admitted_before:
@@ -141,10 +181,11 @@ class Gate:
 
     def clear(self) -> list[Attempt]:
         """All who wait leave."""
-        leaving = list(self._line.waiting)
+        leaving = [*self._line.waiting, *self._exclusive.waiting]
         for line in self._parked.values():
             leaving.extend(line.waiting)
         self._line.waiting.clear()
+        self._exclusive.waiting.clear()
         self._parked.clear()
         self._waiting = self._bytes = 0
         return leaving

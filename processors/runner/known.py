@@ -3,6 +3,7 @@
 from typing import Final
 
 MOST: Final = 50_000
+MOST_GIVEN_BACK: Final = 5000
 
 
 class Ended:
@@ -20,3 +21,10 @@ class Ended:
 
     def __contains__(self, claim: object) -> bool:
         return claim in self._newer or claim in self._older
+
+
+class GivenBack(Ended):
+    """Claims that were this worker's and were given back without a start: it may take them up if they are offered again."""
+
+    def __init__(self) -> None:
+        super().__init__(MOST_GIVEN_BACK)

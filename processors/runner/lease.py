@@ -37,7 +37,8 @@ return lost
 
 
 class Lease:
-    """`held_claims` is asked at each renewal, from this object's thread. `changed` is called, there too, when `is_held` has changed."""
+    """`held_claims` is asked at each renewal, from this object's thread. `changed` is called, there too, when `is_held` has changed, and
+    `renew_locks` at each renewal; False asks for another one soon."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Lease:
         about: bytes,
         held_claims: Callable[[], Sequence[str]],
         changed: Callable[[], None],
+        renew_locks: Callable[[], bool] = lambda: True,
     ) -> None:
         self._redis = redis
         self._worker = worker
@@ -56,6 +58,7 @@ class Lease:
         self._channel = settings.redis_key("renewals")
         self._held_claims = held_claims
         self._changed = changed
+        self._renew_locks = renew_locks
         self._until = 0.0
         self._was_held = False
         self._end = threading.Event()
@@ -83,7 +86,9 @@ class Lease:
         pause = 0.0
         while not self._end.wait(pause):
             began = time.monotonic()
-            pause = self._lease / 3 if self._renewed(began) else min(self._lease / 3, 1.0) * random.uniform(0.2, 1.0)  # noqa: S311
+            renewed = self._renewed(began)
+            renewed = self._renew_locks() and renewed  # they may be on other servers
+            pause = self._lease / 3 if renewed else min(self._lease / 3, 1.0) * random.uniform(0.2, 1.0)  # noqa: S311
             if self.is_held() is not self._was_held:
                 self._was_held = not self._was_held
                 self._changed()

@@ -2,7 +2,7 @@
 
 Per partition one record is under way at a time, so nothing overtakes. What an attempt has to say is asked when its record is made: a
 short job's start and end so become one report. Idle: sent at once. Busy: records at least 5 ms apart, the more the fuller they are, so
-they grow.
+they grow. But what an exclusive attempt has to say is never delayed.
 """
 
 import asyncio
@@ -42,6 +42,8 @@ class Lane:
         self._ready: list[bytes] = []  # encoded, and did not fit into the record before
         self._under_way = 0
         self._next_at = 0.0
+        self._hurried = False
+        self._nap: asyncio.Future[None] | None = None
         self.sending: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -50,6 +52,19 @@ class Lane:
     def tell(self, attempt: Attempt) -> None:
         self._attempts[attempt] = None
         self._wake()
+
+    def hurry(self) -> None:
+        """What there is to be told is not delayed: others wait for it."""
+        self._hurried = True
+        if self._nap is not None and not self._nap.done():
+            self._nap.set_result(None)
+
+    def take_back(self, attempt: Attempt) -> bool:
+        """It has nothing to tell after all. False: it told something before."""
+        if attempt.said_start:
+            return False
+        self._attempts.pop(attempt, None)
+        return True
 
     def give_back(self, execution_id: ExecutionId, reason: ReturnReason) -> None:
         self._returns.setdefault(reason, []).append(execution_id)
@@ -66,15 +81,28 @@ class Lane:
 
     async def _send_all(self) -> None:
         while self._attempts or self._returns or self._ready:
-            if (rest := self._next_at - self._clock()) > 0 and len(self._attempts) < MOST_ITEMS:
-                await asyncio.sleep(rest)
+            if not self._hurried and (rest := self._next_at - self._clock()) > 0 and len(self._attempts) < MOST_ITEMS:
+                await self._rest(rest)
+            self._hurried = False
             items = self._fill()
+            if not items:
+                continue
             self._under_way = len(items)
             paces = min(MOST_PACES, 1 + len(items) // ITEMS_A_PACE) if len(items) > BUSY else 0
             self._next_at = self._clock() + PACE * paces
             await self._sender.send(self._partition, b"[" + b",".join(items) + b"]")
             self._under_way = 0
         self.sending = None
+
+    async def _rest(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._nap = nap = loop.create_future()
+        timer = loop.call_later(seconds, _end, nap)
+        try:
+            await nap
+        finally:
+            timer.cancel()
+            self._nap = None
 
     def _fill(self) -> list[bytes]:
         """The items of the next record. What was said and does not fit stands first in the one after."""
@@ -115,6 +143,11 @@ class Lane:
         return items[:fitting]
 
 
+def _end(nap: asyncio.Future[None]) -> None:
+    if not nap.done():
+        nap.set_result(None)
+
+
 class Outbox:
     """`bug` is told of an error that is ours; it does not return in a real process."""
 
@@ -139,6 +172,14 @@ class Outbox:
     def tell(self, attempt: Attempt) -> None:
         """There is news of this attempt."""
         self._lane(attempt.partition).tell(attempt)
+
+    def hurry(self, attempt: Attempt) -> None:
+        """What is to be told to its partition is not delayed. An exclusive start or end: others wait for it."""
+        self._lane(attempt.partition).hurry()
+
+    def take_back(self, attempt: Attempt) -> bool:
+        """Leave its start untold. False: it was told, or is under way."""
+        return self._lane(attempt.partition).take_back(attempt)
 
     def give_back(self, attempt: Attempt, reason: ReturnReason) -> None:
         """This offer is not taken up."""

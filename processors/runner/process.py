@@ -31,6 +31,7 @@ from processors.runner.children import Children, Command
 from processors.runner.claims import RedisClaims
 from processors.runner.in_process import InProcess
 from processors.runner.lease import Lease
+from processors.runner.lock_servers import LockServers
 from processors.runner.orders import listen
 from processors.runner.perform import InThread, Perform, in_task
 from processors.runner.runner import Edges, Runner, in_process
@@ -99,15 +100,17 @@ class RunnerProcess:
         def lease_changed() -> None:
             loop.call_soon_threadsafe(runner.wake)
 
-        lease = Lease(renewing, self._settings, self.worker, self._about(), lambda: runner.held_claims(), lease_changed)
+        lease = Lease(
+            renewing, self._settings, self.worker, self._about(), lambda: runner.held_claims(), lease_changed, lambda: runner.renew_locks()
+        )
+        locks = LockServers(self._settings, connection, renewing)
         sender = KafkaSender(self._settings, clock)
         claims = RedisClaims(connection, self._settings, self.worker)
         ways: dict[RunIn, Perform] = {"async": in_task, "thread": InThread(self._threads)}
         if self._children is not None:
             ways["process"] = InProcess(self._children, min(LONGEST_PATIENCE, self._settings.limits.shutdown_grace / 2))
-        runner = Runner(
-            self._settings, self._queue, self._jobs, self.worker, Edges(claims, lease, sender, clock, ways, self._bug, self._has_stuck)
-        )
+        edges = Edges(claims, lease, sender, clock, ways, self._bug, self._has_stuck, locks=locks.locks(), renewals=locks.renewals())
+        runner = Runner(self._settings, self._queue, self._jobs, self.worker, edges)
         self._runner, self._lease, self._sender = runner, lease, sender
         lease.begin()
         log.info(
@@ -126,6 +129,7 @@ class RunnerProcess:
             warming.cancel()
             with suppress(RedisError, OSError):
                 await connection.aclose()
+            await locks.close()
 
     async def _warm(self) -> None:
         if self._children is not None and any(in_process(one) for one in self._jobs):

@@ -22,12 +22,15 @@ from processors.runner import settle
 from processors.runner.attempt import Attempt
 from processors.runner.claims import LIFE_IN_LEASES, Claims, until_known
 from processors.runner.gate import Gate
-from processors.runner.known import Ended
+from processors.runner.guards import Guards
+from processors.runner.known import Ended, GivenBack
+from processors.runner.locks import Locks, NoLocks, Renewals
 from processors.runner.outbox import Bug, Outbox
 from processors.runner.perform import Perform
 from processors.runner.resolve import ReturnReason, Unknown, resolve
 from processors.runner.running import Running
 from processors.runner.sender import Sender
+from processors.runner.starting import Starting, Ways
 from processors.runner.take import Record, take
 
 log = structlog.get_logger(__name__)
@@ -36,6 +39,7 @@ MOST_UNTOLD: Final = 10_000  # reports without an ack; beyond, nothing new is st
 SWEEP: Final = 0.05  # seconds between two looks at who waits too long
 LAST_WORDS: Final = 2.0  # seconds for code that was asked to stop, at the end of the grace
 FLUSH: Final = 3.0  # seconds to tell what is untold, at the end
+NO_LOCKS: Final = NoLocks()
 
 
 class Liveness(Protocol):
@@ -56,6 +60,8 @@ class Edges:
     bug: Bug
     stuck: Callable[[], None]
     monotonic: Callable[[], float] = time.monotonic
+    locks: Locks = NO_LOCKS
+    renewals: Renewals = NO_LOCKS
 
 
 class Runner:
@@ -76,6 +82,28 @@ class Runner:
         self._running = Running(
             self._outbox, edges.ways, self._has_ended, grace=self._grace, stuck=edges.stuck, bug=edges.bug, clock=edges.monotonic
         )
+        self._guards = Guards(
+            edges.locks,
+            edges.renewals,
+            worker,
+            lambda key: settings.redis_key("lock", key),
+            settings.limits.lease,
+            self._is_unguarded,
+            edges.monotonic,
+        )
+        self._starting = Starting(
+            self._guards,
+            self._outbox,
+            self._gate,
+            Ways(self._running.begin, self._give_claimed_back, self._leave),
+            edges.bug,
+            channel=settings.redis_key("orders", worker),
+            claim_prefix=self._claim_prefix,
+            lease=settings.limits.lease,
+            clock=edges.monotonic,
+        )
+        self._given_back = GivenBack()
+        self._letting_go: set[asyncio.Task[None]] = set()  # claims
         self._waiting: dict[str, Attempt] = {}  # by claim, from their arrival until they start or leave
         self._ended = Ended()
         self._unknown = Unknown()
@@ -105,7 +133,7 @@ class Runner:
             known.offered_ms = max(known.offered_ms, attempt.offered_ms)  # the same grant, believed longer
             if attempt.offer.again > known.offer.again:
                 known.offer = structs.replace(known.offer, again=attempt.offer.again)
-        elif claim in self._running.attempts or claim in self._ended:
+        elif claim in self._running.attempts or claim in self._starting.pending or claim in self._ended:
             return
         elif self._draining:
             self._refuse_while_draining(attempt)
@@ -151,11 +179,16 @@ class Runner:
 
     def obey(self, order: Order) -> None:
         """What control tells of an attempt."""
-        self._running.obey(order)
+        if not self._starting.obey(order):
+            self._running.obey(order)
 
     def held_claims(self) -> list[str]:
         """Safe from any thread."""
-        return self._running.held_claims()
+        return [*self._running.held_claims(), *self._starting.pending.copy()]
+
+    def renew_locks(self) -> bool:
+        """From the thread of the lease. False: not all are."""
+        return self._guards.renew()
 
     async def run(self) -> None:
         """Claims and starts what waits, until cancelled."""
@@ -165,6 +198,9 @@ class Runner:
             self._wake.clear()
             while batch := self._admit():
                 won = await self._claim(batch)
+                if self._gate.lets_start:
+                    self._starting.enter([attempt for attempt in won if attempt.offer.exclusive_key is not None])
+                    won = [attempt for attempt in won if attempt.offer.exclusive_key is None]
                 if won:
                     self._running.start(won)
 
@@ -209,7 +245,7 @@ class Runner:
         oldest_ms = self._oldest_ms()
         won: list[Attempt] = []
         for attempt, verdict in zip(batch, verdicts, strict=True):
-            ours = verdict == "won" or (verdict == "mine" and repeated)
+            ours = verdict == "won" or (verdict == "mine" and (repeated or attempt.claim in self._given_back))
             if attempt.claim in self._waiting and ours and self._is_believed(attempt, oldest_ms):
                 handler = attempt.handler
                 if handler is not None and attempt.offer.job_version < handler.minimal_supported_version:
@@ -233,10 +269,34 @@ class Runner:
         self._claims_away = away
 
     def _has_ended(self, attempt: Attempt) -> None:
+        if attempt.offer.exclusive_key is not None:
+            self._guards.let_go(attempt)
+            self._outbox.hurry(attempt)
+        self._leave(attempt)
+
+    def _leave(self, attempt: Attempt) -> None:
         self._ended.add(attempt.claim)
+        self._make_room(attempt)
+
+    def _make_room(self, attempt: Attempt) -> None:
         self._gate.leave(attempt)
+        if self._starting.wants_slots:
+            self._starting.seat_next()
         if self._gate:
             self._wake.set()
+
+    def _give_claimed_back(self, attempt: Attempt, reason: ReturnReason) -> None:
+        """Nothing of it is known to control. Its claim goes too, and if that fails an offer that comes again finds it here."""
+        self._given_back.add(attempt.claim)
+        task = self._loop.create_task(self._edges.claims.let_go([attempt.claim]))
+        self._letting_go.add(task)
+        task.add_done_callback(self._letting_go.discard)
+        self._outbox.give_back(attempt, reason)
+        self._make_room(attempt)
+
+    def _is_unguarded(self, attempt: Attempt, why: str) -> None:
+        if not self._starting.unguarded(attempt, why):
+            self._running.unguarded(attempt, why)
 
     # Out
 
@@ -248,6 +308,7 @@ class Runner:
         for attempt in self._gate.clear():
             self._waiting.pop(attempt.claim, None)
             self._refuse_while_draining(attempt)
+        self._starting.drain()
         await self._running.wait(self._grace)
         for attempt in list(self._waiting.values()):  # claimed for so long because Redis is away
             self._give_back(attempt, "draining")
@@ -259,6 +320,7 @@ class Runner:
         try:
             async with asyncio.timeout(FLUSH):
                 await self._outbox.flush()
+                await self._guards.flush()
         except TimeoutError:
             log.error("reports were left untold; their executions will be taken as lost", action="reports.left", count=len(self._outbox))
             self._outbox.abandon()

@@ -52,12 +52,20 @@ class Running:
         self._look: asyncio.TimerHandle | None = None
         self._look_at = NEVER
         self.attempts: dict[str, Attempt] = {}  # by claim
+        self._unguarded: set[Attempt] = set()  # stopped because their lock cannot be counted on
 
     def held_claims(self) -> list[str]:
         """The claims of these attempts. Copying the keys is one step of the interpreter, so any thread may ask."""
         return list(self.attempts)
 
     def start(self, attempts: Iterable[Attempt]) -> None:
+        """Begin them, and tell it."""
+        self.begin(attempts)
+        for attempt in attempts:  # after all first steps are due, so that what ends in them is told in one report
+            self._outbox.tell(attempt)
+
+    def begin(self, attempts: Iterable[Attempt]) -> None:
+        """Begin what control knows the start of."""
         now, loop = self._clock(), self._loop
         earliest = NEVER
         for attempt in attempts:
@@ -71,8 +79,6 @@ class Running:
             self.attempts[attempt.claim] = attempt
             attempt.task = loop.create_task(self._perform(attempt, self._ways[attempt.handler.run_in]))
         self._look_by(earliest)
-        for attempt in attempts:  # after all first steps are due, so that what ends in them is told in one report
-            self._outbox.tell(attempt)
 
     async def _perform(self, attempt: Attempt, perform: Perform) -> None:
         try:
@@ -89,6 +95,8 @@ class Running:
         attempt.ended = self._clock()
         attempt.task = attempt.context = None  # they refer back to it: what is no ring needs no collector
         del self.attempts[attempt.claim]
+        if self._unguarded:
+            self._unguarded.discard(attempt)
         self._outbox.tell(attempt)
         self._ended(attempt)
 
@@ -109,7 +117,7 @@ class Running:
         self._look_by(min((attempt.due for attempt in self.attempts.values()), default=NEVER))
 
     def _time_is_up(self, attempt: Attempt) -> None:
-        if attempt.stopping == "timed_out":
+        if attempt.stopping == "timed_out" or attempt in self._unguarded:
             attempt.due = NEVER
             self._insist(attempt)
             return
@@ -146,6 +154,30 @@ class Running:
         attempt.stopping, due = order.why, attempt.due
         self._ask_to_stop(attempt)
         attempt.due = due
+
+    def unguarded(self, attempt: Attempt, why: str) -> None:
+        """Its lock cannot be counted on for much longer. Code that does not mind ends with this process, as when its time is up."""
+        if attempt.ended or attempt.claim not in self.attempts or attempt in self._unguarded:
+            return
+        log.warning(
+            "this attempt has to stop: another may run in its place soon",
+            action="attempt.unguarded",
+            job_name=attempt.offer.job_name,
+            execution_id=attempt.offer.execution_id,
+            attempt=attempt.offer.attempt,
+            reason=why,
+        )
+        self._unguarded.add(attempt)
+        self._loop.call_soon(self._stop_unguarded, attempt)  # its first step may be due only now
+
+    def _stop_unguarded(self, attempt: Attempt) -> None:
+        if attempt.ended:
+            return
+        if attempt.stopping is None:
+            attempt.stopping = "handed_back"
+        self._ask_to_stop(attempt)
+        attempt.due = self._clock() + self._grace
+        self._look_by(attempt.due)
 
     def _insist(self, attempt: Attempt) -> None:
         log.error(
@@ -206,7 +238,7 @@ class Running:
         for attempt in stubborn:
             assert attempt.task is not None
             never_began = attempt.task.done()  # cancelled before its first step
-            if never_began or attempt.handler is None or attempt.handler.exclusive is None:
+            if never_began or attempt.offer.exclusive_key is None:
                 (settle.timed_out if attempt.stopping == "timed_out" else settle.handed_back)(attempt)
                 self._settle(attempt)
             stubborn = [one for one in stubborn if one is not attempt] if never_began else stubborn

@@ -14,12 +14,14 @@ from ledger.core import wire
 from ledger.core.execution import Options, Report
 from ledger.core.ids import ExecutionId, Token, WorkerId
 from ledger.core.offers import Offer, Offers
+from ledger.core.orders import Order
 from ledger.core.refusal import Unavailable
 from ledger.core.request import Return
 from ledger.handlers import Jobs, RunIn
 from processors.broker_clock import BrokerClock
 from processors.runner.attempt import Attempt
-from processors.runner.claims import Verdict
+from processors.runner.claims import Verdict as Claimed
+from processors.runner.locks import Verdict, Wanted
 from processors.runner.perform import InThread, Perform, in_task
 from processors.runner.runner import Edges, Runner
 from processors.seam import Record
@@ -27,9 +29,19 @@ from processors.seam import Record
 WORKER = WorkerId("worker-1")
 
 
-def offer(nth: int, job: str = "sync", *, version: int = 1, attempt: int = 1, data: object = None, options: Options | None = None) -> Offer:
-    execution_id = ExecutionId(f"{nth:032x}-{nth % 2}")
-    return Offer(execution_id, Token(512 + nth), attempt, job, job, version, msgspec.Raw(msgspec.json.encode(data)), options)
+def offer(
+    nth: int,
+    job: str = "sync",
+    *,
+    version: int = 1,
+    attempt: int = 1,
+    data: object = None,
+    options: Options | None = None,
+    key: str | None = None,
+) -> Offer:
+    """`key`: it excludes others of this key."""
+    execution_id, encoded = ExecutionId(f"{nth:032x}-{nth % 2}"), msgspec.Raw(msgspec.json.encode(data))
+    return Offer(execution_id, Token(512 + nth), attempt, job, job, version, encoded, options, exclusive_key=key)
 
 
 def attempt_of(one: Offer, arrived: float = 0.0, offered_ms: int = 0) -> Attempt:
@@ -50,33 +62,84 @@ class FakeClaims:
     mine: set[str] = field(default_factory=set)
     batches: list[list[str]] = field(default_factory=list)
     again: list[list[int]] = field(default_factory=list)
+    let_gone: list[str] = field(default_factory=list)
     away: bool = False
     forgets_to_answer: int = 0  # so many times the claims are taken, and the answer is lost
     asked: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def claim(self, keys: Sequence[str], again: Sequence[int] = ()) -> list[Verdict]:
+    async def claim(self, keys: Sequence[str], again: Sequence[int] = ()) -> list[Claimed]:
         self.asked.set()
         if self.away:
             raise Unavailable("no Redis answers")
         self.batches.append(list(keys))
         self.again.append(list(again))
-        verdicts: list[Verdict] = ["mine" if key in self.mine else "lost" if key in self.others else "won" for key in keys]
+        verdicts: list[Claimed] = ["mine" if key in self.mine else "lost" if key in self.others else "won" for key in keys]
         self.mine.update(key for key, verdict in zip(keys, verdicts, strict=True) if verdict == "won")
         if self.forgets_to_answer:
             self.forgets_to_answer -= 1
             raise Unavailable("the answer got lost")
         return verdicts
 
+    async def let_go(self, keys: Sequence[str]) -> None:
+        self.let_gone.extend(keys)
+        self.mine.difference_update(keys)
+
+
+@dataclass
+class FakeLocks:
+    """Locks in memory, of this worker and of others. `away`: nobody answers. `life` in seconds."""
+
+    life: float = 60.0
+    there: dict[str, str] = field(default_factory=dict)
+    batches: list[list[str]] = field(default_factory=list)
+    let_gone: list[list[str]] = field(default_factory=list)
+    renewed: list[str] = field(default_factory=list)
+    away: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def take(self, wanted: Wanted) -> tuple[list[Verdict], float]:
+        self.batches.append([key for key, _ in wanted])
+        until = time.monotonic() + self.life
+        await asyncio.sleep(0)  # a round trip
+        self.changed.set()
+        return [self._take(key, value) for key, value in wanted], until
+
+    def _take(self, key: str, value: str) -> Verdict:
+        return "unknown" if self.away else "held" if self.there.setdefault(key, value) == value else "busy"
+
+    async def let_go(self, held: Wanted) -> None:
+        self.let_gone.append([key for key, _ in held])
+        for key, value in held:
+            if self.there.get(key) == value:
+                del self.there[key]
+        self.changed.set()
+
+    def renew(self, held: Wanted) -> tuple[list[Verdict], float]:
+        self.renewed += [key for key, _ in held]
+        return [self._take(key, value) for key, value in held], time.monotonic() + self.life
+
+    def let_go_again(self, held: Wanted) -> None:
+        for key, value in held:
+            if self.there.get(key) == value:
+                del self.there[key]
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+        async with asyncio.timeout(seconds):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
 
 @dataclass
 class FakeSender:
-    """Keeps each record's items. `hold()` lets none be acknowledged until `release()`."""
+    """Keeps each record's items. `hold()` lets none be acknowledged until `release()`. `told` hears of each report."""
 
     records: list[tuple[int, list[Report | Return]]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     open: asyncio.Event = field(default_factory=asyncio.Event)
     acknowledged: int = 0
+    told: Callable[[Report], None] = lambda _: None
 
     def __post_init__(self) -> None:
         self.open.set()
@@ -88,6 +151,9 @@ class FakeSender:
         self.sizes.append(len(record))
         self.changed.set()
         await self.open.wait()
+        for item in items:
+            if isinstance(item, Report):
+                self.told(item)
         self.acknowledged += 1
 
     def hold(self) -> None:
@@ -122,6 +188,10 @@ class FakeSender:
                 await self.changed.wait()
 
 
+def accepted(report: Report | Offer) -> Order:
+    return Order(report.execution_id, "accepted", report.token)
+
+
 @dataclass
 class FakeLiveness:
     held: bool = True
@@ -138,6 +208,8 @@ class World:
     claims: FakeClaims = field(default_factory=FakeClaims)
     sender: FakeSender = field(default_factory=FakeSender)
     liveness: FakeLiveness = field(default_factory=FakeLiveness)
+    locks: FakeLocks = field(default_factory=FakeLocks)
+    answers: bool = True  # control accepts each exclusive start, as soon as it is told
     clock: BrokerClock = field(default_factory=BrokerClock)
     limits: Limits = field(default_factory=lambda: Limits(slots=10, shutdown_grace=0.05, lease=1.0))
     stuck: asyncio.Event = field(default_factory=asyncio.Event)
@@ -157,10 +229,17 @@ class World:
             {"async": in_task, "thread": InThread(self.threads)} | self.ways,
             self.bugs.append,
             self.stuck.set,
+            locks=self.locks,
+            renewals=self.locks,
         )
+        self.sender.told = self._answer
         self.runner = Runner(Settings(limits=self.limits), "default", self.jobs, WORKER, edges)
         self.running = asyncio.create_task(self.runner.run())
         return self.runner
+
+    def _answer(self, report: Report) -> None:
+        if self.answers and report.answer is not None:
+            asyncio.get_running_loop().call_soon(self.runner.obey, accepted(report))
 
     async def end(self) -> None:
         self.running.cancel()

@@ -82,16 +82,16 @@ async def test_code_that_ignores_the_end_of_its_time_is_reported_as_stuck(world:
 async def test_of_stuck_code_that_excludes_others_nothing_is_said_before_its_process_is_gone(world: World) -> None:
     go, inside = threading.Event(), threading.Event()
 
-    @world.jobs.job("stubborn", exclusive=Exclusive("job"))
+    @world.jobs.job("stubborn")
     def stubborn() -> None:
         inside.set()
         go.wait()
 
     runner = world.begin()
-    runner.take(record_of(offer(0, "stubborn")))
+    runner.take(record_of(offer(0, "stubborn", key="job:stubborn")))
     await asyncio.to_thread(inside.wait)
     assert not await runner.drain()
-    assert world.sender.ends == []
+    assert world.sender.ends == [] and world.locks.let_gone == []
     go.set()
 
 
