@@ -72,6 +72,21 @@ def latency(runs: Runs = 3, count: Annotated[int, typer.Option("--count", min=20
 
 
 @app.command()
+def exclusive(
+    runs: Runs = 3,
+    count: Annotated[int, typer.Option("--count", min=100, help="Executions a run, of 1 ms each.")] = 20_000,
+    keys: Annotated[int, typer.Option("--keys", min=1, max=10_000, help="Exclusivity keys.")] = 50,
+    slots: Annotated[int, typer.Option("--slots", min=1, max=1000)] = 20,
+    output: Form = "table",
+    yes: Yes = False,
+) -> None:
+    """Exclusive executions a second, and that no two of one key overlap: by the log, by file locks, in a journal. Exit 1 if any do."""
+    from ledger.cli.measuring import exclusive as measuring
+
+    _measure(measuring.measure(_settings(yes), _say, runs=runs, count=count, keys=keys, slots=slots), output)
+
+
+@app.command()
 def rebuild(
     runs: Runs = 3, events: Annotated[int, typer.Option("--events", min=1000)] = 600_000, output: Form = "table", yes: Yes = False
 ) -> None:

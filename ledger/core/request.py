@@ -85,7 +85,7 @@ class SkipTick(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown
 
 
 class Return(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="offers.return.v1"):
-    """A worker has no room for these offers of this partition, has to go, or could not get a lock. Nothing was started. Decides to nothing."""
+    """A worker has no room for these offers of this partition, has to go, or got no lock. Nothing was started. Decides to nothing."""
 
     worker: WorkerId
     queue: str

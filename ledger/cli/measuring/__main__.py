@@ -10,7 +10,7 @@ from pathlib import Path
 import uvloop
 from msgspec import json
 
-from ledger.cli.measuring import e2e, latency, rebuild, recovery, schedules
+from ledger.cli.measuring import e2e, exclusive, latency, rebuild, recovery, schedules
 from ledger.cli.measuring.result import Result
 from ledger.config import Settings
 from ledger.config.loading import load_settings
@@ -29,6 +29,7 @@ async def measure_all(settings: Settings) -> list[Result]:
         ("e2e", lambda: e2e.measure(settings, say, runs=RUNS, count=50_000, single=False)),
         ("e2e, single submits", lambda: e2e.measure(settings, say, runs=RUNS, count=20_000, single=True)),
         ("latency", lambda: latency.measure(settings, say, runs=RUNS, count=500)),
+        ("exclusive", lambda: exclusive.measure(settings, say, runs=RUNS, count=20_000, keys=50, slots=20)),
         ("schedules", lambda: schedules.measure(settings, say, runs=1, jobs=1000, seconds=60, jitter=None)),
         ("rebuild", lambda: rebuild.measure(settings, say, runs=RUNS, events=600_000)),
         ("recovery", lambda: recovery.measure(settings, say, runs=RUNS, events=1_000_000)),

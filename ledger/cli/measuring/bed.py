@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,11 +104,11 @@ class Bed:
 
 
 @asynccontextmanager
-async def bed(settings: Settings, say: Say, *, work: bool = True) -> AsyncIterator[Bed]:
-    """Made ready, with the processes running if `work`; everything is removed at the end."""
+async def bed(settings: Settings, say: Say, *, work: bool = True, limits: Mapping[str, float] | None = None) -> AsyncIterator[Bed]:
+    """Made ready, with the processes running if `work`; everything is removed at the end. `limits`: those that are not the default."""
     name = f"bench{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="jobledger-bench-") as folder:
-        ours = _settings(settings, name, Path(folder))
+        ours = _settings(settings, name, Path(folder), limits or {})
         made = Bed(ours, Path(folder), say)
         try:
             await topics.apply(ours)
@@ -123,13 +123,14 @@ async def bed(settings: Settings, say: Say, *, work: bool = True) -> AsyncIterat
             await _remove(ours)
 
 
-def _settings(settings: Settings, name: str, folder: Path) -> Settings:
+def _settings(settings: Settings, name: str, folder: Path, limits: Mapping[str, float]) -> Settings:
     document = {
         "prefix": name,
         "partitions": 4,
         "kafka": {"bootstrap": settings.kafka.bootstrap},
         "redis": {"url": settings.redis.url.get_secret_value()},
         "database": {"url": settings.database.url.get_secret_value(), "schema": name},
+        "limits": dict(limits),
         "jobs": [{"name": handler.name} for handler in jobs],
     }
     path = folder / "jobledger.yaml"

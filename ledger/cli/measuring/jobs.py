@@ -1,8 +1,13 @@
-"""The handlers the benchmark runs: one that does nothing, and one that says when it began."""
+"""The handlers the benchmark runs: one that does nothing, one that says when it began, and one that must never run beside itself."""
 
+import asyncio
+import os
 import time
+from pathlib import Path
 
-from ledger.handlers import Jobs
+from ledger.cli.measuring.overlaps import noted
+from ledger.context import Context
+from ledger.handlers import Exclusive, Jobs
 
 jobs = Jobs()
 
@@ -16,3 +21,10 @@ async def noop(data: dict[str, object]) -> None:
 async def stamp(data: dict[str, object]) -> int:
     """The wall clock when user code began, in nanoseconds; the submitter reads the same clock."""
     return time.time_ns()
+
+
+@jobs.job("guarded", exclusive=Exclusive("key"))
+async def guarded(data: dict[str, str], ctx: Context) -> None:
+    """A millisecond under a key, with a note of it."""
+    with noted(Path(os.environ["JOBLEDGER_CONFIG"]).parent, data["key"], ctx):
+        await asyncio.sleep(0.001)
