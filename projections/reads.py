@@ -31,6 +31,7 @@ from projections.rows import (
 from projections.schedule_reads import ScheduleReads
 from projections.why_reads import WhyReads
 
+COMMAND_OF: Final = {"submit": "execution.submit.v1", "run_now": "job.run_now.v1", "retry": "execution.retry.v1"}  # by trigger
 FIRST_LOOK: Final = 0.005
 LONGEST_LOOK: Final = 0.1
 EVERYTHING: Final = ExecutionFilter()
@@ -180,7 +181,7 @@ def _outcome(row: DictRow) -> CommandOutcome:
 
 def _accepted(command_id: str, execution: Execution) -> CommandOutcome:
     """An accepted submit has no row of its own: its execution is the answer."""
-    kind = "execution.submit.v1" if execution.trigger == "submit" else "job.run_now.v1" if execution.trigger == "run_now" else None
+    kind = COMMAND_OF.get(execution.trigger)
     return CommandOutcome(
         command_id,
         kind,

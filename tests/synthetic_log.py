@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from msgspec import Raw
 
 from ledger.config import Settings
-from ledger.core import backfill, chain, definition, execution, outcome, pause, tick, wire
+from ledger.core import backfill, bulk, chain, definition, execution, outcome, pause, tick, wire
 from ledger.core.bodies import NOTHING
 from ledger.core.chain import Header
 from ledger.core.ids import Address, ExecutionId, Micros, Position, Token, WorkerId, execution_of_backfill, execution_of_tick
@@ -271,6 +271,11 @@ def _backfill(job: str, partition: int) -> list[wire.Event]:
         requests[1],
         backfill.Finished(f"b-{job}", job, 2, 1),
         backfill.Begun(f"c-{job}", job, 1, first, last, 1),  # it goes on
+        bulk.Begun(f"k-{job}", "cancel", 2, Raw(b'{"job":"sync"}'), "ops", "a mistake"),
+        outcome.Accepted("c1", "execution.cancel.v1", "applied", job, bulk_id=f"k-{job}"),
+        outcome.Rejected("c2", "execution.cancel.v1", "unknown_execution", "", bulk_id=f"k-{job}"),
+        bulk.Finished(f"k-{job}"),
+        bulk.Begun(f"l-{job}", "retry", 1),  # it goes on
     ]
 
 

@@ -86,7 +86,7 @@ def _start_is_too_late(state: State | None, at: Micros) -> bool:
 
 
 def _decide_cancel(command: Cancel, state: State | None) -> list[Event]:
-    request = CancelRequested(command.execution_id, command.reason, command.because_of, command.actor)
+    request = CancelRequested(command.execution_id, command.reason, command.because_of, command.actor, command.detail)
     match state:
         case Active() if command.reason == "terminate_other" and state.request.exclusive_key is None:
             return [_cancelled(request, state.attempt)]
@@ -99,7 +99,7 @@ def _decide_cancel(command: Cancel, state: State | None) -> list[Event]:
 
 
 def _cancelled(request: CancelRequested, attempt: int, run_ms: int = 0, detail: str | None = None) -> Cancelled:
-    return Cancelled(request.execution_id, request.reason, attempt, run_ms, request.because_of, request.actor, detail)
+    return Cancelled(request.execution_id, request.reason, attempt, run_ms, request.because_of, request.actor, detail or request.detail)
 
 
 def _decide_report(report: Report, state: State | None, at: Micros) -> list[Event]:

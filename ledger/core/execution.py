@@ -214,6 +214,7 @@ class CancelRequested(Struct, frozen=True, omit_defaults=True, gc=False, tag_fie
     reason: CancelReason
     because_of: ExecutionId | None = None
     actor: str | None = None
+    detail: str | None = None  # why, in the actor's words
 
 
 class Cancelled(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.cancelled.v1"):
@@ -438,6 +439,7 @@ class Cancel(Struct, frozen=True):
     reason: CancelReason
     because_of: ExecutionId | None = None
     actor: str | None = None
+    detail: str | None = None
 
 
 class Release(Struct, frozen=True):

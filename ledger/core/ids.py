@@ -81,6 +81,13 @@ def execution_of_backfill(backfill_id: str, job_id: str, tick_at: int, partition
     return ExecutionId(f"{max(0, tick_at) // 1000:012x}{mixed[12:]}-{partition}")
 
 
+def execution_of_retry(command_id: str, retried: str, partition: int) -> ExecutionId:
+    """The execution that a retry asks for: the same command again asks for the same one."""
+    mixed = blake2b(f"retry\0{command_id}\0{retried}".encode(), digest_size=16).hexdigest()
+    time = command_id[:12] if TIME_ORDERED.fullmatch(command_id) else mixed[:12]
+    return ExecutionId(f"{time}{mixed[12:]}-{partition}")
+
+
 def job_id_of(job_name: str, tenant: str | None, name: str | None) -> str:
     """The id of a user's job that was given none: it follows from handler, tenant and name, so scheduling it again means the same job."""
     mixed = blake2b(f"job\0{job_name}\0{tenant or ''}\0{name or ''}".encode(), digest_size=8).hexdigest()

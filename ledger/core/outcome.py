@@ -28,6 +28,7 @@ class Rejected(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="c
     job_id: str | None = None
     tenant: str | None = None
     actor: str | None = None
+    bulk_id: str | None = None
 
 
 class Accepted(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="command.accepted.v1"):
@@ -39,6 +40,8 @@ class Accepted(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="c
     job_id: str | None = None
     tenant: str | None = None
     actor: str | None = None
+    execution_id: ExecutionId | None = None  # which it cancelled, or asked for
+    bulk_id: str | None = None  # the bulk act it is a part of
 
 
 class Forwarded(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="command.forwarded.v1"):

@@ -9,7 +9,7 @@ from sys import intern
 
 from msgspec import structs
 
-from ledger.core import backfill, execution, outcome, tick
+from ledger.core import backfill, bulk, execution, outcome, tick
 from ledger.core.backlog import Backlog
 from ledger.core.execution import (
     Active,
@@ -52,6 +52,7 @@ class Partition(LogFold):
         self.history = History()
         self.backfills: dict[str, backfill.Running] = {}
         self.backfilled: dict[str, None] = {}  # every backfill that began, also those that are done
+        self.bulks: dict[str, bool] = {}  # every bulk act that began, and whether it goes on
         self.reckons_with: tuple[int, str | None] | None = None  # the engine and the zone data of the last owner
         self.ended: deque[tuple[Micros, ExecutionId]] = deque()
         self.ended_ticks: deque[tuple[Micros, ExecutionId]] = deque()  # nobody asked for these by a command that may come again
@@ -93,6 +94,8 @@ class Partition(LogFold):
             self.acts[rejection_key(event.tenant, event.command_type, event.command_id)] = event
         elif isinstance(event, backfill.Event):
             self._evolve_backfill(event)
+        elif isinstance(event, bulk.Event):
+            self.bulks[event.bulk_id] = isinstance(event, bulk.Begun)
         elif isinstance(event, tick.Rezoned):
             self.reckons_with = (event.engine, event.tzdata)
             self.schedules.update({job_id: structs.replace(state, next_at=None) for job_id, state in self.schedules.items()})
@@ -211,7 +214,7 @@ class Partition(LogFold):
             requested_at, key = self.keyed.popleft()
             if (known := self.keys.get(key)) is not None and known[1] == requested_at:
                 del self.keys[key]
-        for remembered in (self.rejections, self.acts, self.backfilled):
+        for remembered in (self.rejections, self.acts, self.backfilled, self.bulks):
             while len(remembered) > REMEMBERED_ACTS:
                 del remembered[next(iter(remembered))]
 

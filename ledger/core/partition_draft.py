@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from ledger.core import acts, executing, execution, request
+from ledger.core import acts, controls, executing, execution, request
 from ledger.core.bodies import NOTHING
 from ledger.core.consequences import followed
 from ledger.core.definition import check_names
@@ -56,6 +56,8 @@ class PartitionDraft(PartitionView):
                 return self._decide_report(command)
             case request.Submit() | request.RunNow() | request.Backfill() | request.SkipTick():
                 return self._decide_asked(command, delivered)
+            case request.Cancel() | request.Retry() | request.BeginBulk() | request.FinishBulk():
+                return self._decide_asked(command, delivered)
             case request.Return():
                 self.effects.returned += [(execution_id, command.reason) for execution_id in command.execution_ids]
                 return []
@@ -106,6 +108,8 @@ class PartitionDraft(PartitionView):
                     return self._decide_submit(command, delivered.appended, delivered.hashed)
                 case request.RunNow():
                     return acts.run_now(self, command)
+                case request.Cancel() | request.Retry() | request.BeginBulk() | request.FinishBulk():
+                    return controls.decide(self, command)
                 case _:
                     return acts.decide(self, command)
         except Refused as refused:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import chain
 
-from ledger.core import backfill, execution, outcome, request, tick
+from ledger.core import backfill, bulk, execution, outcome, request, tick
 from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Draft, Forward, NeedsFacts
 from ledger.core.engines import Engines
@@ -14,7 +14,8 @@ from ledger.core.partition import RUN_ENDS, Partition, deduplication_key, holds_
 from ledger.core.refusal import Refused
 from ledger.core.wire import Command, Event
 
-Asked = request.Submit | request.RunNow | request.Act  # commands of people and programs, each with an id and exactly one outcome
+Wanting = request.Submit | request.RunNow | request.Act | request.Retry  # of a job
+Asked = Wanting | request.Control  # commands of people and programs, each with an id and exactly one outcome
 
 
 def home_of(job: Job, partitions: int) -> int:
@@ -43,6 +44,7 @@ class PartitionView(Draft[Partition]):
         self.queued: dict[str, list[ExecutionId]] = {}
         self.gave_way: dict[str, list[ExecutionId]] = {}
         self.backfills: dict[str, backfill.Running | None] = {}
+        self.bulks: dict[str, bool] = {}
         self.adopts_up_to: Address | None = None
         self.acknowledges = False  # somebody waits for this partition to name the registry's position
         self._here = f"-{partition.number}"  # what the ids of executions that live here end with
@@ -66,6 +68,10 @@ class PartitionView(Draft[Partition]):
     def backfill_of(self, backfill_id: str) -> backfill.Running | None:
         return self.backfills[backfill_id] if backfill_id in self.backfills else self.partition.backfills.get(backfill_id)
 
+    def bulk_goes_on(self, bulk_id: str) -> bool | None:
+        """None: it was never begun here."""
+        return self.bulks[bulk_id] if bulk_id in self.bulks else self.partition.bulks.get(bulk_id)
+
     def live(self, job_id: str) -> dict[ExecutionId, Live]:
         """The executions of a job with a schedule that are not terminal, the oldest first."""
         if job_id not in self.partition.runs and job_id not in self.runs:
@@ -87,12 +93,12 @@ class PartitionView(Draft[Partition]):
     def outcome_of(self, command: Asked) -> outcome.Rejected | outcome.Accepted | None:
         """What became of an act, or of a command that was refused, when it came before."""
         partition = self.partition
-        if not self.outcomes and not partition.rejections and not (partition.acts and isinstance(command, request.Act)):
+        if not self.outcomes and not partition.rejections and not (partition.acts and isinstance(command, request.Act | request.Control)):
             return None
         key = rejection_key(tenant_of(command), tag_of(command), command.command_id)
         return self.outcomes.get(key) or partition.rejections.get(key) or partition.acts.get(key)
 
-    def wanted(self, command: Asked) -> tuple[Job, Version]:
+    def wanted(self, command: Wanting) -> tuple[Job, Version]:
         """The job and its version in force. What the registry does not know here, it may know at its present end."""
         if command.after is not None and command.after.seq > self.registry.at.seq:  # its commits are folded as a whole
             self._look_again()
@@ -126,7 +132,7 @@ class PartitionView(Draft[Partition]):
         if isinstance(event, outcome.Rejected):
             self.answer(command.answer, Answer(command.command_id, "rejected", reason=event.reason, detail=event.detail))
         else:
-            self.answer(command.answer, Answer(command.command_id, event.outcome, job_id=event.job_id))
+            self.answer(command.answer, Answer(command.command_id, event.outcome, event.execution_id, job_id=event.job_id))
 
     # What later decisions see
 
@@ -150,6 +156,8 @@ class PartitionView(Draft[Partition]):
             self.outcomes[rejection_key(event.tenant, event.command_type, event.command_id)] = event
         elif isinstance(event, backfill.Event):
             self.backfills[event.backfill_id] = backfill.evolve(event, self.backfill_of(event.backfill_id))
+        elif isinstance(event, bulk.Event):
+            self.bulks[event.bulk_id] = isinstance(event, bulk.Begun)
         return None
 
     def _preview_line(self, request: Requested, after: State) -> None:
@@ -191,6 +199,8 @@ def tenant_of(command: Asked) -> str | None:
 
 
 def rejected(command: Asked, refused: Refused) -> outcome.Rejected:
+    job_id = command.job_id if isinstance(command, Wanting) else None
+    bulk_id = command.bulk_id if isinstance(command, request.Cancel | request.Retry) else None
     return outcome.Rejected(
-        command.command_id, tag_of(command), refused.reason, refused.detail, command.job_id, tenant_of(command), command.actor
+        command.command_id, tag_of(command), refused.reason, refused.detail, job_id, tenant_of(command), command.actor, bulk_id
     )

@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from ledger.core.bodies import NOTHING
+from ledger.core.bulk import BulkKind
 from ledger.core.execution import Options
 from ledger.core.ids import Address, ExecutionId, Micros, WorkerId
 from ledger.core.tick import Overlap
@@ -84,6 +85,64 @@ class SkipTick(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown
     answer: str | None = None
 
 
+class Cancel(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="execution.cancel.v1"):
+    """An execution is not wanted any more. What waits ends at once, what runs is asked to stop. Goes to the execution's partition."""
+
+    command_id: str
+    execution_id: ExecutionId
+    actor: str | None = None
+    reason: str | None = None
+    bulk_id: str | None = None
+    answer: str | None = None
+
+
+class Retry(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="execution.retry.v1"):
+    """Run again what has ended: a new execution that names this one, with what was asked for then, which the sender has read in the log.
+    Goes to the execution's partition. Without `data` its version's own applies, as it did then."""
+
+    command_id: str
+    execution_id: ExecutionId
+    job_id: str
+    job_version: int
+    data: Raw = NOTHING
+    tenant: str | None = None
+    exclusive_key: str | None = None  # the value alone, as in a submit
+    priority: int | None = None
+    options: Options | None = None
+    labels: dict[str, str] | None = None
+    tick_at: Micros | None = None
+    correlation_id: str | None = None
+    actor: str | None = None
+    reason: str | None = None
+    bulk_id: str | None = None
+    after: Address | None = None
+    answer: str | None = None
+
+
+class BeginBulk(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="bulk.begin.v1"):
+    """Many cancels or retries follow here, which name this bulk act; so many are planned in this partition. `filter`: what was meant, as
+    JSON. The same `bulk_id` again does nothing; it has the characters of a command id."""
+
+    command_id: str
+    bulk_id: str
+    kind: BulkKind
+    planned: int
+    filter: Raw = NOTHING
+    actor: str | None = None
+    reason: str | None = None
+    answer: str | None = None
+
+
+class FinishBulk(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="bulk.finish.v1"):
+    """No more acts of this bulk follow in this partition."""
+
+    command_id: str
+    bulk_id: str
+    actor: str | None = None
+    reason: str | None = None
+    answer: str | None = None
+
+
 class Return(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="offers.return.v1"):
     """A worker has no room for these offers of this partition, has to go, or got no lock. Nothing was started. Decides to nothing."""
 
@@ -94,4 +153,5 @@ class Return(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_f
 
 
 Act = Backfill | SkipTick  # of a home partition; each leaves `command.accepted` or `command.rejected`
-Command = Submit | RunNow | Act | Return
+Control = Cancel | Retry | BeginBulk | FinishBulk  # of one partition, whose number is in the execution's id; each has one outcome as well
+Command = Submit | RunNow | Act | Control | Return

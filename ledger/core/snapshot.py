@@ -18,7 +18,7 @@ from ledger.core.outcome import Accepted, Rejected
 from ledger.core.partition import Partition
 from ledger.core.tick import InForce
 
-FOLD_VERSION: Final = 5  # another fold of the same events needs another number; older snapshots are ignored then
+FOLD_VERSION: Final = 6  # another fold of the same events needs another number; older snapshots are ignored then
 ENTRIES_PER_CHUNK: Final = 4000
 BYTES_PER_CHUNK: Final = 700 * 1024
 NUMBERS_PER_CHUNK: Final = 20_000  # of history
@@ -39,6 +39,7 @@ class Chunk(Struct, frozen=True, omit_defaults=True):
     acts: dict[str, Accepted] = {}
     backfills: dict[str, backfill.Running] = {}
     backfilled: list[str] = []
+    bulks: dict[str, bool] = {}
     history: dict[str, tuple[list[Was], list[int], int]] = {}
 
 
@@ -74,6 +75,7 @@ class Frozen:
         self._acts = dict(partition.acts)
         self._backfills = dict(partition.backfills)
         self._backfilled = list(partition.backfilled)
+        self._bulks = dict(partition.bulks)
         self._history = {job_id: past.copy() for job_id, past in partition.history.items()}
         self._final = Seal(
             FOLD_VERSION,
@@ -121,6 +123,8 @@ class Frozen:
             yield _encode(Chunk(acts=dict(acts[cut : cut + 500])))
         if self._backfilled:
             yield _encode(Chunk(backfills=self._backfills, backfilled=self._backfilled))
+        if self._bulks:
+            yield _encode(Chunk(bulks=self._bulks))
         yield from self._pasts()
 
     def _pasts(self) -> Iterator[bytes]:
@@ -185,6 +189,7 @@ def restore(partition: Partition, final: Seal, chunks: Mapping[int, bytes]) -> b
         partition.acts.update(chunk.acts)
         partition.backfills.update(chunk.backfills)
         partition.backfilled.update(dict.fromkeys(chunk.backfilled))
+        partition.bulks.update(chunk.bulks)
         for job_id, past in chunk.history.items():
             partition.history[job_id] = Past(*past)
     partition.head, partition.newest_append = final.head, final.newest_append

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import orjson
 from msgspec import DecodeError, Raw, Struct, convert, json
 
-from ledger.core import backfill, definition, execution, outcome, pause, request, tick
+from ledger.core import backfill, bulk, definition, execution, outcome, pause, request, tick
 from ledger.core.bodies import NOTHING
 from ledger.core.chain import COMMIT_VERSION, Header
 from ledger.core.offers import Offers
@@ -26,11 +26,11 @@ MOST_EVENTS: Final = 500  # in a commit
 MOST_EVENTS_OF_A_COMMAND: Final = 100
 MOST_ITEMS: Final = 2000  # commands in a record
 
-Event = execution.Event | outcome.Event | tick.Event | tick.Rezoned | backfill.Event | definition.Event | pause.Event
+Event = execution.Event | outcome.Event | tick.Event | tick.Rezoned | backfill.Event | bulk.Event | definition.Event | pause.Event
 Command = request.Command | execution.Report
 RegistryCommand = definition.Command | pause.Command
 
-BODIES: Final = ("data", "result")  # fields that belong to users; an upcaster sees them as `Raw`
+BODIES: Final = ("data", "result", "filter")  # fields that belong to users; an upcaster sees them as `Raw`
 Document = dict[str, object]
 Upcaster = Callable[[Document], Document]
 UPCASTERS: Final[Mapping[str, Upcaster]] = {}  # type name of a former shape -> its successor's document, `type` included
@@ -287,6 +287,16 @@ def _is_wellformed(command: Item) -> bool:
         return False
     if isinstance(command, request.Backfill) and COMMAND_ID.fullmatch(command.backfill_id) is None:
         return False
-    if isinstance(command, definition.ApplyManifest | pause.Command):
+    if isinstance(command, request.Control) and not _names_well(command):
+        return False
+    if isinstance(command, definition.ApplyManifest | pause.Command | request.Cancel | request.BeginBulk | request.FinishBulk):
         return True
     return command.job_id is None or NAME.fullmatch(command.job_id) is not None
+
+
+def _names_well(command: request.Control) -> bool:
+    """The execution and the bulk act that it names."""
+    execution_id = command.execution_id if isinstance(command, request.Cancel | request.Retry) else None
+    return (execution_id is None or NAME.fullmatch(execution_id) is not None) and (
+        command.bulk_id is None or COMMAND_ID.fullmatch(command.bulk_id) is not None
+    )

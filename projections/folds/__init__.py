@@ -6,7 +6,7 @@ A fold gathers into `Changes`, whose patches it makes or changes in place. The s
 from collections.abc import Callable
 from typing import Final
 
-from ledger.core import backfill, definition, execution, outcome, pause, tick
+from ledger.core import backfill, bulk, definition, execution, outcome, pause, tick
 from ledger.core.execution import Requested
 from ledger.core.wire import Event
 from projections.folds import attempts, bulk_acts, definitions, executions, outcomes, pauses, statuses, ticks, versions
@@ -57,10 +57,14 @@ def _fold_of_events(memory: Memory) -> Fold:
                 statuses.end(memory.statuses, changes.statuses, job_id, event, place, index)
         elif isinstance(event, outcome.Event):
             outcomes.fold(changes.outcomes, event, place, index, "events")
+            if isinstance(event, outcome.Accepted | outcome.Rejected) and event.bulk_id is not None:
+                bulk_acts.count(memory.bulk_acts, changes.bulk_acts, event, place, index)
         elif isinstance(event, tick.Event):
             ticks.fold(changes.ticks, event, place, index)
             statuses.fold(memory.statuses, changes.statuses, event, place, index)
         elif isinstance(event, backfill.Event):
             bulk_acts.fold(memory.bulk_acts, changes.bulk_acts, event, place, index)
+        elif isinstance(event, bulk.Event):
+            bulk_acts.fold_bulk(memory.bulk_acts, changes.bulk_acts, event, place, index)
 
     return fold

@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
-from ledger.core import backfill, definition, execution, pause, tick, wire
+from ledger.core import backfill, bulk, definition, execution, outcome, pause, tick, wire
 from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
 from ledger.core.partition import Partition
 from projections.folds import fold_of
@@ -244,4 +245,25 @@ def test_a_backfill_tells_how_far_it_is() -> None:
     memory = Memory()
     row = BULK_ACTS.named(fold([*steps, backfill.Finished("b", JOB, 56, 4)], memory=memory).bulk_acts["b", 2])
     assert (row["done"], row["refused"], row["outcome"], row["finished_at"]) == (56, 4, "done", 4000)
+    assert memory.bulk_acts == {}
+
+
+# Bulk acts
+
+
+def of_bulk(verdict: str, bulk_id: str = "k") -> wire.Event:
+    if verdict == "rejected":
+        return outcome.Rejected("c", "execution.cancel.v1", "unknown_execution", "", bulk_id=bulk_id)
+    return outcome.Accepted("c", "execution.cancel.v1", "applied" if verdict == "applied" else "unchanged", bulk_id=bulk_id)
+
+
+def test_a_bulk_act_counts_what_became_of_the_acts_that_name_it() -> None:
+    begun = bulk.Begun("k", "cancel", 4, Raw(b'{"state":["waiting"]}'), "ops", "a mistake")
+    memory = Memory()
+    steps = [begun, *map(of_bulk, ("applied", "unchanged", "rejected")), of_bulk("applied", "another")]
+    row = BULK_ACTS.named(fold(steps, memory=memory).bulk_acts["k", 2])
+    assert (row["kind"], row["planned"], row["done"], row["refused"], row["finished_at"]) == ("cancel", 4, 2, 1, None)
+    assert (row["filter"], row["actor"], row["reason"]) == (b'{"state":["waiting"]}', "ops", "a mistake")
+    row = BULK_ACTS.named(fold([of_bulk("applied"), bulk.Finished("k")], memory=memory).bulk_acts["k", 2])
+    assert (row["done"], row["refused"], row["outcome"], row["finished_at"]) == (3, 1, "done", 2000)
     assert memory.bulk_acts == {}

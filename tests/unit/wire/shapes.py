@@ -5,7 +5,7 @@ A golden file is for ever: a shape that changes gets a new type name, a new file
 
 from msgspec import Raw, Struct, structs
 
-from ledger.core import backfill, definition, execution, outcome, pause, request, tick
+from ledger.core import backfill, bulk, definition, execution, outcome, pause, request, tick
 from ledger.core.chain import GENESIS
 from ledger.core.definition import KeptSchedule, ScheduleSpec
 from ledger.core.execution import KeptOptions, Options
@@ -88,14 +88,14 @@ EVENTS: dict[str, Struct] = {
     "execution.missed.v1": execution.Missed(EXECUTION, "start_deadline"),
     "execution.skipped.v1": execution.Skipped(EXECUTION, "version_too_old", WORKER, "version 1, the handler needs 2"),
     "execution.blocked.v1": execution.Blocked(EXECUTION, FORMER),
-    "execution.cancel_requested.v1": execution.CancelRequested(EXECUTION, "cancel_other", FORMER, "ops@example.org"),
+    "execution.cancel_requested.v1": execution.CancelRequested(EXECUTION, "cancel_other", FORMER, "ops@example.org", "too old"),
     "execution.cancelled.v1": execution.Cancelled(EXECUTION, "terminate_other", 2, 7, FORMER, "ops@example.org", "not needed"),
     "execution.report_refused.v1": execution.ReportRefused(EXECUTION, TOKEN, WORKER, "stale_token"),
     "log.opened.v1": outcome.Opened("99df457532c341da91c0d2948c483165", 4, epoch=2),
     "command.rejected.v1": outcome.Rejected(
-        "c-1", "execution.submit.v1", "unknown_job", "there is no job send-invoic", "send-invoic", "acme", "ops@example.org"
+        "c-1", "execution.submit.v1", "unknown_job", "there is no job send-invoic", "send-invoic", "acme", "ops@example.org", "k-1"
     ),
-    "command.accepted.v1": outcome.Accepted("c-1", "manifest.apply.v1", "stale", "sync", "acme", "ops@example.org"),
+    "command.accepted.v1": outcome.Accepted("c-1", "manifest.apply.v1", "stale", "sync", "acme", "ops@example.org", EXECUTION, "k-1"),
     "command.forwarded.v1": outcome.Forwarded("c-1", "execution.submit.v1", 3),
     "command.dead_lettered.v1": outcome.DeadLettered(Position(17, 4), "invalid_json"),
     "schedule.adopted.v1": tick.Adopted("sync", 2, AT, engine=2, tzdata="2025b", next_tick_at=AT),
@@ -107,6 +107,8 @@ EVENTS: dict[str, Struct] = {
     "backfill.begun.v1": backfill.Begun("b-1", "sync", 2, AT, AT, 24, True, "c-5", "acme", **PERSON),
     "backfill.advanced.v1": backfill.Advanced("b-1", "sync", AT, 20, 4),
     "backfill.finished.v1": backfill.Finished("b-1", "sync", 20, 4, "retired"),
+    "bulk.begun.v1": bulk.Begun("k-1", "retry", 24, Raw(b'{"state":["failed"]}'), **PERSON),
+    "bulk.finished.v1": bulk.Finished("k-1"),
     "tick.skipped.v1": tick.Skipped("sync", "sync", 2, AT, AT, 3, "overlap", "acme", because_of=EXECUTION, next_tick_at=AT),
     "tick.missed.v1": tick.Missed("sync", "sync", 2, AT, AT, 3, "catchup_window", "acme", next_tick_at=AT),
     "job.registered.v1": definition.Registered(
@@ -154,6 +156,27 @@ COMMANDS: dict[str, Struct] = {
     ),
     "job.backfill.v1": request.Backfill("c-5", "sync", "b-1", AT, AT, True, **PERSON, after=Address(12, 1), answer="a"),
     "tick.skip.v1": request.SkipTick("c-6", "sync", AT, **PERSON, after=Address(12, 1), answer="a"),
+    "execution.cancel.v1": request.Cancel("c-11", EXECUTION, **PERSON, bulk_id="k-1", answer="a"),
+    "execution.retry.v1": request.Retry(
+        "c-12",
+        EXECUTION,
+        "send-invoice",
+        3,
+        DATA,
+        tenant="acme",
+        exclusive_key="7",
+        priority=1,
+        options=OPTIONS,
+        labels={"region": "eu"},
+        tick_at=AT,
+        correlation_id="order-4711",
+        **PERSON,
+        bulk_id="k-1",
+        after=Address(12, 1),
+        answer="a",
+    ),
+    "bulk.begin.v1": request.BeginBulk("c-13", "k-1", "retry", 24, Raw(b'{"state":["failed"]}'), **PERSON, answer="a"),
+    "bulk.finish.v1": request.FinishBulk("c-14", "k-1", **PERSON, answer="a"),
     "offers.return.v1": request.Return(WORKER, "mail", (EXECUTION, FORMER), "draining"),
     "execution.report.v1": execution.Report(
         EXECUTION,
