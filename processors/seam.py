@@ -236,4 +236,5 @@ def run_worker(app: App, *, loglevel: str = "WARNING") -> None:
     gc.set_threshold(100_000, 50, 100)  # a large state of frozen values without cycles: the collector finds nothing, and looks often
     app.on_worker_init.send()  # only Faust's own command line does so by itself; the watchdog waits for it
     worker = faust.Worker(app, loglevel=loglevel, loop=asyncio.new_event_loop(), redirect_stdouts=False, quiet=True, override_logging=False)
+    worker.spinner = None  # it writes to stdout between our lines, also where that is a file
     worker.execute_from_commandline()
