@@ -67,7 +67,7 @@ async def run_worker(settings: Settings, wanted: Worker) -> int:
     """Control and runners under supervision, until SIGTERM or SIGINT; the configuration is applied as soon as control decides.
     A configuration that contradicts what is stored ends the worker. Returns the exit code."""
     jobs = handlers_of(settings, wanted.app) if wanted.apply or wanted.only != "control" else None
-    if jobs is not None and wanted.apply:
+    if jobs is not None:
         declared(settings, jobs)  # a mismatch is told before anything is started
     supervisor = Supervisor(
         parts(queues=list(wanted.queues) or list(settings.queues), only=wanted.only),

@@ -133,7 +133,7 @@ execution_attempts: Final = Table(
     of.integer("attempt", "its number, from 1; of one handed back or snoozed, the next start has it too", required=True),
     of.bigint("token", "fencing token of the grant: rises with every grant of a partition", required=True),
     of.text("worker", "who ran it", required=True),
-    of.text("state", "active, completed, failed, timed_out, handed_back, snoozed, lost or cancelled", required=True),
+    of.text("state", "active, completed, failed, timed_out, handed_back, snoozed, lost, cancelled or skipped", required=True),
     of.instant("started_at", "when it started", required=True),
     of.instant("finished_at", "when its end was decided"),
     of.bigint("run_ms", "how long it ran, by the worker's monotonic clock"),

@@ -129,7 +129,8 @@ def _decide_skip(report: Report, state: Waiting | Active) -> list[Event]:
     """Said instead of a start, or by the worker that started it."""
     if isinstance(state, Active) and state.worker != report.worker:
         return [_refused(report, "not_the_worker")]
-    return [Skipped(report.execution_id, report.skip_reason or "version_too_old", report.worker, report.error_message)]
+    attempt = state.attempt if isinstance(state, Active) else 0
+    return [Skipped(report.execution_id, report.skip_reason or "version_too_old", report.worker, report.error_message, attempt)]
 
 
 def _started(report: Report, state: Waiting, at: Micros) -> Started:

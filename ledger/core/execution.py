@@ -205,6 +205,7 @@ class Skipped(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type
     reason: SkipReason
     worker: WorkerId | None = None  # who said so
     detail: str | None = None
+    attempt: int = 0  # the one that was under way, 0 if none was
 
 
 class CancelRequested(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.cancel_requested.v1"):

@@ -12,6 +12,7 @@ from ledger.core.execution import (
     HandedBack,
     Lost,
     Requested,
+    Skipped,
     Snoozed,
     Started,
 )
@@ -41,6 +42,8 @@ def fold(rows: Rows, event: Event, place: Place, index: int) -> None:
             _end(rows, event, place, index, "snoozed", event.run_ms, None, None)
         case Cancelled(attempt=attempt) if attempt > 0:
             _end(rows, event, place, index, "cancelled", event.run_ms, None, None)
+        case Skipped(attempt=attempt) if attempt > 0:
+            _end(rows, event, place, index, "skipped", None, None, None)
         case AttemptLost() | Lost():
             _end(rows, event, place, index, "lost", None, None, None)
         case _:
@@ -67,7 +70,7 @@ def _start(rows: Rows, event: Started, place: Place, index: int) -> None:
     ]
 
 
-_Ending = Completed | Failed | AttemptFailed | HandedBack | Snoozed | AttemptLost | Lost | Cancelled
+_Ending = Completed | Failed | AttemptFailed | HandedBack | Snoozed | AttemptLost | Lost | Cancelled | Skipped
 
 
 def _end(

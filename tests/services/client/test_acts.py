@@ -73,12 +73,12 @@ async def test_ticks_of_the_past_are_backfilled_once_and_one_of_the_future_is_le
     job_id = made.job_id
     assert job_id is not None
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    past = {"from_": now - timedelta(hours=5), "to": now - timedelta(hours=1)}
-    planned = await ledger.backfill(job_id, **past, plan=True)
+    first, last = now - timedelta(hours=5), now - timedelta(hours=1)
+    planned = await ledger.backfill(job_id, from_=first, to=last, plan=True)
     assert (planned.planned, planned.outcome) == (4, None)
-    begun = await ledger.backfill(job_id, **past)
+    begun = await ledger.backfill(job_id, from_=first, to=last)
     assert (begun.planned, begun.outcome) == (4, "applied")
-    assert (await ledger.backfill(job_id, **past)).outcome == "unchanged"
+    assert (await ledger.backfill(job_id, from_=first, to=last)).outcome == "unchanged"
 
     async def done() -> bool:
         page = await ledger.executions.list(job=job_id, state="completed")

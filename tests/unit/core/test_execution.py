@@ -226,7 +226,7 @@ def test_a_version_that_no_handler_may_run_is_skipped_instead_of_started() -> No
     skip = report(0, outcome="skipped", skip_reason="version_too_old", error_message="needs 2")
     skipped = Skipped(X, "version_too_old", ADA, "needs 2")
     given(REQUESTED).when(skip).then(skipped).and_repeated_changes_nothing()
-    given(REQUESTED, STARTED).when(skip).then(skipped)
+    given(REQUESTED, STARTED).when(skip).then(structs.replace(skipped, attempt=1))
     given(REQUESTED, STARTED).when(structs.replace(skip, worker=BOB)).then(ReportRefused(X, token(0), BOB, "not_the_worker"))
     given(REQUESTED, STARTED, COMPLETED).when(skip).then()
 

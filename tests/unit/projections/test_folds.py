@@ -128,6 +128,13 @@ def test_what_snoozes_is_delayed_and_its_attempt_says_so() -> None:
     assert (only["state"], only["run_ms"]) == ("snoozed", 5)
 
 
+def test_a_skip_by_the_worker_that_had_started_it_ends_the_attempt() -> None:
+    skipped = execution.Skipped(X, "version_too_old", W, "version 1", attempt=1)
+    assert row_after(asked(), STARTED, skipped)["state"] == "skipped"
+    (only,) = attempts_after(asked(), STARTED, skipped)
+    assert (only["state"], only["finished_at"]) == ("skipped", 3000)
+
+
 def test_a_refused_report_changes_nothing_and_needs_no_row() -> None:
     refused = execution.ReportRefused(X, Token(1), W, "stale_token")
     assert row_after(asked(), STARTED, refused) == row_after(asked(), STARTED)

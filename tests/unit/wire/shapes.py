@@ -86,7 +86,7 @@ EVENTS: dict[str, Struct] = {
     "execution.attempt_lost.v1": execution.AttemptLost(EXECUTION, 1, WORKER),
     "execution.lost.v1": execution.Lost(EXECUTION, 3, WORKER),
     "execution.missed.v1": execution.Missed(EXECUTION, "start_deadline"),
-    "execution.skipped.v1": execution.Skipped(EXECUTION, "version_too_old", WORKER, "version 1, the handler needs 2"),
+    "execution.skipped.v1": execution.Skipped(EXECUTION, "version_too_old", WORKER, "version 1, the handler needs 2", 2),
     "execution.blocked.v1": execution.Blocked(EXECUTION, FORMER),
     "execution.cancel_requested.v1": execution.CancelRequested(EXECUTION, "cancel_other", FORMER, "ops@example.org", "too old"),
     "execution.cancelled.v1": execution.Cancelled(EXECUTION, "terminate_other", 2, 7, FORMER, "ops@example.org", "not needed"),
