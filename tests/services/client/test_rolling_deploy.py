@@ -32,18 +32,28 @@ async def declare(system: System, jobs: Jobs) -> None:
     await apply_configuration(system.settings, jobs, timeout=60)
 
 
+def deploy(system: System, app: str, *jobs: str) -> System:
+    """A worker's own folder, with the configuration of its deploy: its handlers are checked against it."""
+    folder = system.folder / app
+    folder.mkdir()
+    configured = [{"name": name} for name in jobs]
+    write_settings(folder, Settings.model_validate({**system.settings.model_dump(by_alias=True), "jobs": configured}))
+    return System(folder, system.settings)
+
+
 async def test_an_old_worker_hands_back_what_a_new_one_takes(system: System) -> None:
+    older, newest = deploy(system, "old", "bill"), deploy(system, "new", "bill", "pack")
     async with Ledger.connect(system.settings) as ledger:
-        with system.running(*RUNNER, "tests.services.client.rolling:old"):
+        with older.running(*RUNNER, "tests.services.client.rolling:old"):
             with system.running(*CONTROL):
                 await declare(system, before)
                 assert await (await ledger.submit("bill")).result(60) == "old"
                 too_old = await ledger.submit("pack")
-                await until_said(system, "no_handler")
+                await until_said(older, "no_handler")
                 await declare(system, new)
                 newer = await ledger.submit("bill")
-                await until_said(system, "newer_version")
-                with system.running(*RUNNER, "tests.services.client.rolling:new"):
+                await until_said(older, "newer_version")
+                with newest.running(*RUNNER, "tests.services.client.rolling:new"):
                     assert await newer.result(60) == "new"
                     with pytest.raises(ExecutionSkipped, match="version_too_old"):
                         await too_old.result(60)
