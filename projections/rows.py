@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from ledger.core.causes import Cause
 from ledger.core.execution import TERMINAL
 from ledger.core.wire import Event
 
@@ -224,11 +225,14 @@ class PositionRow:
 
 @dataclass(frozen=True, slots=True)
 class PastEvent:
-    """An event of an execution, as it stands in the log. `at`: the time of its commit in microseconds."""
+    """An event of an execution or a job, as it stands in a log. `at`: the time of its commit in microseconds. `cause`: who and what it goes
+    back to; the registry, where it is said without a place: what it said last of the job."""
 
     address: Address
     at: int
     event: Event
+    cause: Cause | None = None
+    log: str = "events"
 
 
 @dataclass(frozen=True, slots=True)

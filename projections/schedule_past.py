@@ -4,19 +4,17 @@ The tables say where to read; what they do not keep is here: takeovers of versio
 name the job are walked for their chain and not decoded.
 """
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
 from ledger.config import Settings
 from ledger.core import definition, pause, tick, wire
-from ledger.core.chain import Head
 from ledger.core.ids import Micros
 from ledger.core.pause import Paused
 from ledger.core.stretches import Moved, TakenOver, moves_of
-from ledger.kafka.log_reader import LogReader, walk
-from projections.history import head_before
+from ledger.kafka.log_reader import LogReader
+from projections.history import commits_naming
 
 _REZONED: Final = b'"schedule.rezoned'
 _PAUSES: Final = b'"pause.'
@@ -56,7 +54,7 @@ async def read_home(settings: Settings, job_id: str, partition: int, start: int,
     """What the home partition says of a job in the commits at offsets [start, until); at `start` there has to be an accepted one.
     Raises `ChainBroken`, `Conflict`, `Unavailable`."""
     past = HomePast()
-    async for commit in _commits(settings, "events", partition, start, until, (_named(job_id), _REZONED)):
+    async for commit, _ in commits_naming(settings, "events", partition, start, until, (_named(job_id), _REZONED)):
         for index, event in enumerate(commit.events):
             if isinstance(event, tick.Rezoned):
                 past.tzdata.append((commit.at, event.tzdata))
@@ -83,7 +81,7 @@ def _note(past: HomePast, event: OfSchedule, commit: wire.Commit, index: int) ->
 async def read_registry(settings: Settings, job_id: str, names: list[Paused]) -> RegistryPast:
     """What the registry says of a job, and of pauses of `names`, up to its present end. Raises as `read_home` does."""
     past, wanted = RegistryPast(), set(names)
-    async for commit in _commits(settings, "registry", 0, 0, None, (_named(job_id), _PAUSES)):
+    async for commit, _ in commits_naming(settings, "registry", 0, 0, None, (_named(job_id), _PAUSES)):
         for event in commit.events:
             match event:
                 case pause.Began() if Paused(event.scope, event.name) in wanted:
@@ -120,24 +118,3 @@ def _end(held: list[Held], scope: str, name: str, until: int) -> None:
 
 def _named(job_id: str) -> bytes:
     return b'"' + job_id.encode() + b'"'
-
-
-async def _commits(
-    settings: Settings, log: str, partition: int, start: int, until: int | None, words: tuple[bytes, ...]
-) -> AsyncIterator[wire.Commit]:
-    """The accepted commits at offsets [start, until), or to the present end, in which one of the words stands."""
-    head: Head | None = Head(log, partition) if start == 0 else None
-    async with LogReader(settings, log, partition) as reader:
-        end = (await reader.bounds()).end if until is None else until
-        if start >= end:
-            return
-        async with aclosing(reader.batches(start, end)) as batches:
-            async for batch in batches:
-                head = head or head_before(batch.records[0], log, partition)
-                walked = walk(head, batch.records)
-                head = walked.head
-                for accepted in walked.commits:
-                    if any(word in accepted.record for word in words):
-                        yield accepted.commit()
-                if walked.broken is not None:
-                    raise walked.broken

@@ -1,25 +1,19 @@
 """`jobledger executions list|show`: what ran, runs and will run."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-import orjson
 import typer
 
 from ledger.cli.inputs import instant_of, pairs_of
-from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk, text_of
+from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
+from ledger.cli.past_events import COLUMNS, rows_of
 from ledger.cli.session import Session, session_of, wait_for
-from ledger.core import wire
 from ledger.core.refusal import Refused
-from projections.rows import PastEvent
 
 app = typer.Typer(help="What ran, runs and will run.", no_args_is_help=True)
 
 LIST = ("execution_id", "job_id", "job_version", "trigger", "state", "reason", "attempt", "progress", "tenant", "requested_at", "run_ms")
 ATTEMPTS = ("attempt", "state", "worker", "started_at", "finished_at", "run_ms", "error_type", "error_message")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EVENTS = ("at", "partition", "seq", "index", "type", "event")
 
 
 @app.command("list")
@@ -70,7 +64,9 @@ def list_(
 def show(
     context: typer.Context,
     execution_id: Annotated[str, typer.Argument(show_default=False)],
-    events: Annotated[bool, typer.Option("--events", help="Its history, read from the log itself.")] = False,
+    events: Annotated[
+        bool, typer.Option("--events", help="Its history, and where its version comes from, read from the logs themselves.")
+    ] = False,
     output: OutputOption = Form.table,
 ) -> None:
     """An execution and its attempts."""
@@ -81,24 +77,16 @@ def show(
             if execution is None:
                 raise Refused("unknown_execution", f"the tables have no execution {execution_id}, or do not have it yet")
             attempts = [row_of(one) for one in await ledger.executions.attempts(execution_id)]
-            history = _rows(await ledger.executions.history(execution_id)) if events else []
+            origin = rows_of(await ledger.executions.origin(execution_id)) if events else []
+            history = rows_of(await ledger.executions.history(execution_id)) if events else []
         row = row_of(execution)
         if output is not Form.table:
-            show_one({**row, "attempts": attempts, **({"events": history} if events else {})}, output)
+            show_one({**row, "attempts": attempts, **({"origin": origin, "events": history} if events else {})}, output)
             return
         show_one({**row, "address": None}, output)
-        for rows, columns in ((attempts, ATTEMPTS), (history, EVENTS)):
+        for rows, columns in ((attempts, ATTEMPTS), ([*origin, *history], COLUMNS)):
             if rows:
                 typer.echo()
                 show_rows(rows, columns, output)
 
     wait_for(work(session_of(context)))
-
-
-def _rows(history: Sequence[PastEvent]) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    for past in history:
-        event = orjson.loads(wire.encode(past.event))
-        moment = EPOCH + timedelta(microseconds=past.at)
-        rows.append({"at": text_of(moment), **row_of(past.address), "type": event.pop("type"), "event": event})
-    return rows

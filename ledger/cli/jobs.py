@@ -6,6 +6,7 @@ import typer
 
 from ledger.cli import jobs_acts, jobs_history, jobs_preview, jobs_rehearse, jobs_schedule
 from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
+from ledger.cli.past_events import COLUMNS, rows_of
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.core.refusal import Refused
 
@@ -42,6 +43,8 @@ def list_(
 def show(
     context: typer.Context,
     job_id: Annotated[str, typer.Argument(show_default=False)],
+    history: Annotated[bool, typer.Option("--history", help="What became of it, read from the logs themselves.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="With --history: so many events of its home partition, the last ones.")] = 200,
     output: OutputOption = Form.table,
 ) -> None:
     """A job, how its schedule stands, and its versions, the newest first."""
@@ -51,16 +54,20 @@ def show(
             job = await ledger.definitions.get(job_id)
             status = await ledger.statuses.get(job_id)
             versions = await ledger.versions.list(job_id, limit=50)
+            events = rows_of(await ledger.definitions.history(job_id, most=limit)) if history and job is not None else []
         if job is None:
             raise Refused("unknown_job", f"there is no job {job_id}: `jobledger jobs list` shows what there is")
         rows = [row_of(one) for one in versions.items]
         stands = None if status is None else row_of(status)
         if output is not Form.table:
-            show_one({**row_of(job), "status": stands, "versions": rows}, output)
+            show_one({**row_of(job), "status": stands, "versions": rows, **({"events": events} if history else {})}, output)
             return
         show_one({**row_of(job), **(stands or {}), "address": None}, output)
         typer.echo()
         show_rows(rows, VERSIONS, output)
+        if history:
+            typer.echo()
+            show_rows(events, COLUMNS, output)
 
     wait_for(work(session_of(context)))
 

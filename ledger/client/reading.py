@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from ledger.client import job_history
 from ledger.client.tables import Tables
 from projections.rows import (
     Attempt,
@@ -42,6 +43,11 @@ class Definitions:
 
     async def get(self, job_id: str) -> JobDefinition | None:
         return await (await self._tables.reads()).definition(job_id)
+
+    async def history(self, job_id: str, *, most: int = 200) -> Sequence[PastEvent]:
+        """What became of a job, oldest first, read from the logs: all that the registry says of it, and the last `most` events of its home
+        partition. Raises `Refused` if the tables have no such job."""
+        return await job_history.job_history(self._tables.settings, await self._tables.reads(), job_id, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,12 @@ class Executions:
     async def history(self, execution_id: str) -> Sequence[PastEvent]:
         """Its events, oldest first, read from the log itself."""
         return await (await self._tables.reads()).history(execution_id)
+
+    async def origin(self, execution_id: str) -> Sequence[PastEvent]:
+        """Where its version comes from, read from the registry: who wrote it, and what put it in force."""
+        reads = await self._tables.reads()
+        one = await reads.execution(execution_id)
+        return [] if one is None else await job_history.origin(self._tables.settings, reads, one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +188,10 @@ class Commands:
     async def get(self, command_id: str) -> CommandOutcome | None:
         """What became of a command; None if it is not decided, or the tables are behind."""
         return await (await self._tables.reads()).command(command_id)
+
+    async def history(self, found: CommandOutcome) -> Sequence[PastEvent]:
+        """What it led to, oldest first, read from the log itself; of one that asked for an execution the events of that."""
+        return await job_history.command_events(self._tables.settings, await self._tables.reads(), found)
 
 
 @dataclass(frozen=True, slots=True)

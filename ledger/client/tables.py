@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 class Tables:
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._stack = AsyncExitStack()
         self._reads: Reads | None = None
         self._opening = asyncio.Lock()
@@ -27,7 +27,7 @@ class Tables:
     async def reads(self) -> Reads:
         async with self._opening:
             if self._reads is None:
-                self._reads = await self._stack.enter_async_context(open_reads(self._settings))
+                self._reads = await self._stack.enter_async_context(open_reads(self.settings))
             return self._reads
 
     async def close(self) -> None:

@@ -36,8 +36,26 @@ def test_history_of_an_execution(system: System) -> None:
     execution_id = ended.stderr.split()[0]
     shown = json.loads(system.call("executions", "show", execution_id, "--events", "-o", "json").stdout)
     assert [one["type"] for one in shown["events"]] == ["execution.requested.v1", "execution.started.v1", "execution.completed.v1"]
-    command = json.loads(system.call("commands", "show", shown["command_id"], "-o", "json").stdout)
+    command = json.loads(system.call("commands", "show", shown["command_id"], "--events", "-o", "json").stdout)
     assert (command["outcome"], command["execution_id"]) == ("accepted", execution_id)
+    assert command["events"] == shown["events"]
+    assert [one["cause"] for one in shown["events"]] == [f"command {shown['command_id']}", "report", "report"]
+    assert [one["type"] for one in shown["origin"]] == ["job.versioned.v1", "manifest.applied.v1"]
+
+
+def test_from_a_line_of_the_configuration_to_the_ticks_and_back(system: System) -> None:
+    """A manifest put the version in force, by a command; the home partition took it over; the registry's event is named there."""
+    shown = json.loads(system.call("jobs", "show", "tick", "--history", "-o", "json").stdout)
+    said = {one["type"]: one for one in shown["events"]}
+    assert list(said)[:4] == ["job.registered.v1", "job.versioned.v1", "manifest.applied.v1", "schedule.adopted.v1"]
+    applied = said["manifest.applied.v1"]
+    assert (applied["log"], applied["event"]["in_force"]) == ("registry", [["tick", 1]])
+    assert said["schedule.adopted.v1"]["cause"] == f"registry 0-{applied['seq']}-{applied['index']}"
+    kind, command_id = applied["cause"].split()
+    assert (kind, applied["actor"]) == ("command", said["job.registered.v1"]["actor"])
+    decided = json.loads(system.call("commands", "show", command_id, "--events", "-o", "json").stdout)
+    assert [one["type"] for one in decided["events"]] == ["manifest.applied.v1", "command.accepted.v1"]
+    assert system.call("jobs", "show", "nosuch", "--history").returncode == 3
 
 
 def test_apply_again_changes_nothing(system: System) -> None:

@@ -1,0 +1,91 @@
+"""Who and what each event goes back to."""
+
+import pytest
+
+from ledger.core import definition, execution, outcome, tick
+from ledger.core.causes import Cause, Story, cause_of_job
+from ledger.core.execution import Requested
+from ledger.core.ids import ExecutionId, Token, WorkerId
+from ledger.core.wire import Event
+from tests.unit.core.spec import NOON, REQUESTED, X
+
+Y = ExecutionId("fedcba9876543210fedcba9876543210-3")
+W, T = WorkerId("w1"), Token(7)
+
+
+def story(*commits: tuple[Event, ...]) -> list[str]:
+    """The causes of X's events, in commits one after the other: `actor: cause`."""
+    told, found = Story(), []
+    for events in commits:
+        for nth, event in enumerate(events):
+            if isinstance(event, execution.Event) and event.execution_id == X:
+                cause = told.cause(events, nth)
+                found.append(f"{cause.actor}: {cause}")
+    return found
+
+
+def requested(**more: object) -> Requested:
+    return Requested(X, "send", "send", 1, "on_demand", "default", NOON, **more)  # type: ignore[arg-type]  # by name
+
+
+@pytest.mark.parametrize(
+    ("event", "cause"),
+    [
+        (requested(command_id="c1", actor="ann"), "ann: command c1"),
+        (requested(trigger="schedule", tick_at=NOON), "control: tick 2027-01-15T08:00:00.000Z"),
+        (requested(trigger="backfill", backfill_id="b1", actor="ann"), "ann: backfill b1"),
+        (requested(trigger="retry", command_id="c2", retry_of=Y), "control: command c2"),
+    ],
+)
+def test_who_asked(event: Requested, cause: str) -> None:
+    assert story((event,)) == [cause]
+
+
+def test_an_attempt_is_told_by_its_worker() -> None:
+    started, lost = execution.Started(X, 1, T, W), execution.AttemptLost(X, 1, W)
+    again = execution.Started(X, 2, T, WorkerId("w2"))
+    assert story((REQUESTED,), (started, execution.Progressed(X, 1, 50)), (lost,), (again, execution.Completed(X, 2)))[1:] == [
+        "w1: report",
+        "w1: report",
+        "control: lease w1",
+        "w2: report",
+        "w2: report",
+    ]
+
+
+def test_the_next_in_line_is_due_by_an_end_and_a_delay_by_time() -> None:
+    waits = requested(trigger="schedule", tick_at=NOON, blocked_by=Y)
+    assert story((waits,), (execution.Completed(Y, 1), tick.AutoPaused("send", 1, "x"), execution.Due(X)))[-1] == f"control: execution {Y}"
+    delayed = requested(run_at=NOON)
+    assert story((delayed,), (execution.Completed(Y, 1), execution.Due(X)))[-1] == "control: timer"
+    assert (
+        story((delayed,), (execution.Blocked(X, Y),), (execution.Completed(Y, 1), execution.Due(X)))[1:] == [f"control: execution {Y}"] * 2
+    )
+
+
+def test_a_cancel_goes_back_to_a_command_or_to_the_tick_that_took_its_place() -> None:
+    wish, accepted = execution.CancelRequested(X, "asked", None, "ann"), outcome.Accepted("c9", "execution.cancel.v1", "applied")
+    started = execution.Started(X, 1, T, W)
+    assert story((REQUESTED,), (started,), (wish, accepted), (execution.Cancelled(X, "asked", 1),))[2:] == ["ann: command c9", "w1: report"]
+    assert story((REQUESTED,), (execution.Cancelled(X, "cancel_other", 0, 0, Y),))[-1] == f"control: execution {Y}"
+
+
+def test_skips_and_misses() -> None:
+    assert story((REQUESTED,), (execution.Skipped(X, "version_too_old", W),))[-1] == "w1: report"
+    assert story((execution.Skipped(X, "replaced", None, "z"), Requested(Y, "send", "send", 1, "on_demand", "q", NOON)))[-1].endswith(Y)
+    assert story((execution.Skipped(X, "busy", None, f"{Y} held its exclusivity key"),)) == [f"control: execution {Y}"]
+    assert story((execution.Skipped(X, "no_worker_for_version"),)) == ["control: grace no_worker_for_version"]
+    assert story((execution.Missed(X, "start_deadline"),)) == ["control: timer start_deadline"]
+
+
+def test_what_concerns_a_job_goes_back_to_the_outcome_behind_it() -> None:
+    events = (
+        definition.Registered("a", "a", "system", "default", actor="ann"),
+        outcome.Accepted("c1", "job.register.v1", "applied"),
+        definition.Retired("b", "bob"),
+        outcome.Accepted("c2", "job.retire.v1", "applied"),
+    )
+    assert [cause_of_job(events, nth) for nth in (0, 2)] == [Cause("ann", "command", "c1"), Cause("bob", "command", "c2")]
+    skipped = tick.Skipped("a", "a", 1, NOON, NOON, 1, "overlap", None, Y)
+    assert cause_of_job((skipped,), 0) == Cause("control", "execution", Y)
+    assert cause_of_job((tick.Adopted("a", 1, NOON),), 0).kind == "registry"
