@@ -29,6 +29,7 @@ from ledger.handlers import Jobs, RunIn, near_miss
 from processors.broker_clock import BrokerClock
 from processors.runner.children import Children, Command
 from processors.runner.claims import RedisClaims
+from processors.runner.guards import MARGIN
 from processors.runner.in_process import InProcess
 from processors.runner.lease import Lease
 from processors.runner.lock_servers import LockServers
@@ -108,8 +109,20 @@ class RunnerProcess:
         claims = RedisClaims(connection, self._settings, self.worker)
         ways: dict[RunIn, Perform] = {"async": in_task, "thread": InThread(self._threads)}
         if self._children is not None:
-            ways["process"] = InProcess(self._children, min(LONGEST_PATIENCE, self._settings.limits.shutdown_grace / 2))
-        edges = Edges(claims, lease, sender, clock, ways, self._bug, self._has_stuck, locks=locks.locks(), renewals=locks.renewals())
+            patience = min(LONGEST_PATIENCE, self._settings.limits.shutdown_grace / 2, self._settings.limits.lease * MARGIN / 2)
+            ways["process"] = InProcess(self._children, patience)
+        edges = Edges(
+            claims,
+            lease,
+            sender,
+            clock,
+            ways,
+            self._bug,
+            self._has_stuck,
+            overrun,
+            locks=locks.locks(),
+            renewals=locks.renewals(),
+        )
         runner = Runner(self._settings, self._queue, self._jobs, self.worker, edges)
         self._runner, self._lease, self._sender = runner, lease, sender
         lease.begin()
@@ -158,6 +171,11 @@ class RunnerProcess:
         if not all_ended:
             os._exit(EXIT_STUCK if self._stuck else 0)
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def overrun() -> None:
+    """As `kill -9` would: the children end with us, and control hears nothing more of what ran here."""
+    os._exit(EXIT_STUCK)
 
 
 def new_worker_id() -> WorkerId:

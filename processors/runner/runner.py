@@ -22,7 +22,7 @@ from processors.runner import settle
 from processors.runner.attempt import Attempt
 from processors.runner.claims import LIFE_IN_LEASES, Claims, until_known
 from processors.runner.gate import Gate
-from processors.runner.guards import Guards
+from processors.runner.guards import MARGIN, Guards
 from processors.runner.known import Ended, GivenBack
 from processors.runner.locks import Locks, NoLocks, Renewals
 from processors.runner.outbox import Bug, Outbox
@@ -50,7 +50,8 @@ class Liveness(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """What a runner needs of the world. `bug` is told of an error of ours, `stuck` of code that only the end of the process can end."""
+    """What a runner needs of the world. `bug` is told of an error of ours, `stuck` of code that only the end of the process can end, and
+    `overrun` of such code beside which another's may run: nothing else is to be waited for."""
 
     claims: Claims
     liveness: Liveness
@@ -59,6 +60,7 @@ class Edges:
     ways: Mapping[RunIn, Perform]
     bug: Bug
     stuck: Callable[[], None]
+    overrun: Callable[[], None]
     monotonic: Callable[[], float] = time.monotonic
     locks: Locks = NO_LOCKS
     renewals: Renewals = NO_LOCKS
@@ -80,7 +82,15 @@ class Runner:
         self._gate = Gate(settings.limits.slots, self._processes)
         self._outbox = Outbox(worker, queue, edges.sender, edges.bug, edges.monotonic)
         self._running = Running(
-            self._outbox, edges.ways, self._has_ended, grace=self._grace, stuck=edges.stuck, bug=edges.bug, clock=edges.monotonic
+            self._outbox,
+            edges.ways,
+            self._has_ended,
+            grace=self._grace,
+            margin=settings.limits.lease * MARGIN,
+            stuck=edges.stuck,
+            overrun=edges.overrun,
+            bug=edges.bug,
+            clock=edges.monotonic,
         )
         self._guards = Guards(
             edges.locks,

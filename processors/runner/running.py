@@ -26,7 +26,8 @@ NEVER: Final = math.inf
 class Running:
     """The attempts whose code runs. `ended` is told of each that has ended, before its slot is given on.
 
-    `stuck` is told when code goes on for `grace` seconds after it was asked to stop: only the end of the process ends it.
+    `stuck` is told when code goes on for `grace` seconds after it was asked to stop: only the end of the process ends it. `overrun` is told
+    when code goes on for `margin` seconds after it was told that its lock is in doubt: now another may run, so the process ends at once.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class Running:
         ended: Callable[[Attempt], None],
         *,
         grace: float,
+        margin: float,
         stuck: Callable[[], None],
+        overrun: Callable[[], None],
         bug: Bug,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -44,7 +47,9 @@ class Running:
         self._ways = ways
         self._ended = ended
         self._grace = grace
+        self._margin = margin
         self._stuck = stuck
+        self._overrun = overrun
         self._bug = bug
         self._clock = clock
         self._thread = threading.get_ident()
@@ -119,7 +124,7 @@ class Running:
     def _time_is_up(self, attempt: Attempt) -> None:
         if attempt.stopping == "timed_out" or attempt in self._unguarded:
             attempt.due = NEVER
-            self._insist(attempt)
+            self._insist(attempt, self._overrun if attempt in self._unguarded else self._stuck)
             return
         if attempt.stopping != "handed_back":
             attempt.stopping = "timed_out"
@@ -156,7 +161,7 @@ class Running:
         attempt.due = due
 
     def unguarded(self, attempt: Attempt, why: str) -> None:
-        """Its lock cannot be counted on for much longer. Code that does not mind ends with this process, as when its time is up."""
+        """Its lock cannot be counted on for much longer. Code that does not mind ends with this process, before another may run."""
         if attempt.ended or attempt.claim not in self.attempts or attempt in self._unguarded:
             return
         log.warning(
@@ -176,10 +181,10 @@ class Running:
         if attempt.stopping is None:
             attempt.stopping = "handed_back"
         self._ask_to_stop(attempt)
-        attempt.due = self._clock() + self._grace
+        attempt.due = self._clock() + self._margin
         self._look_by(attempt.due)
 
-    def _insist(self, attempt: Attempt) -> None:
+    def _insist(self, attempt: Attempt, end: Callable[[], None]) -> None:
         log.error(
             "code goes on after it was asked to stop; this process will end, so that it ends",
             action="attempt.stuck",
@@ -187,7 +192,7 @@ class Running:
             execution_id=attempt.offer.execution_id,
             asked_because=attempt.stopping,
         )
-        self._stuck()
+        end()
 
     # Progress
 
@@ -224,8 +229,8 @@ class Running:
             await asyncio.wait(tasks, timeout=seconds)
 
     def hand_back(self) -> None:
-        """Ask all to stop, because this worker has to go."""
-        for attempt in list(self.attempts.values()):
+        """Ask all to stop, because this worker has to go. Those whose lock is in doubt were asked, and have less time."""
+        for attempt in [one for one in self.attempts.values() if one not in self._unguarded]:
             if attempt.stopping is None:
                 attempt.stopping = "handed_back"
             self._ask_to_stop(attempt)

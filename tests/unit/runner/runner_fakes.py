@@ -21,7 +21,7 @@ from ledger.handlers import Jobs, RunIn
 from processors.broker_clock import BrokerClock
 from processors.runner.attempt import Attempt
 from processors.runner.claims import Verdict as Claimed
-from processors.runner.locks import Verdict, Wanted
+from processors.runner.locks import Locks, Renewals, Verdict, Wanted
 from processors.runner.perform import InThread, Perform, in_task
 from processors.runner.runner import Edges, Runner
 from processors.seam import Record
@@ -213,14 +213,17 @@ class World:
     clock: BrokerClock = field(default_factory=BrokerClock)
     limits: Limits = field(default_factory=lambda: Limits(slots=10, shutdown_grace=0.05, lease=1.0))
     stuck: asyncio.Event = field(default_factory=asyncio.Event)
+    overrun: asyncio.Event = field(default_factory=asyncio.Event)
     bugs: list[BaseException] = field(default_factory=list)
     runner: Runner = field(init=False)
     running: asyncio.Task[None] = field(init=False)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
     ways: dict[RunIn, Perform] = field(default_factory=dict)  # more of them
+    guarded_by: tuple[Locks, Renewals] | None = None  # else by `locks`
 
     def begin(self) -> Runner:
         self.clock.observe(time.time_ns() // 1_000_000)
+        locks, renewals = self.guarded_by or (self.locks, self.locks)
         edges = Edges(
             self.claims,
             self.liveness,
@@ -229,8 +232,9 @@ class World:
             {"async": in_task, "thread": InThread(self.threads)} | self.ways,
             self.bugs.append,
             self.stuck.set,
-            locks=self.locks,
-            renewals=self.locks,
+            self.overrun.set,
+            locks=locks,
+            renewals=renewals,
         )
         self.sender.told = self._answer
         self.runner = Runner(Settings(limits=self.limits), "default", self.jobs, WORKER, edges)

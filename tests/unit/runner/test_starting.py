@@ -285,13 +285,20 @@ async def test_code_is_stopped_before_a_lock_ends_that_is_not_renewed(world: Wor
     assert [report.outcome for report in world.sender.ends] == ["handed_back"]
 
 
-async def test_code_that_does_not_mind_its_lock_ends_with_its_process(world: World) -> None:
+@pytest.mark.parametrize("draining", [False, True])
+async def test_code_that_does_not_mind_its_lock_ends_with_its_process_when_the_lock_does(world: World, draining: bool) -> None:
     go = threading.Event()
     world.jobs.job("sync")(lambda: go.wait() and None)
-    world.limits = world.limits.model_copy(update={"lease": 0.3})
-    world.locks.life = 0.3
-    world.begin().take(record_of(offer(2, key=KEY)))
+    world.limits = world.limits.model_copy(update={"lease": 0.4, "shutdown_grace": 0.2 if draining else 60.0})
+    world.locks.life = 0.4
+    began, runner = asyncio.get_running_loop().time(), world.begin()
+    runner.take(record_of(offer(2, key=KEY)))
+    await world.sender.until(lambda: bool(said(world, 2)))
+    leaving = asyncio.create_task(runner.drain()) if draining else None
     async with asyncio.timeout(5):
-        await world.stuck.wait()
-    assert LOCK in world.locks.there and world.sender.ends == []
+        await world.overrun.wait()
+    assert asyncio.get_running_loop().time() - began < 0.6, "another may take the lock when it ends"
+    assert LOCK in world.locks.there and world.sender.ends == [] and not world.stuck.is_set()
     go.set()
+    if leaving is not None:
+        await leaving
