@@ -1,6 +1,6 @@
 """Events read from the log itself: of an execution, whose row says where the first and the last of them are; of whatever has a name."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from ledger.config import Settings
@@ -34,7 +34,7 @@ async def read_history(settings: Settings, row: Execution) -> list[PastEvent]:
 
 async def commits_naming(
     settings: Settings, log: str, partition: int, start: int, until: int | None, words: tuple[bytes, ...]
-) -> AsyncIterator[tuple[wire.Commit, int]]:
+) -> AsyncGenerator[tuple[wire.Commit, int], None]:
     """The accepted commits at offsets [start, until), or to the present end, in which one of the words stands, and the offset of each. The
     others are walked for their chain and not decoded. At `start` there has to be an accepted one. Raises as `read_history` does."""
     head: Head | None = Head(log, partition) if start == 0 else None

@@ -5,10 +5,15 @@ from typing import Annotated
 import typer
 
 from ledger.cli.inputs import instant_of, pairs_of
+from ledger.cli.moments import AsOfOption, moment_in
 from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
 from ledger.cli.past_events import COLUMNS, rows_of
+from ledger.cli.progress import records_read
 from ledger.cli.session import Session, session_of, wait_for
+from ledger.client.as_of import ExecutionThen
+from ledger.client.ledger import Ledger
 from ledger.core.refusal import Refused
+from projections.rows import Execution, ExecutionFilter, Page
 
 app = typer.Typer(help="What ran, runs and will run.", no_args_is_help=True)
 
@@ -32,32 +37,41 @@ def list_(
     to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Requested before.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
     cursor: Annotated[str | None, typer.Option(help="Where a former page said to go on.")] = None,
+    as_of: AsOfOption = None,
     output: OutputOption = Form.table,
 ) -> None:
     """Executions, the newest request first."""
+    where = ExecutionFilter(
+        job,
+        job_name,
+        tuple(state) if state else None,
+        tenant,
+        version,
+        worker,
+        backfill,
+        pairs_of(label or [], "--label"),
+        pairs_of(data or [], "--data"),
+        instant_of(from_, "--from"),
+        instant_of(to, "--to"),
+    )
 
     async def work(session: Session) -> None:
         async with session.ledger() as ledger:
-            page = await ledger.executions.list(
-                job=job,
-                job_name=job_name,
-                state=tuple(state) if state else None,
-                tenant=tenant,
-                version=version,
-                worker=worker,
-                labels=pairs_of(label or [], "--label"),
-                data=pairs_of(data or [], "--data"),
-                backfill=backfill,
-                from_=instant_of(from_, "--from"),
-                to=instant_of(to, "--to"),
-                cursor=cursor,
-                limit=limit,
-            )
+            page = await _page(ledger, where, as_of, cursor, limit)
         show_rows([row_of(one) for one in page.items], LIST, output)
         if page.next is not None:
             talk(f"there are more: --cursor {page.next}")
 
     wait_for(work(session_of(context)))
+
+
+async def _page(ledger: Ledger, where: ExecutionFilter, as_of: str | None, cursor: str | None, limit: int) -> Page[Execution]:
+    """Now, by the tables, or at a moment of the past, by the log."""
+    if as_of is None:
+        return await ledger.executions.find(where, cursor=cursor, limit=limit)
+    with records_read() as progress:
+        then = await ledger.as_of(moment_in(as_of, "--as-of"), progress=progress)
+        return await then.executions(where, cursor=cursor, limit=limit)
 
 
 @app.command()
@@ -67,19 +81,20 @@ def show(
     events: Annotated[
         bool, typer.Option("--events", help="Its history, and where its version comes from, read from the logs themselves.")
     ] = False,
+    as_of: AsOfOption = None,
     output: OutputOption = Form.table,
 ) -> None:
     """An execution and its attempts."""
 
     async def work(session: Session) -> None:
         async with session.ledger() as ledger:
-            execution = await ledger.executions.get(execution_id)
-            if execution is None:
-                raise Refused("unknown_execution", f"the tables have no execution {execution_id}, or do not have it yet")
-            attempts = [row_of(one) for one in await ledger.executions.attempts(execution_id)]
+            then = await _then(ledger, execution_id, as_of)
             origin = rows_of(await ledger.executions.origin(execution_id)) if events else []
-            history = rows_of(await ledger.executions.history(execution_id)) if events else []
-        row = row_of(execution)
+            past = await ledger.executions.history(execution_id) if events else []
+            if as_of is not None:
+                past = (await ledger.as_of(moment_in(as_of, "--as-of"))).happened(past)
+        attempts, history = [row_of(one) for one in then.attempts], rows_of(past)
+        row = row_of(then.execution)
         if output is not Form.table:
             show_one({**row, "attempts": attempts, **({"origin": origin, "events": history} if events else {})}, output)
             return
@@ -90,3 +105,16 @@ def show(
                 show_rows(rows, columns, output)
 
     wait_for(work(session_of(context)))
+
+
+async def _then(ledger: Ledger, execution_id: str, as_of: str | None) -> ExecutionThen:
+    if as_of is not None:
+        with records_read() as progress:
+            then = await (await ledger.as_of(moment_in(as_of, "--as-of"), progress=progress)).execution(execution_id)
+        if then is None:
+            raise Refused("unknown_execution", f"nobody had asked for execution {execution_id} as of {as_of}")
+        return then
+    execution = await ledger.executions.get(execution_id)
+    if execution is None:
+        raise Refused("unknown_execution", f"the tables have no execution {execution_id}, or do not have it yet")
+    return ExecutionThen(execution, tuple(await ledger.executions.attempts(execution_id)))

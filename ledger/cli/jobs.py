@@ -5,9 +5,13 @@ from typing import Annotated
 import typer
 
 from ledger.cli import jobs_acts, jobs_history, jobs_preview, jobs_rehearse, jobs_schedule
+from ledger.cli.moments import AsOfOption, moment_in
 from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
 from ledger.cli.past_events import COLUMNS, rows_of
+from ledger.cli.progress import records_read
 from ledger.cli.session import Session, session_of, wait_for
+from ledger.client.as_of import JobThen
+from ledger.client.ledger import Ledger
 from ledger.core.refusal import Refused
 
 app = typer.Typer(help="Jobs, their versions and schedules.", no_args_is_help=True)
@@ -25,13 +29,19 @@ def list_(
     tenant: Annotated[str | None, typer.Option()] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
     cursor: Annotated[str | None, typer.Option(help="Where a former page said to go on.")] = None,
+    as_of: AsOfOption = None,
     output: OutputOption = Form.table,
 ) -> None:
     """Jobs, by their id."""
 
     async def work(session: Session) -> None:
         async with session.ledger() as ledger:
-            page = await ledger.definitions.list(kind=kind, state=state, job_name=job_name, tenant=tenant, cursor=cursor, limit=limit)
+            if as_of is None:
+                page = await ledger.definitions.list(kind=kind, state=state, job_name=job_name, tenant=tenant, cursor=cursor, limit=limit)
+            else:
+                with records_read() as progress:
+                    then = await ledger.as_of(moment_in(as_of, "--as-of"), progress=progress)
+                    page = await then.jobs(kind=kind, state=state, job_name=job_name, tenant=tenant, cursor=cursor, limit=limit)
         show_rows([row_of(one) for one in page.items], LIST, output)
         if page.next is not None:
             talk(f"there are more: --cursor {page.next}")
@@ -45,24 +55,26 @@ def show(
     job_id: Annotated[str, typer.Argument(show_default=False)],
     history: Annotated[bool, typer.Option("--history", help="What became of it, read from the logs themselves.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=200, help="With --history: so many events of its home partition, the last ones.")] = 200,
+    as_of: AsOfOption = None,
     output: OutputOption = Form.table,
 ) -> None:
     """A job, how its schedule stands, and its versions, the newest first."""
 
     async def work(session: Session) -> None:
         async with session.ledger() as ledger:
-            job = await ledger.definitions.get(job_id)
-            status = await ledger.statuses.get(job_id)
-            versions = await ledger.versions.list(job_id, limit=50)
-            events = rows_of(await ledger.definitions.history(job_id, most=limit)) if history and job is not None else []
-        if job is None:
-            raise Refused("unknown_job", f"there is no job {job_id}: `jobledger jobs list` shows what there is")
-        rows = [row_of(one) for one in versions.items]
-        stands = None if status is None else row_of(status)
+            then = await _then(ledger, job_id, as_of)
+            if then is None:
+                when = "" if as_of is None else f" as of {as_of}"
+                raise Refused("unknown_job", f"there is no job {job_id}{when}: `jobledger jobs list` shows what there is")
+            past = await ledger.definitions.history(job_id, most=limit) if history else []
+            if as_of is not None:
+                past = (await ledger.as_of(moment_in(as_of, "--as-of"))).happened(past)
+        events, rows = rows_of(past), [row_of(one) for one in then.versions]
+        stands = None if then.status is None else row_of(then.status)
         if output is not Form.table:
-            show_one({**row_of(job), "status": stands, "versions": rows, **({"events": events} if history else {})}, output)
+            show_one({**row_of(then.definition), "status": stands, "versions": rows, **({"events": events} if history else {})}, output)
             return
-        show_one({**row_of(job), **(stands or {}), "address": None}, output)
+        show_one({**row_of(then.definition), **(stands or {}), "address": None}, output)
         typer.echo()
         show_rows(rows, VERSIONS, output)
         if history:
@@ -70,6 +82,18 @@ def show(
             show_rows(events, COLUMNS, output)
 
     wait_for(work(session_of(context)))
+
+
+async def _then(ledger: Ledger, job_id: str, as_of: str | None) -> JobThen | None:
+    """Now, by the tables, or at a moment of the past, by the log."""
+    if as_of is not None:
+        with records_read() as progress:
+            return await (await ledger.as_of(moment_in(as_of, "--as-of"), progress=progress)).job(job_id)
+    job = await ledger.definitions.get(job_id)
+    if job is None:
+        return None
+    versions = await ledger.versions.list(job_id, limit=50)
+    return JobThen(job, await ledger.statuses.get(job_id), versions.items)
 
 
 for name, command in (

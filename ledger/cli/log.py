@@ -4,9 +4,6 @@ import asyncio
 import logging
 import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated
@@ -15,17 +12,17 @@ import typer
 from msgspec import json
 
 from ledger.cli.errors import DIFFERENCES, NOT_FOUND
-from ledger.cli.output import Form, OutputOption, is_plain, show_one, show_rows, talk
+from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
+from ledger.cli.progress import records_read
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 from ledger.kafka import history
 from ledger.kafka import tail as tails
 from ledger.kafka.log_reader import AcceptedCommit, LogReader
 from ledger.kafka.opening import require_topics
-from ledger.kafka.verify import Finding, LogName, Progress
+from ledger.kafka.verify import Finding, LogName
 from ledger.kafka.verify import verify as verify_log
 
-REPORT_EVERY = 5.0  # seconds, where stderr is no terminal
 COLUMNS = ("log", "partition", "commits", "events", "voids", "seq", "offset", "broken")
 
 app = typer.Typer(help="The log itself: its chain and its events.", no_args_is_help=True)
@@ -51,7 +48,7 @@ def verify(
     settings = _settings()
     _check_partition(settings, log, partition)
     name: LogName | None = log.value if log is not None else None if partition is None else "events"
-    with _progress() as progress:
+    with records_read() as progress:
         findings = asyncio.run(verify_log(settings, name, partition, progress))
     _show(findings, output)
     broken = [one for one in findings if one.broken is not None]
@@ -102,28 +99,6 @@ def _check_partition(settings: Settings, log: Log | None, partition: int | None)
     count = 1 if log is Log.registry else settings.partitions
     if partition is not None and partition >= count:
         raise typer.BadParameter(f"{log or 'events'} has the partitions 0 to {count - 1}", param_hint="partition")
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on a terminal, elsewhere a line now and then."""
-    if not is_plain(sys.stderr.isatty()):
-        from rich.console import Console
-        from rich.progress import Progress as Bar
-
-        with Bar(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("records", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-        return
-    told = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= REPORT_EVERY:
-            told = time.monotonic()
-            talk(f"{done} of {total} records")
-
-    yield tell
 
 
 def _show(findings: list[Finding], form: Form) -> None:

@@ -4,6 +4,7 @@ The rows of the tables say where to read; records that do not name the job are w
 """
 
 from collections import deque
+from contextlib import aclosing
 from typing import Final
 
 from msgspec import structs
@@ -80,7 +81,7 @@ def _followed(event: Event, commit: Commit, said: list[PastEvent]) -> str | None
     """The name of the registry's event that the home partition acted on."""
     known = [one for one in said if commit.registry is None or one.address.seq <= commit.registry.seq]
     found = next((one.address for one in reversed(known) if _leads_to(one.event, event)), None)
-    return None if found is None else f"{found.partition}-{found.seq}-{found.index}"
+    return None if found is None else f"{found.seq}-{found.index}"
 
 
 def _leads_to(said: Event, event: Event) -> bool:
@@ -109,13 +110,15 @@ async def origin(settings: Settings, reads: Reads, one: Execution) -> list[PastE
     if version is None:
         return []
     found: list[PastEvent] = []
-    async for commit, offset in commits_naming(settings, "registry", 0, version.address.offset, None, (_named(one.job_id),)):
-        for index, event in enumerate(commit.events):
-            in_force = _puts_in_force(event, one.job_id, one.job_version)
-            if in_force or (isinstance(event, definition.Versioned) and (event.job_id, event.job_version) == (one.job_id, one.job_version)):
-                found.append(_past(commit, offset, index, _alone(event, one.job_id), cause_of_job(commit.events, index)))
-            if in_force:
-                return found
+    wanted = (one.job_id, one.job_version)
+    async with aclosing(commits_naming(settings, "registry", 0, version.address.offset, None, (_named(one.job_id),))) as commits:
+        async for commit, offset in commits:
+            for index, event in enumerate(commit.events):
+                in_force = _puts_in_force(event, one.job_id, one.job_version)
+                if in_force or (isinstance(event, definition.Versioned) and (event.job_id, event.job_version) == wanted):
+                    found.append(_past(commit, offset, index, _alone(event, one.job_id), cause_of_job(commit.events, index)))
+                if in_force:
+                    return found
     return found
 
 

@@ -11,6 +11,7 @@ from ledger.client.bulk import Bulk
 from ledger.client.handle import ExecutionHandle, handle_of
 from ledger.client.home_acts import HomeActs
 from ledger.client.line import DECISION, Line
+from ledger.client.past_acts import PastActs
 from ledger.client.pause_acts import PauseActs
 from ledger.client.reading import BulkActs, Commands, Definitions, Executions, Pauses, Statuses, Ticks, Versions
 from ledger.client.schedule_acts import ScheduleActs
@@ -27,7 +28,7 @@ from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
 
 
-class Ledger(ScheduleActs, PauseActs, HomeActs, WhyActs):
+class Ledger(ScheduleActs, PauseActs, HomeActs, WhyActs, PastActs):
     """Servers are connected when they are first needed: Kafka and Redis to submit, Postgres to read.
 
     Raises, everywhere: `Refused` (ask for something else), `Unavailable` (a server is away, by its address; within about 10 s),

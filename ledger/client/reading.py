@@ -97,6 +97,10 @@ class Executions:
             from_=from_,
             to=to,
         )
+        return await self.find(where, cursor=cursor, limit=limit)
+
+    async def find(self, where: ExecutionFilter, *, cursor: str | None = None, limit: int = 50) -> Page[Execution]:
+        """`list` with a filter that is made already."""
         return await (await self._tables.reads()).executions(where, cursor=cursor, limit=limit)
 
     async def get(self, execution_id: str) -> Execution | None:

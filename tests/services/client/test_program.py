@@ -50,7 +50,7 @@ def test_from_a_line_of_the_configuration_to_the_ticks_and_back(system: System) 
     assert list(said)[:4] == ["job.registered.v1", "job.versioned.v1", "manifest.applied.v1", "schedule.adopted.v1"]
     applied = said["manifest.applied.v1"]
     assert (applied["log"], applied["event"]["in_force"]) == ("registry", [["tick", 1]])
-    assert said["schedule.adopted.v1"]["cause"] == f"registry 0-{applied['seq']}-{applied['index']}"
+    assert said["schedule.adopted.v1"]["cause"] == f"registry {applied['seq']}-{applied['index']}"
     kind, command_id = applied["cause"].split()
     assert (kind, applied["actor"]) == ("command", said["job.registered.v1"]["actor"])
     decided = json.loads(system.call("commands", "show", command_id, "--events", "-o", "json").stdout)
@@ -62,3 +62,16 @@ def test_apply_again_changes_nothing(system: System) -> None:
     ended = system.call("apply", "--plan", "--exit-code", "-o", "json")
     assert (ended.returncode, json.loads(ended.stdout)["manifest"]) == (0, "unchanged"), ended.stderr
     assert "nothing had to be done" in system.call("apply").stderr
+
+
+def test_the_past_on_the_command_line(system: System) -> None:
+    """Before the configuration was applied there was nothing; what has changed since then is all of it."""
+    before = "registry-1"
+    assert system.call("jobs", "list", "--as-of", before, "-o", "jsonl").stdout == ""
+    assert system.call("jobs", "show", "tick", "--as-of", before).returncode == 3
+    shown = system.call("diff", "--from", before, "-o", "json")
+    changes = json.loads(shown.stdout)["changes"]
+    assert {("job", "tick", "added"), ("version", "tick 1", "added"), ("schedule", "tick", "added")} <= {
+        (one["kind"], one["name"], one["what"]) for one in changes
+    }
+    assert system.call("executions", "list", "--as-of", "2020-01-01").stdout.count("\n") == 1
