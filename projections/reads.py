@@ -11,6 +11,7 @@ from sqlalchemy import select, tuple_
 
 from ledger.config import Settings
 from projections import tables
+from projections.acting_reads import ActingReads
 from projections.cursors import cursor_of, read_cursor
 from projections.filters import conditions
 from projections.folds import PROJECTION, VERSION
@@ -44,7 +45,7 @@ async def open_reads(settings: Settings) -> AsyncIterator["Reads"]:
         yield Reads(settings, queries)
 
 
-class Reads(ScheduleReads, WhyReads):
+class Reads(ScheduleReads, WhyReads, ActingReads):
     """Every method raises `Unavailable` if Postgres is away, `Misconfigured` if it has no tables. Lists raise `Refused` for a limit or a
     cursor that cannot be."""
 

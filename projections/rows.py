@@ -209,6 +209,26 @@ class BulkAct:
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """How many executions of a partition are in a state. `newest`: the latest request of them."""
+
+    partition: int
+    state: str
+    count: int
+    newest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An execution that a bulk act concerns, and where its request stands in the log."""
+
+    execution_id: str
+    partition: int
+    requested_at: datetime
+    requested_offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class PositionRow:
     projection: str
     version: int

@@ -1,9 +1,10 @@
-"""`jobledger executions list|show`: what ran, runs and will run."""
+"""`jobledger executions list|show`: what ran, runs and will run. `cancel` and `retry` are in a module of their own."""
 
 from typing import Annotated
 
 import typer
 
+from ledger.cli.executions_acts import add_acts
 from ledger.cli.inputs import instant_of, pairs_of
 from ledger.cli.moments import AsOfOption, moment_in
 from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
@@ -16,6 +17,7 @@ from ledger.core.refusal import Refused
 from projections.rows import Execution, ExecutionFilter, Page
 
 app = typer.Typer(help="What ran, runs and will run.", no_args_is_help=True)
+add_acts(app)
 
 LIST = ("execution_id", "job_id", "job_version", "trigger", "state", "reason", "attempt", "progress", "tenant", "requested_at", "run_ms")
 ATTEMPTS = ("attempt", "state", "worker", "started_at", "finished_at", "run_ms", "error_type", "error_message")

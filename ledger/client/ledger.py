@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from ledger.client.bulk import Bulk
+from ledger.client.bulk_acts import BulkActing
+from ledger.client.execution_acts import ExecutionActs
 from ledger.client.handle import ExecutionHandle, handle_of
 from ledger.client.home_acts import HomeActs
 from ledger.client.line import DECISION, Line
@@ -28,7 +30,7 @@ from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
 
 
-class Ledger(ScheduleActs, PauseActs, HomeActs, WhyActs, PastActs):
+class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, WhyActs, PastActs):
     """Servers are connected when they are first needed: Kafka and Redis to submit, Postgres to read.
 
     Raises, everywhere: `Refused` (ask for something else), `Unavailable` (a server is away, by its address; within about 10 s),

@@ -1,5 +1,6 @@
 """A program's line to the servers: commands go out by Kafka, decisions come back by Redis or are found in the tables."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 from uuid import uuid4
@@ -19,7 +20,7 @@ from ledger.config import Settings
 from ledger.core import wire
 from ledger.core.definition import Register, ScheduleJob
 from ledger.core.outcome import Answer
-from ledger.core.request import Act, RunNow, Submit
+from ledger.core.request import Act, Control, Retry, RunNow, Submit
 from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
 from projections.reads import Reads
@@ -95,11 +96,22 @@ class Line:
         topic = self.settings.topic("commands")
         return acted((await self._decisions.ask(command.command_id, topic, partition, record, timeout=timeout)).answer, command.command_id)
 
+    async def act_in(self, partition: int, command: Control, timeout: float = DECISION) -> Answer:
+        """An act on what lives in this partition."""
+        record = checked(structs.replace(command, answer=self.channel))
+        topic = self.settings.topic("commands")
+        return (await self._decisions.ask(command.command_id, topic, partition, record, timeout=timeout)).answer
 
-def checked(command: Submit | RunNow | Act | RegistryCommand) -> bytes:
+    async def act_on_many(self, partition: int, commands: Sequence[Control], timeout: float = DECISION) -> list[Answer]:
+        """Many such acts, as few records, each answered. Raises before anything is sent if one of them cannot be."""
+        records = [(command.command_id, checked(structs.replace(command, answer=self.channel))) for command in commands]
+        return await self._decisions.ask_many(self.settings.topic("commands"), partition, records, timeout=timeout)
+
+
+def checked(command: Submit | RunNow | Act | Control | RegistryCommand) -> bytes:
     """Its bytes, read once as control will read them."""
     record = wire.encode(command)
-    if isinstance(command, Submit | RunNow | Register | ScheduleJob):
+    if isinstance(command, Submit | RunNow | Register | ScheduleJob | Retry):
         check_size(record, command.data)
     check(record, registry=isinstance(command, RegistryCommand))
     return record

@@ -77,14 +77,16 @@ def _cancel(view: PartitionView, command: request.Cancel) -> list[Event]:
 
 
 def _retry(view: PartitionView, command: request.Retry) -> list[Event]:
-    """A new execution in the partition of the old one, whose exclusivity key it shares."""
+    """A new execution in the partition of the old one, whose exclusivity key it shares. An execution is retried once: whoever asks again is
+    told of its retry, which may be retried in its turn."""
     job, _ = view.wanted(command)
     version = job.versions.get(command.job_version)
     if version is None:
         raise Refused("unknown_version", f"{job.job_id} has no version {command.job_version}: `jobledger jobs versions {job.job_id}`")
     new = execution_of_retry(command.command_id, command.execution_id, view.partition.number)
-    if view.state_of(new) is not None:
-        return _accepted(view, command, [], job.job_id, new)
+    known = new if view.state_of(new) is not None else view.retry_of(command.execution_id)
+    if known is not None:
+        return _accepted(view, command, [], job.job_id, known)
     former = view.state_of(command.execution_id)
     if former is not None and not isinstance(former, Ended):
         raise Refused("still_running", f"{command.execution_id} has not ended: wait for it, or cancel it first")

@@ -53,6 +53,7 @@ class Partition(LogFold):
         self.backfills: dict[str, backfill.Running] = {}
         self.backfilled: dict[str, None] = {}  # every backfill that began, also those that are done
         self.bulks: dict[str, bool] = {}  # every bulk act that began, and whether it goes on
+        self.retries: dict[ExecutionId, tuple[ExecutionId, Micros]] = {}  # of what was retried: its retry, and when; the oldest first
         self.reckons_with: tuple[int, str | None] | None = None  # the engine and the zone data of the last owner
         self.ended: deque[tuple[Micros, ExecutionId]] = deque()
         self.ended_ticks: deque[tuple[Micros, ExecutionId]] = deque()  # nobody asked for these by a command that may come again
@@ -109,7 +110,7 @@ class Partition(LogFold):
                 return  # progress
             self.workers[before.worker].pop(execution_id, None)
         elif type(event) is Requested:
-            self._remember(event)
+            self._remember(event, at)
         if isinstance(after, Ended):
             by_clock = isinstance(before, Live) and before.request.trigger in BY_CLOCK
             (self.ended_ticks if by_clock else self.ended).append((at, execution_id))
@@ -119,7 +120,7 @@ class Partition(LogFold):
             if type(before) is Buffered:
                 _take_out(self.buffered, line_of(before.request), execution_id)
 
-    def _remember(self, event: Requested) -> None:
+    def _remember(self, event: Requested, at: Micros) -> None:
         self._track_run(event.execution_id, event)
         if event.tick_at is not None and (schedule := self.schedules.get(event.job_id)) is not None and event.trigger == "schedule":
             self.schedules[event.job_id] = tick.decided(schedule, event.tick_at, event.next_tick_at, fired=1)
@@ -129,6 +130,8 @@ class Partition(LogFold):
                 key = deduplication_key(event.tenant, event.job_id, event.exclusive_key, event.idempotency_key)
                 self.keys[key] = (event.execution_id, event.requested_at)
                 self.keyed.append((event.requested_at, key))
+        elif event.retry_of is not None:
+            self.retries[event.retry_of] = (event.execution_id, at)
 
     def _track_run(self, execution_id: ExecutionId, request: Requested) -> None:
         if request.kind != "on_demand":
@@ -214,6 +217,11 @@ class Partition(LogFold):
             requested_at, key = self.keyed.popleft()
             if (known := self.keys.get(key)) is not None and known[1] == requested_at:
                 del self.keys[key]
+        while self.retries:
+            oldest = next(iter(self.retries))
+            if self.retries[oldest][1] >= horizon and len(self.retries) <= self.remembered:
+                break
+            del self.retries[oldest]
         for remembered in (self.rejections, self.acts, self.backfilled, self.bulks):
             while len(remembered) > REMEMBERED_ACTS:
                 del remembered[next(iter(remembered))]

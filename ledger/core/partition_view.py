@@ -45,6 +45,7 @@ class PartitionView(Draft[Partition]):
         self.gave_way: dict[str, list[ExecutionId]] = {}
         self.backfills: dict[str, backfill.Running | None] = {}
         self.bulks: dict[str, bool] = {}
+        self.retries: dict[ExecutionId, ExecutionId] = {}
         self.adopts_up_to: Address | None = None
         self.acknowledges = False  # somebody waits for this partition to name the registry's position
         self._here = f"-{partition.number}"  # what the ids of executions that live here end with
@@ -71,6 +72,11 @@ class PartitionView(Draft[Partition]):
     def bulk_goes_on(self, bulk_id: str) -> bool | None:
         """None: it was never begun here."""
         return self.bulks[bulk_id] if bulk_id in self.bulks else self.partition.bulks.get(bulk_id)
+
+    def retry_of(self, execution_id: ExecutionId) -> ExecutionId | None:
+        """The execution that retries this one already."""
+        known = self.partition.retries.get(execution_id)
+        return known[0] if known is not None else self.retries.get(execution_id)
 
     def live(self, job_id: str) -> dict[ExecutionId, Live]:
         """The executions of a job with a schedule that are not terminal, the oldest first."""
@@ -178,6 +184,8 @@ class PartitionView(Draft[Partition]):
     def _preview_request(self, event: Requested) -> None:
         if event.kind != "on_demand":
             self.runs.setdefault(event.job_id, []).append(event.execution_id)
+        if event.retry_of is not None:
+            self.retries[event.retry_of] = event.execution_id
         if event.idempotency_key is not None:
             key = deduplication_key(event.tenant, event.job_id, event.exclusive_key, event.idempotency_key)
             self.keys[key] = (event.execution_id, event.requested_at)

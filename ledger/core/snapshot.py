@@ -18,7 +18,7 @@ from ledger.core.outcome import Accepted, Rejected
 from ledger.core.partition import Partition
 from ledger.core.tick import InForce
 
-FOLD_VERSION: Final = 6  # another fold of the same events needs another number; older snapshots are ignored then
+FOLD_VERSION: Final = 7  # another fold of the same events needs another number; older snapshots are ignored then
 ENTRIES_PER_CHUNK: Final = 4000
 BYTES_PER_CHUNK: Final = 700 * 1024
 NUMBERS_PER_CHUNK: Final = 20_000  # of history
@@ -40,6 +40,7 @@ class Chunk(Struct, frozen=True, omit_defaults=True):
     backfills: dict[str, backfill.Running] = {}
     backfilled: list[str] = []
     bulks: dict[str, bool] = {}
+    retries: list[tuple[ExecutionId, ExecutionId, Micros]] = []
     history: dict[str, tuple[list[Was], list[int], int]] = {}
 
 
@@ -76,6 +77,7 @@ class Frozen:
         self._backfills = dict(partition.backfills)
         self._backfilled = list(partition.backfilled)
         self._bulks = dict(partition.bulks)
+        self._retries = [(old, *new) for old, new in partition.retries.items()]
         self._history = {job_id: past.copy() for job_id, past in partition.history.items()}
         self._final = Seal(
             FOLD_VERSION,
@@ -125,6 +127,8 @@ class Frozen:
             yield _encode(Chunk(backfills=self._backfills, backfilled=self._backfilled))
         if self._bulks:
             yield _encode(Chunk(bulks=self._bulks))
+        for cut in range(0, len(self._retries), ENTRIES_PER_CHUNK):
+            yield _encode(Chunk(retries=self._retries[cut : cut + ENTRIES_PER_CHUNK]))
         yield from self._pasts()
 
     def _pasts(self) -> Iterator[bytes]:
@@ -190,6 +194,7 @@ def restore(partition: Partition, final: Seal, chunks: Mapping[int, bytes]) -> b
         partition.backfills.update(chunk.backfills)
         partition.backfilled.update(dict.fromkeys(chunk.backfilled))
         partition.bulks.update(chunk.bulks)
+        partition.retries.update({old: (new, at) for old, new, at in chunk.retries})
         for job_id, past in chunk.history.items():
             partition.history[job_id] = Past(*past)
     partition.head, partition.newest_append = final.head, final.newest_append

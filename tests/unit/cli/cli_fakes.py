@@ -1,6 +1,6 @@
 """A ledger that needs no server, for the command line."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,17 +13,44 @@ from ledger.client.submission import Submission, Wish, command_of, submission_of
 from ledger.client.tables import Tables
 from ledger.config import Settings
 from ledger.core.bodies import NOTHING
+from ledger.core.bulk import BulkKind
 from ledger.core.definition import ScheduleJob
+from ledger.core.execution import Requested
 from ledger.core.ids import Address, ExecutionId
 from ledger.core.outcome import Answer
 from ledger.core.refusal import LedgerError
-from ledger.core.request import Act
+from ledger.core.request import Act, Control, Retry
 from ledger.core.wire import RegistryCommand
 from projections.reads import EVERYTHING, Reads
-from projections.rows import Attempt, CommandOutcome, Execution, ExecutionFilter, JobDefinition, JobStatus, JobVersion, Page, Pause
-from tests.unit.client.client_rows import ATTEMPT, DEFINITION, HISTORY, HOURLY, OUTCOME, PAUSES, STATUS, VERSION, execution_row
+from projections.rows import (
+    Attempt,
+    BulkAct,
+    CommandOutcome,
+    Count,
+    Execution,
+    ExecutionFilter,
+    JobDefinition,
+    JobStatus,
+    JobVersion,
+    Page,
+    Pause,
+    Target,
+)
+from tests.unit.client.client_rows import (
+    AT,
+    ATTEMPT,
+    DEFINITION,
+    HISTORY,
+    HOURLY,
+    OUTCOME,
+    PAUSES,
+    REQUESTED,
+    STATUS,
+    VERSION,
+    execution_row,
+)
 
-Commanded = RegistryCommand | Act
+Commanded = RegistryCommand | Act | Control
 
 
 @dataclass
@@ -37,6 +64,7 @@ class World:
     acts: list[Commanded] = field(default_factory=list)
     outcome: Verdict = "applied"  # of every act
     asked: list[ExecutionFilter] = field(default_factory=list)
+    retry: str | None = None  # of the execution there is
 
     def session(self) -> Session:
         return Session(load=Settings, open=self._open)
@@ -91,12 +119,19 @@ class FakeLine(Line):
         if self._world.error is not None:
             raise self._world.error
         place = ("registry", 0, Address(7, 0))
-        return Answer(command.command_id, self._world.outcome, None, "because", "it is so", *place)
+        new = ExecutionId("e2-0") if isinstance(command, Retry) else None
+        return Answer(command.command_id, self._world.outcome, new, "because", "it is so", *place)
 
     async def act(self, command: RegistryCommand, timeout: float = DECISION) -> Answer:
         return self._decided(command)
 
     async def act_on_all(self, commands: list[ScheduleJob], timeout: float = DECISION) -> list[Answer]:
+        return list(map(self._decided, commands))
+
+    async def act_in(self, partition: int, command: Control, timeout: float = DECISION) -> Answer:
+        return self._decided(command)
+
+    async def act_on_many(self, partition: int, commands: Sequence[Control], timeout: float = DECISION) -> list[Answer]:
         return list(map(self._decided, commands))
 
     async def act_at_home(self, command: Act, timeout: float = DECISION) -> Acted:
@@ -147,6 +182,33 @@ class FakeReads(Reads):
 
     async def execution(self, execution_id: str) -> Execution | None:
         return self._world.execution if execution_id == self._world.execution.execution_id else None
+
+    async def retry_of(self, execution_id: str) -> str | None:
+        return self._world.retry
+
+    async def requests(self, targets: Sequence[Target | Execution]) -> dict[str, Requested]:
+        return {one.execution_id: REQUESTED for one in targets}
+
+    async def counted(self, kind: BulkKind, where: ExecutionFilter) -> list[Count]:
+        self._world.asked.append(where)
+        return [Count(0, self._world.execution.state, 1, AT)]
+
+    async def targets(
+        self,
+        kind: BulkKind,
+        where: ExecutionFilter,
+        partitions: Collection[int],
+        *,
+        after: Target | None = None,
+        undecided_of: str | None = None,
+    ) -> list[Target]:
+        return [Target("e1-0", 0, AT, 0)] if after is None else []
+
+    async def wait_for(self, log: str, partition: int, seq: int, timeout: float) -> bool:
+        return True
+
+    async def bulk_act(self, bulk_id: str) -> list[BulkAct]:
+        return []
 
     async def attempts(self, execution_id: str) -> list[Attempt]:
         return [ATTEMPT]

@@ -4,6 +4,10 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from msgspec import Raw
+
+from ledger.core.execution import KeptOptions, Requested
+from ledger.core.ids import ExecutionId, Micros
 from projections.rows import Address, Attempt, CommandOutcome, Execution, JobDefinition, JobStatus, JobVersion, Pause
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -56,6 +60,26 @@ HISTORY = (
 )
 PAUSES = (Pause("queue", "default", "stock-taking", "ada", AT, HERE), Pause("tenant", "acme", None, "me", AT, HERE))
 STATUS = row_with(JobStatus, job_id="hourly", in_force_version=2, firings=8, consecutive_failures=0)
+REQUESTED = Requested(
+    ExecutionId("e1-0"),
+    "greet",
+    "greet",
+    1,
+    "on_demand",
+    "default",
+    Micros(7),
+    command_id="c1",
+    tenant="acme",
+    exclusive_key="key:greet:7",
+    idempotency_key="once",
+    priority=2,
+    data=Raw(b'{"name": "Ada"}'),
+    options=KeptOptions(attempts=2),
+    labels={"a": "b"},
+    run_at=Micros(8),
+    correlation_id="o-1",
+    reason="the first time",
+)
 ATTEMPT = Attempt("e1-0", 1, 7, "w", "completed", AT, AT, 3, None, None, HERE)
 OUTCOME = CommandOutcome("c1", "execution.submit.v1", "accepted", None, None, "events", "greet", None, None, AT, HERE, "e1-0")
 

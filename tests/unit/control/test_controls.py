@@ -6,9 +6,9 @@ from msgspec import Raw, structs
 from ledger.core import bulk, execution, request, wire
 from ledger.core.definition import Register, Retire
 from ledger.core.execution import Cancelled, CancelRequested, Completed, Due, Options, Requested
-from ledger.core.ids import ExecutionId, execution_of_retry
+from ledger.core.ids import ExecutionId, Micros, execution_of_retry
 from ledger.core.outcome import Accepted, Answer, Forwarded, Rejected
-from tests.unit.control.home import MINUTE, NOON, SECOND, Home, fired
+from tests.unit.control.home import HOUR, MINUTE, NOON, SECOND, Home, fired
 from tests.unit.control.test_acts import beating, reason
 
 NOBODY = ExecutionId("0123456789abcdef0123456789abcdef-0")
@@ -148,6 +148,34 @@ def test_a_retry_is_a_new_execution_that_names_the_old_one_and_has_all_that_was_
     home.partition.acts.clear()  # its outcome is forgotten, the execution is not
     assert outcome(home.send(command)) == "unchanged"
     assert isinstance(home.report(new)[-1], Completed)
+
+
+@pytest.mark.parametrize("known", ["in one commit", "from the log", "from a snapshot", "of what was forgotten"])
+def test_what_was_retried_is_not_retried_again_and_who_asks_hears_of_the_first_retry(known: str) -> None:
+    home = Home()
+    one = NOBODY if known == "of what was forgotten" else failed(home)
+    first, second = retry(home, one), retry(home, one)
+    new = execution_of_retry(first.command_id, one, 0)
+    if known == "in one commit":
+        *_, again = home.send(first, second)
+    else:
+        home.send(first)
+        home.restart(from_snapshot=known == "from a snapshot")
+        (again,) = home.send(second)
+    assert again == Accepted(second.command_id, "execution.retry.v1", "unchanged", "beat", None, "ada", new)
+    assert answers(home)[-1] == ("unchanged", new)
+    home.report(new, "failed", error_type="Error")
+    assert outcome(home.send(retry(home, new))) == "applied"
+
+
+def test_retries_are_remembered_for_as_long_as_what_was_retried() -> None:
+    home = Home()
+    one = failed(home)
+    home.send(retry(home, one))
+    home.now += 2 * HOUR
+    submitted(home)
+    home.partition.settle(Micros(home.now))
+    assert home.partition.retries == {}
 
 
 def test_what_has_not_ended_is_not_retried() -> None:

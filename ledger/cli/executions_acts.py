@@ -1,0 +1,157 @@
+"""`jobledger executions cancel|retry`: one, or all that the filters name."""
+
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final
+
+import typer
+
+from ledger.cli.inputs import instant_of, pairs_of
+from ledger.cli.output import Form, OutputOption, row_of, show_one, talk
+from ledger.cli.session import Session, session_of, wait_for
+from ledger.cli.submit import DECISION
+from ledger.cli.timing import Reason
+from ledger.client.bulk_run import BulkDone
+from ledger.client.ledger import Ledger
+from ledger.core.bulk import BulkKind
+from ledger.core.refusal import Refused
+from projections.rows import ExecutionFilter
+
+SAY_EVERY: Final = 5.0  # seconds
+WORDS: Final[dict[BulkKind, str]] = {"cancel": "cancelled", "retry": "retried"}
+HELP: Final[dict[BulkKind, str]] = {
+    "cancel": "Cancel an execution, or with --where all that the filters name. What waits ends at once, what runs is asked to stop first.",
+    "retry": "Run again an execution that has ended, or with --where all that the filters name and that failed, timed out or were lost.",
+}
+
+
+def add_acts(app: typer.Typer) -> None:
+    """`cancel` and `retry`."""
+    for kind in WORDS:
+        app.command(kind, help=HELP[kind])(_command_of(kind))
+
+
+def _command_of(kind: BulkKind) -> Callable[..., None]:
+    def command(
+        context: typer.Context,
+        execution_id: Annotated[str | None, typer.Argument(show_default=False)] = None,
+        where: Annotated[bool, typer.Option("--where", help="All that these filters name:")] = False,
+        job: Annotated[str | None, typer.Option(help="The job's id.")] = None,
+        job_name: Annotated[str | None, typer.Option("--name", help="The handler's name.")] = None,
+        state: Annotated[list[str] | None, typer.Option(help="May be given many times.")] = None,
+        tenant: Annotated[str | None, typer.Option()] = None,
+        version: Annotated[int | None, typer.Option(min=1)] = None,
+        worker: Annotated[str | None, typer.Option()] = None,
+        label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")] = None,
+        data: Annotated[list[str] | None, typer.Option(metavar="PATH=VALUE", help="What stands in the data, as account.id=7.")] = None,
+        backfill: Annotated[str | None, typer.Option(metavar="ID", help="What this backfill asked for.")] = None,
+        from_: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Requested at or after.")] = None,
+        to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Requested before.")] = None,
+        resume: Annotated[str | None, typer.Option(metavar="BULK_ID", help="Go on with a bulk act that broke off.")] = None,
+        plan: Annotated[bool, typer.Option("--plan", help="Count them, and do nothing.")] = False,
+        yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+        reason: Reason = None,
+        output: OutputOption = Form.table,
+    ) -> None:
+        wanted = ExecutionFilter(
+            job=job,
+            job_name=job_name,
+            state=tuple(state) if state else None,
+            tenant=tenant,
+            version=version,
+            worker=worker,
+            backfill=backfill,
+            labels=pairs_of(label or [], "--label"),
+            data=pairs_of(data or [], "--data"),
+            from_=instant_of(from_, "--from"),
+            to=instant_of(to, "--to"),
+        )
+        _check(execution_id, where, wanted, resume)
+        session = session_of(context)
+        if execution_id is not None:
+            wait_for(_one(session, kind, execution_id, reason, output))
+        elif resume is not None:
+            wait_for(_many(session, kind, output, lambda ledger: ledger.resume_bulk(resume, told=_Meter(kind).tell, timeout=DECISION)))
+        else:
+            wait_for(_selected(session, kind, wanted, reason, plan, yes, output))
+
+    return command
+
+
+def _check(execution_id: str | None, where: bool, wanted: ExecutionFilter, resume: str | None) -> None:
+    if sum((execution_id is not None, where, resume is not None)) != 1:
+        raise typer.BadParameter("name one execution, or say --where and which, or --resume", param_hint="EXECUTION_ID")
+    if not where and wanted != ExecutionFilter():
+        raise typer.BadParameter("filters go with --where", param_hint="--where")
+
+
+async def _one(session: Session, kind: BulkKind, execution_id: str, reason: str | None, form: Form) -> None:
+    async with session.ledger() as ledger:
+        if kind == "retry":
+            again = await ledger.retry(execution_id, reason=reason, timeout=DECISION)
+            outcome, shown, command_id = "unchanged" if again.was_known else "applied", str(again.execution_id), again.command_id
+        else:
+            done = await ledger.cancel(execution_id, reason=reason, timeout=DECISION)
+            outcome, shown, command_id = done.outcome, execution_id, done.command_id
+    row = {"outcome": outcome, "execution_id": shown, "retry_of": execution_id if kind == "retry" else None, "command_id": command_id}
+    show_one(row, form)
+    if outcome == "unchanged":
+        talk("nothing had to be done: " + (f"{shown} retries it" if kind == "retry" else "it has ended, or was asked to stop before"))
+
+
+async def _selected(
+    session: Session, kind: BulkKind, wanted: ExecutionFilter, reason: str | None, plan: bool, yes: bool, form: Form
+) -> None:
+    async def act(ledger: Ledger) -> BulkDone:
+        many = ledger.cancel_many if kind == "cancel" else ledger.retry_many
+        planned = await many(wanted, plan=True)
+        if plan or not planned.planned:
+            return planned
+        if not yes:
+            _confirm(kind, planned)
+        return await many(wanted, reason=reason, yes=True, told=_Meter(kind).tell, timeout=DECISION)
+
+    await _many(session, kind, form, act)
+
+
+def _confirm(kind: BulkKind, planned: BulkDone) -> None:
+    """Raises `Refused` where nobody can be asked."""
+    said = f"{planned.planned} executions ({_counted(planned)}) would be {WORDS[kind]}"
+    if not sys.stdin.isatty():
+        raise Refused("not_confirmed", f"{said}: `--plan` shows that and does nothing, `--yes` does it")
+    typer.confirm(f"{said}. Go on?", abort=True, err=True)
+
+
+async def _many(session: Session, kind: BulkKind, form: Form, act: Callable[[Ledger], Awaitable[BulkDone]]) -> None:
+    async with session.ledger() as ledger:
+        done = await act(ledger)
+    row = row_of(done)
+    if form is Form.table:
+        row = {name: value for name, value in row.items() if value not in ({}, None)}
+    show_one(row, form)
+    if done.bulk_id is None:
+        talk(f"{done.planned} executions would be {WORDS[kind]}; nothing was done")
+    elif done.refused:
+        first = next(iter(done.reasons), "rejected")
+        raise Refused(first, f"{done.refused} of {done.planned} were refused; each has its reason in `command_outcomes`")
+
+
+def _counted(planned: BulkDone) -> str:
+    return ", ".join(f"{count} {state}" for state, count in planned.states.items())
+
+
+class _Meter:
+    """Says what it is called, which one needs to go on with it, and how far it is now and then."""
+
+    def __init__(self, kind: BulkKind) -> None:
+        self._kind = kind
+        self._said = time.monotonic()
+
+    def tell(self, bulk_id: str, decided: int) -> None:
+        now = time.monotonic()
+        if not decided:
+            talk(f"bulk act {bulk_id}; should it break off: `jobledger executions {self._kind} --resume {bulk_id}`")
+        elif now - self._said >= SAY_EVERY:
+            self._said = now
+            talk(f"{decided} {WORDS[self._kind]}")

@@ -1,0 +1,133 @@
+"""Acts on executions, on the real servers: cancel and retry, one and many."""
+
+import asyncio
+import json
+
+import pytest
+
+from ledger import ExecutionCancelled, ExecutionFailed, Ledger, Refused
+from projections.acting_reads import MOST_TARGETS
+from projections.rows import ExecutionFilter
+from tests.services.client.conftest import System
+from tests.services.client.test_acts import until
+
+
+async def held(ledger: Ledger, tenant: str, count: int) -> list[str]:
+    """So many executions that wait, because their tenant is paused; the tables have them."""
+    await ledger.pause(tenant=tenant)
+    made = [await ledger.submit("bill", {"number": number}, tenant=tenant, labels={"row": str(number)}) for number in range(count)]
+
+    async def known() -> bool:
+        return len((await ledger.executions.list(tenant=tenant, state="waiting", limit=200)).items) == count
+
+    await until(known)
+    return [one.execution_id for one in made]
+
+
+async def test_what_waits_is_cancelled_at_once_and_retried_with_all_that_was_asked_for(ledger: Ledger) -> None:
+    [one] = await held(ledger, "north", 1)
+    assert (await ledger.cancel(one, reason="a mistake")).outcome == "applied"
+    assert (await ledger.cancel(one)).outcome == "unchanged"
+    with pytest.raises(ExecutionCancelled):
+        await ledger.execution(one).result(timeout=20)
+    await ledger.resume(tenant="north")
+    again = await ledger.retry(one, reason="it was none")
+    assert await again.result(timeout=20) == {"billed": 0}
+    row = await again.row()
+    assert row is not None
+    assert (row.retry_of, row.trigger, row.tenant, row.labels, row.state) == (one, "retry", "north", {"row": "0"}, "completed")
+    known = await ledger.retry(one)
+    assert (known.execution_id, known.was_known) == (again.execution_id, True)
+    with pytest.raises(Refused, match="completed"):
+        await ledger.retry(again.execution_id)
+    events = [type(past.event).__name__ for past in await ledger.executions.history(one)]
+    assert events == ["Requested", "Cancelled"]
+
+
+async def test_two_who_retry_the_same_one_at_once_get_one_retry(ledger: Ledger) -> None:
+    failed = await ledger.submit("refuse", {"number": 1})
+    with pytest.raises(ExecutionFailed):
+        await failed.result(timeout=20)
+    made = await asyncio.gather(*(ledger.retry(failed.execution_id) for _ in range(4)))
+    assert len({one.execution_id for one in made}) == 1
+    assert sorted(one.was_known for one in made) == [False, True, True, True]
+
+
+async def test_many_are_cancelled_and_retried_by_a_filter_and_the_tables_count_them(ledger: Ledger) -> None:
+    await held(ledger, "south", 30)
+    where = ExecutionFilter(tenant="south", job="bill")
+    planned = await ledger.cancel_many(where, plan=True)
+    assert (planned.planned, planned.bulk_id, dict(planned.states)) == (30, None, {"waiting": 30})
+    done = await ledger.cancel_many(where, reason="all of them")
+    assert (done.planned, done.done, done.refused) == (30, 30, 0)
+    assert done.bulk_id is not None
+    rows = await ledger.bulk_acts.get(done.bulk_id)
+    assert sum(one.done for one in rows) == 30
+    assert {(one.kind, one.reason, one.outcome) for one in rows} == {("cancel", "all of them", "done")}
+    assert (await ledger.cancel_many(where)).planned == 0
+    assert (await ledger.retry_many(where, plan=True)).planned == 0  # they did not fail
+    cancelled = ExecutionFilter(tenant="south", state="cancelled")
+    await ledger.resume(tenant="south")
+    again = await ledger.retry_many(cancelled)
+    assert (again.planned, again.done, again.refused) == (30, 30, 0)
+    assert (await ledger.retry_many(cancelled)).planned == 0
+
+    async def all_ran() -> bool:
+        return len((await ledger.executions.list(tenant="south", state="completed", limit=200)).items) == 30
+
+    await until(all_ran)
+    assert again.bulk_id is not None
+    assert (await ledger.resume_bulk(again.bulk_id)).done == 30
+    with pytest.raises(Refused, match="unknown_bulk_act"):
+        await ledger.resume_bulk("nobody")
+
+
+class Died(Exception):
+    """What the client of this test does."""
+
+
+async def test_a_bulk_act_whose_client_died_goes_on_where_it_was(system: System, ledger: Ledger) -> None:
+    where, count = ExecutionFilter(tenant="west"), MOST_TARGETS + 100
+    await ledger.pause(tenant="west")
+    await ledger.submit_many({"job": "bill", "data": {"number": 1}, "tenant": "west"} for _ in range(count))
+
+    async def known() -> bool:
+        return (await ledger.cancel_many(where, plan=True)).planned == count
+
+    await until(known)
+    names: list[str] = []
+
+    def die(bulk_id: str, decided: int) -> None:
+        names.append(bulk_id)
+        if decided:
+            raise Died
+
+    with pytest.raises(Died):
+        await ledger.cancel_many(where, told=die)
+    assert sum(one.finished_at is None for one in await ledger.bulk_acts.get(names[0])) > 0
+    decided: list[int] = []
+    done = await ledger.resume_bulk(names[0], told=lambda _, count: decided.append(count))
+    assert (done.planned, done.done, done.refused) == (count, count, 0)
+    assert decided == [0, 100]
+    assert (await ledger.resume_bulk(names[0])).done == count
+    verified = system.call("projections", "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_the_same_from_the_command_line(system: System) -> None:
+    def call(*arguments: str, code: int = 0) -> str:
+        done = system.call(*arguments)
+        assert done.returncode == code, done.stderr
+        return done.stdout
+
+    call("tenants", "pause", "east", "--note", "stock-taking")
+    one = call("submit", "bill", "--data", '{"number": 1}', "--tenant", "east").split()[-1]
+    assert json.loads(call("executions", "cancel", one, "--reason", "a mistake", "-o", "json"))["outcome"] == "applied"
+    call("executions", "cancel", "nobody", code=3)
+    assert json.loads(call("executions", "retry", one, "-o", "json"))["retry_of"] == one
+    call("executions", "cancel", "--where", "--tenant", "east", code=4)
+    cancelled = json.loads(call("executions", "cancel", "--where", "--tenant", "east", "--yes", "-o", "json"))
+    assert (cancelled["planned"], cancelled["done"], cancelled["refused"]) == (1, 1, 0)
+    found = json.loads(call("executions", "retry", "--where", "--tenant", "east", "--state", "cancelled", "--plan", "-o", "json"))
+    assert (found["planned"], found["states"]) == (1, {"cancelled": 1})  # the first one was retried
+    call("tenants", "resume", "east")

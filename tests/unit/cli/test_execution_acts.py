@@ -1,0 +1,108 @@
+"""`executions cancel|retry`: one, and many by a filter."""
+
+import pytest
+
+from ledger.core.request import BeginBulk, Cancel, FinishBulk, Retry
+from tests.unit.cli.cli_fakes import World
+from tests.unit.cli.conftest import Call
+from tests.unit.client.client_rows import execution_row
+
+
+def test_one_is_cancelled_with_actor_and_reason(call: Call, world: World) -> None:
+    ended = call("executions", "cancel", "e1-0", "--reason", "a mistake", "-o", "json")
+    assert ended.code == 0, ended.stderr
+    (command,) = world.acts
+    assert isinstance(command, Cancel)
+    assert (command.execution_id, command.reason) == ("e1-0", "a mistake")
+    assert command.actor and "@" in command.actor
+
+
+def test_what_was_asked_to_stop_before_is_said_so(call: Call, world: World) -> None:
+    world.outcome = "unchanged"
+    assert "nothing had to be done" in call("executions", "cancel", "e1-0").stderr
+
+
+def test_a_refusal_is_exit_4_and_no_id_exit_3(call: Call, world: World) -> None:
+    world.outcome = "rejected"
+    assert call("executions", "cancel", "e1-0").code == 4
+    assert call("executions", "cancel", "e1").code == 3
+    assert call("executions", "cancel", "e1-99").code == 3
+    assert call("executions", "retry", "e2-0").code == 3
+
+
+def test_a_retry_asks_for_what_was_asked_for_then(call: Call, world: World) -> None:
+    world.execution = execution_row("failed")
+    ended = call("executions", "retry", "e1-0", "--reason", "mended", "-o", "json")
+    assert ended.json == {"outcome": "applied", "execution_id": "e2-0", "retry_of": "e1-0", "command_id": world.acts[0].command_id}
+    (command,) = world.acts
+    assert isinstance(command, Retry)
+    assert (command.execution_id, command.job_id, command.job_version, bytes(command.data)) == ("e1-0", "greet", 1, b'{"name": "Ada"}')
+    assert (command.tenant, command.exclusive_key, command.priority, command.labels) == ("acme", "7", 2, {"a": "b"})
+    assert command.options is not None and command.options.attempts == 2
+    assert (command.reason, command.correlation_id) == ("mended", "o-1")
+
+
+@pytest.mark.parametrize(("state", "said"), [("completed", "nothing to retry"), ("active", "cancel it first")])
+def test_what_needs_no_retry_gets_none(call: Call, world: World, state: str, said: str) -> None:
+    world.execution = execution_row(state)
+    ended = call("executions", "retry", "e1-0")
+    assert (ended.code, world.acts) == (4, [])
+    assert said in ended.stderr
+
+
+def test_what_was_retried_is_not_retried_again(call: Call, world: World) -> None:
+    world.execution, world.retry = execution_row("failed"), "e9-0"
+    ended = call("executions", "retry", "e1-0")
+    assert (ended.code, world.acts) == (0, [])
+    assert "e9-0 retries it" in ended.stderr
+
+
+def test_a_plan_counts_and_does_nothing(call: Call, world: World) -> None:
+    ended = call("executions", "cancel", "--where", "--job", "greet", "--label", "a=b", "--plan", "-o", "json")
+    assert (ended.code, world.acts) == (0, [])
+    assert ended.json == {
+        "kind": "cancel", "planned": 1, "states": {"completed": 1}, "bulk_id": None, "done": 0, "refused": 0, "reasons": {},
+    }  # fmt: skip
+    (asked,) = world.asked
+    assert (asked.job, asked.labels) == ("greet", {"a": "b"})
+
+
+def test_a_bulk_act_wants_to_be_confirmed(call: Call, world: World) -> None:
+    ended = call("executions", "cancel", "--where", "--job", "greet")
+    assert (ended.code, world.acts) == (4, [])
+    assert "--yes" in ended.stderr
+
+
+def test_a_bulk_act_is_begun_done_and_finished_under_one_name(call: Call, world: World) -> None:
+    ended = call("executions", "retry", "--where", "--job", "greet", "--yes", "--reason", "mended", "-o", "json")
+    assert ended.code == 0, ended.stderr
+    begin, retry, finish = world.acts
+    assert isinstance(begin, BeginBulk) and isinstance(retry, Retry) and isinstance(finish, FinishBulk)
+    assert (begin.kind, begin.planned, begin.reason) == ("retry", 1, "mended")
+    assert (retry.bulk_id, retry.command_id) == (begin.bulk_id, f"{begin.bulk_id}:e1-0")
+    assert finish.bulk_id == begin.bulk_id
+    assert begin.bulk_id in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("cancel",),
+        ("cancel", "e1-0", "--where", "--job", "greet"),
+        ("retry", "--job", "greet"),
+        ("retry", "e1-0", "--resume", "k"),
+        ("cancel", "--where", "--label", "a"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(call: Call, world: World, arguments: tuple[str, ...]) -> None:
+    assert call("executions", *arguments).code == 2
+    assert world.acts == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("cancel", "--where"), ("cancel", "--where", "--state", "failed"), ("retry", "--where", "--state", "completed")],
+)
+def test_a_filter_that_cannot_be_acted_on_is_refused(call: Call, world: World, arguments: tuple[str, ...]) -> None:
+    assert call("executions", *arguments, "--yes").code == 4
+    assert world.acts == []
