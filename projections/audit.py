@@ -16,6 +16,7 @@ from ledger.kafka import verify as chain_verify
 from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import check_identity
 from projections import verify as tables_verify
+from projections.heads import heads_of_tables
 
 Report = Callable[[str], None]
 
@@ -34,7 +35,7 @@ async def audit(settings: Settings, report: Report = lambda phase: None) -> list
     """Every check, in the order in which one rests on the other: where the chain is broken, what stands behind is not looked at.
     Raises `Conflict`, `Unavailable`, `Misconfigured`."""
     report("chain")
-    findings = await chain_verify.verify(settings)
+    findings = await chain_verify.verify(settings, heads=await heads_of_tables(settings))
     broken = [f"{one.log}[{one.partition}] at offset {one.offset}: {one.broken}" for one in findings if one.broken is not None]
     figures = {name: sum(getattr(one, name) for one in findings) for name in ("commits", "events", "voids")}
     chain = Audited("chain", len(broken), figures, tuple(broken[:MOST_NAMED]))

@@ -16,14 +16,16 @@ from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.progress import records_read
 from ledger.config import Settings
 from ledger.config.loading import load_settings
+from ledger.core.refusal import Misconfigured, Unavailable
 from ledger.kafka import history
 from ledger.kafka import tail as tails
 from ledger.kafka.log_reader import AcceptedCommit, LogReader
 from ledger.kafka.opening import require_topics
-from ledger.kafka.verify import Finding, LogName
+from ledger.kafka.verify import NOTHING, Finding, Heads, LogName, Progress
 from ledger.kafka.verify import verify as verify_log
+from projections.heads import heads_of_tables
 
-COLUMNS = ("log", "partition", "commits", "events", "voids", "seq", "offset", "broken")
+COLUMNS = ("log", "partition", "commits", "events", "voids", "seq", "vouched", "offset", "broken")
 
 app = typer.Typer(help="The log itself: its chain and its events.", no_args_is_help=True)
 
@@ -41,21 +43,34 @@ PartitionOption = Annotated[int | None, typer.Option("--partition", min=0, help=
 def verify(
     log: Annotated[Log | None, typer.Option("--log", help="One of the two logs alone.")] = None,
     partition: PartitionOption = None,
+    tables: Annotated[
+        bool, typer.Option("--tables/--no-tables", help="Compare with the heads that the tables remember: a change at the very end shows.")
+    ] = True,
     output: OutputOption = Form.table,
 ) -> None:
     """Walk the chain of every partition from its first commit to its present end. Whatever was altered, dropped, swapped or added by
-    another is named with partition and offset: exit 7."""
+    another is named with partition and offset: exit 7. `vouched`: the commit up to which the tables have the same."""
     settings = _settings()
     _check_partition(settings, log, partition)
     name: LogName | None = log.value if log is not None else None if partition is None else "events"
     with records_read() as progress:
-        findings = asyncio.run(verify_log(settings, name, partition, progress))
+        findings = asyncio.run(_verify(settings, name, partition, progress, tables))
     _show(findings, output)
     broken = [one for one in findings if one.broken is not None]
     for one in broken:
         talk(f"{settings.topic(one.log)}[{one.partition}] is broken at offset {one.offset}: {one.broken}")
     if broken:
         raise typer.Exit(DIFFERENCES)
+
+
+async def _verify(settings: Settings, name: LogName | None, partition: int | None, progress: Progress, tables: bool) -> list[Finding]:
+    heads: Heads = NOTHING
+    if tables:
+        try:
+            heads = await heads_of_tables(settings)
+        except (Unavailable, Misconfigured) as error:
+            talk(f"the ends of the partitions are not compared with the tables, so a change of a last commit does not show: {error}")
+    return await verify_log(settings, name, partition, progress, heads)
 
 
 @app.command()

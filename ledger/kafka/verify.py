@@ -1,24 +1,29 @@
 """Walks the chain of every partition, from its first record to its present end, and says what is there and what does not fit.
 
 What a chain cannot show by itself is a change at its very end: nothing follows that would miss it. The events vouch for the registry, as
-each commit names the registry position it was decided with; the tables vouch for the events (`jobledger projections verify`).
+each commit names the registry position it was decided with; the tables vouch for both, as their positions hold the digest of the commit
+that they were folded to.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import Final, Literal
 
 from ledger.config import Settings
-from ledger.core import chain, outcome, wire
+from ledger.core import chain, outcome
 from ledger.core.chain import Head
 from ledger.core.ids import BEFORE_ALL, Address
 from ledger.core.refusal import ChainBroken, Conflict, Undecodable
+from ledger.kafka.blame import Surroundings, Vouched, blame
 from ledger.kafka.log_reader import AcceptedCommit, LogReader, Record, Walked, walk
 from ledger.kafka.opening import require_topics
 
 LogName = Literal["events", "registry"]
 Progress = Callable[[int, int], None]  # records walked so far, and those that there are
+Heads = Mapping[tuple[str, int], Vouched]  # what is remembered of a partition outside of the log
+NOTHING: Final[Heads] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -35,6 +40,7 @@ class Finding:
     next_offset: int = 0
     log_id: str | None = None
     registry: Address = BEFORE_ALL  # the last registry position that a commit names
+    vouched: int | None = None  # the commit that the tables stand at, and that is the one they were folded from
     offset: int | None = None
     broken: str | None = None
 
@@ -43,9 +49,14 @@ class Finding:
 
 
 async def verify(
-    settings: Settings, log: LogName | None = None, partition: int | None = None, progress: Progress | None = None
+    settings: Settings,
+    log: LogName | None = None,
+    partition: int | None = None,
+    progress: Progress | None = None,
+    heads: Heads = NOTHING,
 ) -> list[Finding]:
-    """Walk both logs, one log or one partition. What does not fit is in the findings. Raises `Unavailable`, `Misconfigured`."""
+    """Walk both logs, one log or one partition, and compare with `heads`, those that are of this log. What does not fit is in the findings.
+    Raises `Unavailable`, `Misconfigured`."""
     await require_topics(settings)
     places: list[tuple[LogName, int]] = [("events", number) for number in range(settings.partitions)]
     places.append(("registry", 0))  # last: its end is then never behind what the events name
@@ -56,7 +67,10 @@ async def verify(
     for (log_name, number), end in ends.items():
         finding = Finding(log_name, number)
         findings.append(finding)
-        async with LogReader(settings, log_name, number) as reader, aclosing(_walked(reader, finding, end)) as steps:
+        async with (
+            LogReader(settings, log_name, number) as reader,
+            aclosing(_walked(reader, finding, end, heads.get((log_name, number)))) as steps,
+        ):
             async for records in steps:
                 done += records
                 if progress is not None:
@@ -70,10 +84,10 @@ async def _end(settings: Settings, log: str, partition: int) -> int:
         return (await reader.bounds()).end
 
 
-async def _walked(reader: LogReader, finding: Finding, end: int) -> AsyncGenerator[int, None]:
+async def _walked(reader: LogReader, finding: Finding, end: int, vouched: Vouched | None) -> AsyncGenerator[int, None]:
     """Walk a partition into `finding`; yields how many records each step took."""
     try:
-        async with aclosing(_walk(reader, finding, end)) as steps:
+        async with aclosing(_walk(reader, finding, end, vouched)) as steps:
             async for records in steps:
                 yield records
     except ChainBroken as error:
@@ -82,25 +96,33 @@ async def _walked(reader: LogReader, finding: Finding, end: int) -> AsyncGenerat
         finding.stop(0, str(error))
     if finding.broken is None and finding.seq == 0:
         finding.stop(0, "it holds no commit, not even its opening: run `jobledger topics apply`, or see whether the topic was made anew")
+    miss_end(finding, vouched)
 
 
-async def _walk(reader: LogReader, finding: Finding, end: int) -> AsyncGenerator[int, None]:
+async def _walk(reader: LogReader, finding: Finding, end: int, vouched: Vouched | None) -> AsyncGenerator[int, None]:
     head, last = Head(finding.log, finding.partition), None
     async with aclosing(reader.batches(0, end)) as batches:
         async for batch in batches:
             walked = walk(head, batch.records)
-            take(finding, walked)
+            take(finding, walked, vouched)
             yield len(batch.records)
             if finding.broken is not None:
                 return
             head, last = walked.head, walked.commits[-1] if walked.commits else last
             if walked.broken is not None:
-                here, behind = await reader.at(walked.broken.offset), await reader.at(walked.broken.offset + 1)
-                finding.stop(*blame(walked.broken, last, here, behind))
+                finding.stop(*blame(walked.broken, await _around(reader, walked.broken.offset, last), vouched))
                 return
 
 
-def take(finding: Finding, walked: Walked) -> None:
+async def _around(reader: LogReader, offset: int, last: AcceptedCommit | None) -> Surroundings:
+    voids: list[Record] = []
+    for place in range(offset if last is None else last.offset + 1, offset):
+        if (void := await reader.at(place)) is not None:
+            voids.append(void)
+    return Surroundings(last, voids, await reader.at(offset), await reader.at(offset + 1))
+
+
+def take(finding: Finding, walked: Walked, vouched: Vouched | None = None) -> None:
     """Count what was walked, and look into it as every fold has to."""
     finding.voids += len(walked.voids)
     for accepted in walked.commits:
@@ -115,28 +137,37 @@ def take(finding: Finding, walked: Walked) -> None:
                 accepted.offset, f"seq {accepted.header.seq} holds {len(opened)} openings: the first commit begins with one, no other may"
             )
             return
+        finding.log_id = opened[0].log_id if opened else finding.log_id
+        if vouched is not None and _is_of(finding, vouched) and vouched.seq == accepted.header.seq:
+            if vouched.digest != accepted.digest:
+                finding.stop(accepted.offset, _replaced(accepted, vouched))
+                return
+            finding.vouched = vouched.seq
         finding.commits += 1
         finding.events += len(events)
         finding.seq, finding.digest, finding.next_offset = accepted.header.seq, accepted.digest, accepted.offset + 1
         finding.registry = accepted.header.registry or finding.registry
-        finding.log_id = opened[0].log_id if opened else finding.log_id
 
 
-def blame(broken: ChainBroken, last: AcceptedCommit | None, here: Record | None, behind: Record | None) -> tuple[int, str]:
-    """Which record was altered, and why we think so. A link that does not fit has two ends; the commit behind tells which one is good."""
-    if last is None or here is None or behind is None:
-        return broken.offset, broken.detail
-    try:
-        header, next_one = wire.decode_header(here.value), wire.decode_header(behind.value)
-    except Undecodable:
-        return broken.offset, broken.detail
-    is_altered = header.seq == last.header.seq + 1 and header.prev != last.digest
-    if is_altered and next_one.prev == chain.digest(here.value or b""):
-        return last.offset, (
-            f"seq {last.header.seq} was altered, or what begins at offset {broken.offset} is another log's: its digest is {last.digest}, "
-            f"but seq {header.seq} at offset {broken.offset} follows {header.prev}, and the commit behind that fits"
+def _is_of(finding: Finding, vouched: Vouched) -> bool:
+    """Tables of another log vouch for nothing here."""
+    return vouched.log_id == finding.log_id
+
+
+def _replaced(accepted: AcceptedCommit, vouched: Vouched) -> str:
+    return (
+        f"seq {vouched.seq} has digest {accepted.digest}, but the tables were folded from a seq {vouched.seq} with digest "
+        f"{vouched.digest}: it was altered or replaced"
+    )
+
+
+def miss_end(finding: Finding, vouched: Vouched | None) -> None:
+    """Once all was walked: what the tables hold is there."""
+    if vouched is not None and finding.broken is None and _is_of(finding, vouched) and vouched.seq > finding.seq:
+        finding.stop(
+            finding.next_offset,
+            f"it ends at seq {finding.seq}, but the tables were folded up to seq {vouched.seq}, digest {vouched.digest}: its end is gone",
         )
-    return broken.offset, broken.detail
 
 
 def compare(findings: Sequence[Finding]) -> None:

@@ -11,7 +11,11 @@ from ledger.config import Settings
 def command(settings: Settings, folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
     """The words and the environment of a command with these settings."""
     config = folder / "jobledger.yaml"
-    config.write_text(f"prefix: {settings.prefix}\npartitions: {settings.partitions}\nkafka:\n  bootstrap: {settings.kafka.bootstrap}\n")
+    database = settings.database
+    config.write_text(
+        f"prefix: {settings.prefix}\npartitions: {settings.partitions}\nkafka:\n  bootstrap: {settings.kafka.bootstrap}\n"
+        f"database:\n  url: {database.url.get_secret_value()}\n  schema: {database.table_schema}\n"
+    )
     kept = {name: value for name, value in os.environ.items() if not name.startswith("JOBLEDGER_")}
     return [sys.executable, "-m", "ledger.cli", *arguments], {**kept, "JOBLEDGER_CONFIG": str(config)}
 

@@ -7,24 +7,36 @@ from ledger.core.chain import Head
 from ledger.core.ids import Address
 from ledger.core.outcome import Opened
 from ledger.core.wire import Commit, encode
+from ledger.kafka.blame import Surroundings, Vouched, blame
 from ledger.kafka.log_reader import Walked, walk
-from ledger.kafka.verify import Finding, blame, compare, take
+from ledger.kafka.verify import Finding, compare, miss_end, take
 from tests.unit.log.chains import LOG_ID, Stored, chain_of, rewritten, stored
 
 GOOD = chain_of(6)
 
 
-def blamed(records: list[bytes]) -> tuple[int, str]:
-    """As verify finds it: the walk ends, and the record where it ended and the one behind are looked at."""
-    walked = walk(Head("events", 0), stored(records))
-    assert walked.broken is not None
-    everything: list[Stored | None] = [*stored(records), None, None]
-    return blame(
-        walked.broken,
-        walked.commits[-1] if walked.commits else None,
-        everything[walked.broken.offset],
-        everything[walked.broken.offset + 1],
-    )
+def verified(records: list[bytes], vouched: Vouched | None = None) -> Finding:
+    """As verify finds it: the walk ends, and what stands around the place where it ended is looked at."""
+    finding, found = Finding("events", 0), stored(records)
+    walked = walk(Head("events", 0), found)
+    take(finding, walked, vouched)
+    if walked.broken is not None and finding.broken is None:
+        last, place = walked.commits[-1] if walked.commits else None, walked.broken.offset
+        everything: list[Stored | None] = [*found, None, None]
+        around = Surroundings(last, found[0 if last is None else last.offset + 1 : place], everything[place], everything[place + 1])
+        finding.stop(*blame(walked.broken, around, vouched))
+    miss_end(finding, vouched)
+    return finding
+
+
+def blamed(records: list[bytes], vouched: Vouched | None = None) -> tuple[int, str]:
+    finding = verified(records, vouched)
+    assert finding.offset is not None
+    assert finding.broken is not None
+    return finding.offset, finding.broken
+
+
+TABLES = Vouched(LOG_ID, len(GOOD), chain.digest(GOOD[-1]))
 
 
 def counted(walked: Walked) -> Finding:
@@ -99,3 +111,60 @@ def test_one_log_alone_is_not_compared() -> None:
     finding = Finding("events", 0, seq=3, log_id="a", registry=Address(9, 1))
     compare([finding])
     assert finding.broken is None
+
+
+# The tables remember the digest of the commit that they were folded to: what nothing follows in the log can be told, too
+
+
+def test_tables_that_fit_vouch_for_the_log() -> None:
+    finding = verified(GOOD, TABLES)
+    assert (finding.broken, finding.vouched) == (None, 6)
+
+
+def test_tables_that_are_behind_vouch_for_what_they_hold() -> None:
+    finding = verified(GOOD, Vouched(LOG_ID, 4, chain.digest(GOOD[3])))
+    assert (finding.broken, finding.vouched) == (None, 4)
+
+
+def test_tables_of_another_log_vouch_for_nothing() -> None:
+    finding = verified(GOOD, Vouched("f" * 32, 9, "ab" * 32))
+    assert (finding.broken, finding.vouched) == (None, None)
+
+
+@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("bit", [0x01, 0x02, 0x04, 0x10, 0x20, 0x80])
+def test_each_flipped_bit_of_each_commit_is_located_exactly(place: int, bit: int) -> None:
+    for nth in range(len(GOOD[place])):
+        altered = bytearray(GOOD[place])
+        altered[nth] ^= bit
+        assert blamed([*GOOD[:place], bytes(altered), *GOOD[place + 1 :]], TABLES)[0] == place, nth
+
+
+def test_a_changed_last_commit_is_found_by_the_tables_alone() -> None:
+    records = [*GOOD[:-1], rewritten(GOOD[-1], at=6001)]
+    assert verified(records).broken is None
+    offset, why = blamed(records, TABLES)
+    assert offset == 5
+    assert "seq 6" in why and "altered or replaced" in why
+
+
+@pytest.mark.parametrize("kept", range(1, 6))
+def test_an_end_that_is_gone_is_found_by_the_tables(kept: int) -> None:
+    offset, why = blamed(GOOD[:kept], TABLES)
+    assert offset == kept
+    assert "gone" in why
+
+
+def test_the_last_but_one_is_told_from_the_last_by_the_tables() -> None:
+    records = [*GOOD[:4], rewritten(GOOD[4], at=5001), GOOD[5]]
+    offset, why = blamed(records, TABLES)
+    assert offset == 4
+    assert "the tables were folded from that one" in why
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_lowered_number_is_no_void(place: int) -> None:
+    """A void has lost a race: it never follows the commit that won."""
+    offset, why = blamed([*GOOD[:place], rewritten(GOOD[place], seq=place), *GOOD[place + 1 :]])
+    assert offset == place
+    assert "its number was altered" in why
