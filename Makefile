@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEED ?= $(shell date +%s)
+# Processes that run the tests, each with servers of its own; what the tests wait for is mostly other processes.
+PARALLEL ?= 2
 
 .PHONY: setup check test demo faults bench lock clean
 
@@ -23,7 +25,7 @@ check: setup  ## format, lint, import law, strict types
 	$(BIN)/mypy
 
 test: check  ## every test but the long ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(PARALLEL) --dist loadgroup --no-loadscope-reorder
 
 demo: setup  ## the whole story once, on the real stack
 	@$(BIN)/python examples/demo/demo.py

@@ -1,6 +1,26 @@
-"""For every test: what a shell may have taken from us."""
+"""For every test: what a shell may have taken from us, and which tests stay together when several processes run them."""
 
 import signal
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+LONGEST_FIRST = ("faults", "services/runner", "services/client", "acceptance", "services", "unit")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job inherits that, and so would what the tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)  # after the shuffle
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests share what it set up; the faults share a stack that they kill. What takes long begins first."""
+    for item in items:
+        here = item.path.relative_to(HERE)
+        item.add_marker(pytest.mark.xdist_group("faults" if here.parts[0] == "faults" else str(here)))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    here = item.path.relative_to(HERE).as_posix()
+    return next(place for place, folder in enumerate(LONGEST_FIRST) if here.startswith(folder))

@@ -1,6 +1,7 @@
 """The command line in this process, with a ledger that needs no server."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,10 +32,16 @@ def world() -> World:
     return World()
 
 
+@pytest.fixture(autouse=True)
+def nothing_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that a shell names for the services tests are none of these tests'."""
+    for name in [name for name in os.environ if name.startswith("JOBLEDGER_") and name != "JOBLEDGER_CACHE"]:
+        monkeypatch.delenv(name)
+
+
 @pytest.fixture
-def call(world: World, monkeypatch: pytest.MonkeyPatch) -> Call:
+def call(world: World) -> Call:
     """`call("jobs", "list")`: what the program would print, and its exit code."""
-    monkeypatch.delenv("JOBLEDGER_CONFIG", raising=False)
 
     def run(*arguments: str, input: str | None = None) -> Ended:
         result = CliRunner().invoke(build(command_in(arguments)), list(arguments), input=input, obj=world.session())

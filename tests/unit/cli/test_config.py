@@ -20,7 +20,6 @@ system_jobs:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "jobledger.yaml").write_text(TEXT)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("JOBLEDGER_CONFIG", raising=False)
     monkeypatch.setenv("JOBLEDGER_PARTITIONS", "8")
     monkeypatch.setenv("JOBLEDGER_PROFILES", "nowhere")
     return tmp_path

@@ -26,6 +26,11 @@ def judged(jobs: int, often: float, seed: int) -> None:
 
 
 def test_every_expected_tick_of_a_year_has_exactly_one_outcome() -> None:
+    judged(jobs=60, often=0.03, seed=SEED)
+
+
+@pytest.mark.slow
+def test_every_expected_tick_of_a_year_of_many_jobs_has_exactly_one_outcome() -> None:
     judged(jobs=200, often=0.01, seed=SEED)
 
 
