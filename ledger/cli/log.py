@@ -1,4 +1,4 @@
-"""`jobledger ledger verify|tail|show`: the log itself."""
+"""`jobledger ledger verify|tail|show`: the log itself. The other commands have modules of their own."""
 
 import asyncio
 import logging
@@ -12,6 +12,7 @@ import typer
 from msgspec import json
 
 from ledger.cli.errors import DIFFERENCES, NOT_FOUND
+from ledger.cli.ledger_export import export
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.progress import records_read
 from ledger.config import Settings
@@ -28,6 +29,7 @@ from projections.heads import heads_of_tables
 COLUMNS = ("log", "partition", "commits", "events", "voids", "seq", "vouched", "offset", "broken")
 
 app = typer.Typer(help="The log itself: its chain and its events.", no_args_is_help=True)
+app.command()(export)
 
 
 class Log(StrEnum):

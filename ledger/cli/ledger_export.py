@@ -1,0 +1,69 @@
+"""`jobledger ledger export`: the whole log as JSON lines, to a file or to stdout."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from ledger.cli.output import talk
+from ledger.cli.progress import records_read
+from ledger.config.loading import load_settings
+from ledger.core.refusal import Refused
+from ledger.kafka import export as exporting
+
+STDOUT = Path("-")
+
+
+class As(StrEnum):
+    jsonl = "jsonl"
+    cloudevents = "cloudevents"
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to: it is there once it is whole. `-`: stdout.")] = STDOUT,
+    form: Annotated[
+        As, typer.Option("--format", help="jsonl: the commits' own bytes, which `ledger import` takes; cloudevents: CloudEvents 1.0.")
+    ] = As.jsonl,
+) -> None:
+    """Write out every commit of both logs, up to the ends that there are when it begins. Each chain is checked on the way."""
+    settings = load_settings(None, os.environ)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the error itself says it better
+    with records_read() as progress, _whole(file) as out:
+        lines = exporting.lines(settings, progress) if form is As.jsonl else exporting.cloudevents(settings, progress)
+        asyncio.run(_copy(lines, out))
+    if file != STDOUT:
+        talk(f"{file}: {file.stat().st_size} bytes")
+
+
+async def _copy(lines: AsyncGenerator[bytes, None], out: BinaryIO) -> None:
+    async with aclosing(lines) as found:
+        async for some in found:
+            out.write(some)
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[BinaryIO]:
+    """The file takes its name when everything is in it and on the disk: a half one is never taken for a backup."""
+    if file == STDOUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(file)
+    except OSError as error:
+        raise Refused("unwritable", f"{file} cannot be written: {error}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
