@@ -57,6 +57,7 @@ class Limits(Part):
     process_memory_mb: Annotated[int, Field(ge=0)] = 4096  # address space of such a process; 0: unlimited
     pace: Annotated[float, Field(ge=0, le=1)] = 0.01  # between the commits of a partition under load
     shutdown_grace: Annotated[float, Field(ge=0, le=3600)] = 10.0  # for running attempts, after SIGTERM
+    cancel_grace: Annotated[float, Field(ge=0, le=3600)] = 10.0  # for a running attempt that somebody cancels, before it is made to stop
     snapshot_events: Annotated[int, Field(ge=100)] = 200_000
     snapshot_interval: Annotated[float, Field(ge=1)] = 300.0
 

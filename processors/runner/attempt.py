@@ -34,6 +34,7 @@ class Attempt:
         "offered_ms",
         "outcome",
         "partition",
+        "patience",
         "progress",
         "progress_told",
         "result",
@@ -61,6 +62,7 @@ class Attempt:
         self.task: Task[None] | None = None
         self.due = 0.0  # when its time is up, later when its stubbornness is
         self.stopping: Stopping | None = None  # asked to stop, and why
+        self.patience: float | None = None  # seconds that it has for that, where somebody cancelled it
         self.outcome: Outcome | None = None
         self.result: Raw = NOTHING
         self.error_type: str | None = None

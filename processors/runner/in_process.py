@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class InProcess:
-    """`patience`: seconds between the word and the kill."""
+    """`patience`: seconds between the word and the kill, where the attempt says no other."""
 
     children: Children
     patience: float
@@ -40,7 +40,8 @@ class InProcess:
             except asyncio.CancelledError:
                 child.send(Stop(attempt.offer.token, attempt.stopping or "handed_back"))
                 if killing is None:
-                    killing = asyncio.get_running_loop().call_later(self.patience, child.kill)
+                    patience = self.patience if attempt.patience is None else attempt.patience
+                    killing = asyncio.get_running_loop().call_later(patience, child.kill)
         if killing is not None:
             killing.cancel()
         talk.result()

@@ -86,6 +86,7 @@ class Runner:
             edges.ways,
             self._has_ended,
             grace=self._grace,
+            cancel_grace=settings.limits.cancel_grace,
             margin=settings.limits.lease * MARGIN,
             stuck=edges.stuck,
             overrun=edges.overrun,

@@ -21,6 +21,7 @@ from processors.runner.perform import Perform
 log = structlog.get_logger(__name__)
 PROGRESS_APART: Final = 0.5  # seconds between two reports of progress of an attempt
 NEVER: Final = math.inf
+BY_A_PERSON: Final = "asked"  # the reason of such an order
 
 
 class Running:
@@ -28,6 +29,7 @@ class Running:
 
     `stuck` is told when code goes on for `grace` seconds after it was asked to stop: only the end of the process ends it. `overrun` is told
     when code goes on for `margin` seconds after it was told that its lock is in doubt: now another may run, so the process ends at once.
+    `cancel_grace`: seconds for code that somebody cancelled, before it is made to stop.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Running:
         ended: Callable[[Attempt], None],
         *,
         grace: float,
+        cancel_grace: float,
         margin: float,
         stuck: Callable[[], None],
         overrun: Callable[[], None],
@@ -47,6 +50,7 @@ class Running:
         self._ways = ways
         self._ended = ended
         self._grace = grace
+        self._cancel_grace = cancel_grace
         self._margin = margin
         self._stuck = stuck
         self._overrun = overrun
@@ -58,6 +62,7 @@ class Running:
         self._look_at = NEVER
         self.attempts: dict[str, Attempt] = {}  # by claim
         self._unguarded: set[Attempt] = set()  # stopped because their lock cannot be counted on
+        self._forced: set[Attempt] = set()  # made to stop because somebody cancelled them
 
     def held_claims(self) -> list[str]:
         """The claims of these attempts. Copying the keys is one step of the interpreter, so any thread may ask."""
@@ -100,8 +105,9 @@ class Running:
         attempt.ended = self._clock()
         attempt.task = attempt.context = None  # they refer back to it: what is no ring needs no collector
         del self.attempts[attempt.claim]
-        if self._unguarded:
+        if self._unguarded or self._forced:
             self._unguarded.discard(attempt)
+            self._forced.discard(attempt)
         self._outbox.tell(attempt)
         self._ended(attempt)
 
@@ -122,9 +128,12 @@ class Running:
         self._look_by(min((attempt.due for attempt in self.attempts.values()), default=NEVER))
 
     def _time_is_up(self, attempt: Attempt) -> None:
-        if attempt.stopping == "timed_out" or attempt in self._unguarded:
+        if attempt.stopping == "timed_out" or attempt in self._unguarded or attempt in self._forced:
             attempt.due = NEVER
             self._insist(attempt, self._overrun if attempt in self._unguarded else self._stuck)
+            return
+        if attempt.patience is not None:
+            self._force(attempt)
             return
         if attempt.stopping != "handed_back":
             attempt.stopping = "timed_out"
@@ -140,7 +149,8 @@ class Running:
         attempt.due = NEVER
 
     def obey(self, order: Order) -> None:
-        """Control wants an attempt to stop. Its time goes on: code that does not mind runs out of it as ever."""
+        """Control wants an attempt to stop. If a person wants it, it has a while to do so and then is made to; else its time goes on: code
+        that does not mind runs out of it as ever."""
         for attempt in list(self.attempts.values()):
             if attempt.offer.execution_id == order.execution_id and _is_meant(order, attempt):
                 self._loop.call_soon(self._stop, attempt, order)  # its first step may be due only now
@@ -157,8 +167,32 @@ class Running:
             reason=order.reason,
         )
         attempt.stopping, due = order.why, attempt.due
+        if order.why == "cancelled" and order.reason == BY_A_PERSON:
+            self._ask_kindly(attempt)
+            return
         self._ask_to_stop(attempt)
         attempt.due = due
+
+    def _ask_kindly(self, attempt: Attempt) -> None:
+        """`Context.cancelled` first. A process gets the word, and is killed when its time for that is over."""
+        assert attempt.context is not None
+        assert attempt.task is not None
+        attempt.context.cancelled = True
+        attempt.patience = self._cancel_grace
+        if attempt.handler is not None and attempt.handler.run_in == "process":
+            attempt.task.cancel()
+        attempt.due = min(attempt.due, self._clock() + self._cancel_grace)
+        self._look_by(attempt.due)
+
+    def _force(self, attempt: Attempt) -> None:
+        """It had its time. A coroutine is cancelled where it awaits, and has it once more; a thread ends with its process alone."""
+        self._forced.add(attempt)
+        attempt.due = NEVER
+        if can_be_cancelled(attempt):
+            self._ask_to_stop(attempt)
+            attempt.due = self._clock() + self._grace
+        else:
+            self._insist(attempt, self._stuck)
 
     def unguarded(self, attempt: Attempt, why: str) -> None:
         """Its lock cannot be counted on for much longer. Code that does not mind ends with this process, before another may run."""

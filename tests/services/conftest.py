@@ -80,7 +80,7 @@ def _fresh(stack: Stack, partitions: int) -> Iterator[Settings]:
         kafka=Kafka(bootstrap=stack.kafka, session_timeout=4.0),
         redis=Redis(url=SecretStr(stack.redis)),
         database=Database.model_validate({"url": stack.database, "schema": name}),
-        limits=Limits(lease=2.0, shutdown_grace=2.0),
+        limits=Limits(lease=2.0, shutdown_grace=2.0, cancel_grace=1.0),
     )
     try:
         yield settings

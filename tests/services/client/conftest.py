@@ -97,7 +97,7 @@ def system(fresh: Fresh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         system = stack.enter_context(system_of(tmp_path_factory.mktemp("system"), settings, ticks))
         stack.enter_context(system.running("worker"))
         stack.enter_context(system.running("projections", "run"))
-        _await_jobs(system, 4)
+        _await_jobs(system, len(jobs))
         yield system
 
 

@@ -1,6 +1,7 @@
 """The handlers of these tests."""
 
 import asyncio
+import threading
 
 from pydantic import BaseModel
 
@@ -29,6 +30,27 @@ async def climb(ctx: Context) -> str:
         await ctx.progress(percent, f"at {percent}")
         await asyncio.sleep(0.6)
     return "top"
+
+
+@jobs.job("stand")
+async def stand(ctx: Context) -> None:
+    """Until somebody cancels it, for which it looks."""
+    while True:
+        await ctx.progress(50)
+        await asyncio.sleep(0.02)
+        ctx.raise_if_cancelled()
+
+
+@jobs.job("sleep")
+async def sleep() -> None:
+    """It does not look whether it is cancelled."""
+    await asyncio.Event().wait()
+
+
+@jobs.job("stone")
+def stone() -> None:
+    """Nothing but the end of its process ends it."""
+    threading.Event().wait()
 
 
 @jobs.job("tick")

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from ledger import ExecutionCancelled, ExecutionFailed, Ledger, Refused
+from ledger.core import execution
 from projections.acting_reads import MOST_TARGETS
 from projections.rows import ExecutionFilter
 from tests.services.client.conftest import System
@@ -104,7 +105,11 @@ async def test_a_bulk_act_whose_client_died_goes_on_where_it_was(system: System,
 
     with pytest.raises(Died):
         await ledger.cancel_many(where, told=die)
-    assert sum(one.finished_at is None for one in await ledger.bulk_acts.get(names[0])) > 0
+
+    async def is_going_on() -> bool:
+        return any(one.bulk_id == names[0] for one in (await ledger.bulk_acts.list(kind="cancel", going_on=True)).items)
+
+    await until(is_going_on)
     decided: list[int] = []
     done = await ledger.resume_bulk(names[0], told=lambda _, count: decided.append(count))
     assert (done.planned, done.done, done.refused) == (count, count, 0)
@@ -114,20 +119,47 @@ async def test_a_bulk_act_whose_client_died_goes_on_where_it_was(system: System,
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
-def test_the_same_from_the_command_line(system: System) -> None:
-    def call(*arguments: str, code: int = 0) -> str:
-        done = system.call(*arguments)
-        assert done.returncode == code, done.stderr
-        return done.stdout
+async def running(ledger: Ledger, job: str) -> str:
+    """An execution whose code runs."""
+    made = await ledger.submit(job)
 
-    call("tenants", "pause", "east", "--note", "stock-taking")
-    one = call("submit", "bill", "--data", '{"number": 1}', "--tenant", "east").split()[-1]
-    assert json.loads(call("executions", "cancel", one, "--reason", "a mistake", "-o", "json"))["outcome"] == "applied"
-    call("executions", "cancel", "nobody", code=3)
-    assert json.loads(call("executions", "retry", one, "-o", "json"))["retry_of"] == one
-    call("executions", "cancel", "--where", "--tenant", "east", code=4)
-    cancelled = json.loads(call("executions", "cancel", "--where", "--tenant", "east", "--yes", "-o", "json"))
-    assert (cancelled["planned"], cancelled["done"], cancelled["refused"]) == (1, 1, 0)
-    found = json.loads(call("executions", "retry", "--where", "--tenant", "east", "--state", "cancelled", "--plan", "-o", "json"))
-    assert (found["planned"], found["states"]) == (1, {"cancelled": 1})  # the first one was retried
-    call("tenants", "resume", "east")
+    async def is_active() -> bool:
+        row = await made.row()
+        return row is not None and row.state in ("active", "processing")
+
+    await until(is_active)
+    return made.execution_id
+
+
+@pytest.mark.parametrize("job", ["stand", "sleep", pytest.param("stone", marks=pytest.mark.slow)])
+async def test_what_runs_is_asked_to_stop_and_made_to_after_a_grace(ledger: Ledger, job: str) -> None:
+    one, other = await running(ledger, job), await running(ledger, "stand")
+    assert (await ledger.cancel(one, reason="not needed")).outcome == "applied"
+    with pytest.raises(ExecutionCancelled):
+        await ledger.execution(one).result(timeout=60)
+    row = await ledger.executions.get(one)
+    assert row is not None and (row.state, row.reason, row.attempt) == ("cancelled", "asked", 1)
+    [asked] = [past.event for past in await ledger.executions.history(one) if isinstance(past.event, execution.CancelRequested)]
+    assert (asked.detail, asked.actor) == ("not needed", ledger.actor)
+    after = await ledger.executions.get(other)
+    assert after is not None and not after.is_over
+    await ledger.cancel(other)
+    with pytest.raises(ExecutionCancelled):
+        await ledger.execution(other).result(timeout=60)
+
+
+async def test_the_same_from_the_command_line(system: System, ledger: Ledger) -> None:
+    first, _ = await held(ledger, "east", 2)
+
+    async def call(*arguments: str) -> dict[str, object]:
+        done = await asyncio.to_thread(system.call, *arguments, "-o", "json")
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert isinstance(found, dict)
+        return found
+
+    assert (await call("executions", "cancel", first, "--reason", "a mistake"))["outcome"] == "applied"
+    many = await call("executions", "cancel", "--where", "--tenant", "east", "--state", "waiting", "--yes")
+    assert many["done"] and not many["refused"]
+    again = await call("executions", "retry", first)
+    assert again["retry_of"] == first

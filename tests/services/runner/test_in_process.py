@@ -159,14 +159,15 @@ async def test_a_signal_to_the_whole_service_is_the_runners_to_judge(world: Worl
     assert end.outcome == "cancelled" and not is_gone(pid)
 
 
-async def test_one_that_does_not_listen_is_killed_when_it_is_cancelled(world: World) -> None:
+@pytest.mark.parametrize("by", [None, "asked"])
+async def test_one_that_does_not_listen_is_killed_when_it_is_cancelled(world: World, by: str | None) -> None:
     runner = world.begin()
     one = offer(0, "stubborn", options=Options(timeout_ms=60_000))
     runner.take(record_of(one))
     pid = await pid_told(world)
-    runner.obey(Order(one.execution_id, "cancelled", one.token))
+    runner.obey(Order(one.execution_id, "cancelled", one.token, reason=by))
     (end,) = await reports(world)
-    assert end.outcome == "cancelled" and is_gone(pid)
+    assert end.outcome == "cancelled" and is_gone(pid) and not world.stuck.is_set()
 
 
 async def test_a_worker_that_goes_hands_it_back_when_its_process_is_gone(world: World) -> None:

@@ -211,7 +211,7 @@ class World:
     locks: FakeLocks = field(default_factory=FakeLocks)
     answers: bool = True  # control accepts each exclusive start, as soon as it is told
     clock: BrokerClock = field(default_factory=BrokerClock)
-    limits: Limits = field(default_factory=lambda: Limits(slots=10, shutdown_grace=0.05, lease=1.0))
+    limits: Limits = field(default_factory=lambda: Limits(slots=10, shutdown_grace=0.05, cancel_grace=0.05, lease=1.0))
     stuck: asyncio.Event = field(default_factory=asyncio.Event)
     overrun: asyncio.Event = field(default_factory=asyncio.Event)
     bugs: list[BaseException] = field(default_factory=list)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from itertools import count
 
 import pytest
 
@@ -234,3 +235,100 @@ async def test_code_that_does_not_mind_an_order_runs_out_of_its_time_as_ever(wor
     go.set()
     await ended(world)
     assert [report.outcome for report in world.sender.ends] == ["timed_out"]
+
+
+# What somebody cancels
+
+
+def by_a_person(world: World, number: int = 0) -> Order:
+    return Order(offer(number).execution_id, "cancelled", offer(number).token, reason="asked")
+
+
+async def test_who_looks_whether_it_is_cancelled_ends_by_itself(world: World) -> None:
+    world.limits = world.limits.model_copy(update={"cancel_grace": 60.0})
+    cleaned_up = asyncio.Event()
+
+    @world.jobs.job("polite")
+    async def polite(ctx: Context) -> None:
+        for percent in count():
+            await ctx.progress(percent % 100)
+            await asyncio.sleep(0.002)
+            if ctx.cancelled:
+                cleaned_up.set()
+            ctx.raise_if_cancelled()
+
+    runner = world.begin()
+    runner.take(record_of(offer(0, "polite")))
+    await world.sender.until(lambda: bool(world.sender.reports))
+    for _ in range(2):  # told again, as control does until it has ended
+        runner.obey(by_a_person(world))
+    await ended(world)
+    assert cleaned_up.is_set()
+    assert [report.outcome for report in world.sender.ends] == ["cancelled"]
+
+
+async def test_a_coroutine_that_does_not_look_has_its_grace_and_is_cancelled_then(world: World) -> None:
+    world.limits = world.limits.model_copy(update={"cancel_grace": 0.2})
+    saw: list[bool] = []
+
+    @world.jobs.job("deaf")
+    async def deaf(ctx: Context) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            saw.append(ctx.cancelled)
+
+    runner = world.begin()
+    runner.take(record_of(offer(0, "deaf")))
+    await world.sender.until(lambda: bool(world.sender.reports))
+    asked = asyncio.get_running_loop().time()
+    runner.obey(by_a_person(world))
+    await ended(world)
+    assert asyncio.get_running_loop().time() - asked >= 0.15
+    assert ([report.outcome for report in world.sender.ends], saw) == (["cancelled"], [True])
+    assert not world.stuck.is_set()
+
+
+@pytest.mark.parametrize("kind", ["thread", "coroutine"])
+async def test_what_cannot_be_made_to_stop_ends_with_its_process(world: World, kind: str) -> None:
+    go = threading.Event()
+
+    def stone() -> None:
+        go.wait()
+
+    async def swallows() -> None:
+        while not go.is_set():
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                pass
+
+    world.jobs.job("stone", timeout="1h")(stone if kind == "thread" else swallows)
+    runner = world.begin()
+    runner.take(record_of(offer(0, "stone")))
+    await world.sender.until(lambda: bool(world.sender.reports))
+    runner.obey(by_a_person(world))
+    async with asyncio.timeout(5):
+        await world.stuck.wait()
+    assert world.sender.ends == []
+    assert not await runner.drain()
+    assert [report.outcome for report in world.sender.ends] == ["handed_back"]  # of what was cancelled, control makes its end
+    go.set()
+
+
+async def test_what_completes_all_the_same_has_completed(world: World) -> None:
+    @world.jobs.job("quick")
+    async def quick(ctx: Context) -> str:
+        for percent in count():
+            await ctx.progress(percent % 100)
+            await asyncio.sleep(0.002)
+            if ctx.cancelled:
+                break
+        return "done"
+
+    runner = world.begin()
+    runner.take(record_of(offer(0, "quick")))
+    await world.sender.until(lambda: bool(world.sender.reports))
+    runner.obey(by_a_person(world))
+    await ended(world)
+    assert [report.outcome for report in world.sender.ends] == ["completed"]
