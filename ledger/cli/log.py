@@ -13,6 +13,7 @@ from msgspec import json
 
 from ledger.cli.errors import DIFFERENCES, NOT_FOUND
 from ledger.cli.ledger_export import export
+from ledger.cli.ledger_import import import_
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.progress import records_read
 from ledger.config import Settings
@@ -30,6 +31,7 @@ COLUMNS = ("log", "partition", "commits", "events", "voids", "seq", "vouched", "
 
 app = typer.Typer(help="The log itself: its chain and its events.", no_args_is_help=True)
 app.command()(export)
+app.command("import")(import_)
 
 
 class Log(StrEnum):

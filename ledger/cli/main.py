@@ -43,7 +43,7 @@ ENTRIES: Final = (
     Entry("topics", "ledger.cli.topics", "The topics in Kafka."),
     Entry("db", "ledger.cli.db", "The tables in Postgres."),
     Entry("projections", "ledger.cli.projections", "The tables as a fold of the log: run, status, rebuild, verify."),
-    Entry("ledger", "ledger.cli.log", "The log itself: verify, tail, show, export."),
+    Entry("ledger", "ledger.cli.log", "The log itself: verify, tail, show, export, import."),
     Entry("audit", "ledger.cli.audit", "Does everything add up? Chain, commands, ticks, executions, attempts, tables.", is_verb=True),
     Entry("bench", "ledger.cli.bench", "Measure the running stack."),
 )

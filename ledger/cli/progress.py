@@ -12,14 +12,14 @@ REPORT_EVERY: Final = 5.0  # seconds, where stderr is no terminal
 
 
 @contextmanager
-def records_read() -> Iterator[Callable[[int, int], None]]:
+def records_read(what: str = "records") -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal, elsewhere a line now and then."""
     if not is_plain(sys.stderr.isatty()):
         from rich.console import Console
         from rich.progress import Progress as Bar
 
         with Bar(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("records", total=None)
+            task = bar.add_task(what, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
         return
     told = time.monotonic()
@@ -28,6 +28,6 @@ def records_read() -> Iterator[Callable[[int, int], None]]:
         nonlocal told
         if time.monotonic() - told >= REPORT_EVERY:
             told = time.monotonic()
-            talk(f"{done} of {total} records")
+            talk(f"{done} of {total} {what}")
 
     yield tell

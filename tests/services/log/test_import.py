@@ -1,0 +1,137 @@
+"""`jobledger ledger import`: the very same commits in other topics, and a log that goes on from them."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.config import Settings
+from ledger.core import wire
+from ledger.core.archive import REGISTRY, Place
+from ledger.core.ids import Position
+from ledger.core.refusal import Conflict, Misconfigured
+from ledger.kafka.importing import Source, import_log
+from ledger.kafka.log_reader import Bounds, LogReader
+from ledger.kafka.opening import LogIdentity, check_identity, open_log
+from ledger.kafka.topics import apply
+from ledger.kafka.verify import verify
+from tests.services.conftest import run
+from tests.services.log.command import jobledger
+from tests.services.log.test_verify import Logs, at_work
+from tests.services.log.writing import append, read_all
+
+
+@pytest.fixture
+def original(settings: Settings, opened: LogIdentity) -> Logs:
+    return run(at_work(settings))
+
+
+@pytest.fixture
+def other(settings: Settings) -> Settings:
+    """Another prefix, without topics. What is made there goes with that of `settings`."""
+    return settings.model_copy(update={"prefix": f"{settings.prefix}-copy"})
+
+
+def source_of(identity: LogIdentity, logs: Logs, stop_after: int | None = None) -> Source:
+    """`stop_after`: it dies after so many commits of the events."""
+
+    def events() -> Iterator[tuple[Place, bytes]]:
+        given = 0
+        for place, records in logs.items():
+            for record in records if place != REGISTRY else ():
+                if given == stop_after:
+                    raise KeyboardInterrupt
+                given += 1
+                yield place, record
+
+    positions = {place: wire.decode_header(records[-1]).position for place, records in logs.items()}
+    return Source(identity, sum(map(len, logs.values())), events, lambda: iter(logs[REGISTRY]), positions)
+
+
+async def bounds(settings: Settings, name: str, partition: int = 0) -> Bounds:
+    async with LogReader(settings, name, partition) as reader:
+        return await reader.bounds()
+
+
+def test_an_export_is_imported_byte_for_byte_and_verified(
+    settings: Settings, other: Settings, original: Logs, opened: LogIdentity, tmp_path: Path
+) -> None:
+    backup = str(tmp_path / "backup.jsonl")
+    assert jobledger(settings, tmp_path, "ledger", "export", backup).returncode == 0
+    done = jobledger(other, tmp_path, "ledger", "import", backup, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"log_id": opened.log_id, "partitions": 4, "epoch": 1, "commits": 40, "appended": 40}
+    for place, records in original.items():
+        assert run(read_all(other, *place)) == records
+    assert all(one.broken is None for one in run(verify(other)))
+    ends = [run(bounds(other, name, 0)).end for name in ("commands", "registry-commands")]
+    assert ends == [7, 7]  # the last commit names command 6
+    again = jobledger(other, tmp_path, "ledger", "import", backup, "-o", "json")
+    assert json.loads(again.stdout)["appended"] == 0
+
+
+@pytest.mark.parametrize("stop_after", [0, 5, 8, 31])
+async def test_one_that_was_killed_goes_on(
+    settings: Settings, other: Settings, original: Logs, opened: LogIdentity, stop_after: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        await import_log(other, source_of(opened, original, stop_after))
+    with pytest.raises((Misconfigured, Conflict)):
+        await check_identity(other)  # nothing starts on a half log
+    done = await import_log(other, source_of(opened, original))
+    assert done.commits == 40
+    for place, records in original.items():
+        assert await read_all(other, *place) == records
+
+
+async def opened_before(other: Settings, original: Logs) -> None:
+    await open_log(other)
+
+
+async def gone_on(other: Settings, original: Logs) -> None:
+    for place, records in original.items():
+        await append(other, *place, [*records, records[-1]])
+
+
+async def commanded(other: Settings, original: Logs) -> None:
+    await append(other, "commands", 2, [b'{"type":"nothing"}'])
+
+
+async def offered(other: Settings, original: Logs) -> None:
+    await append(other, "work.default", 0, [b"[]"])
+
+
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [
+        (opened_before, "this is another log, or it has gone on"),
+        (gone_on, "more than there are to import"),
+        (commanded, "holds commands already"),
+        (offered, "a log was at work here"),
+    ],
+)
+async def test_topics_that_are_in_use_are_refused_with_words(
+    other: Settings, original: Logs, opened: LogIdentity, before: Callable[[Settings, Logs], object], why: str
+) -> None:
+    await apply(other)
+    await before(other, original)  # type: ignore[misc]  # each is a coroutine
+    with pytest.raises(Conflict, match=why):
+        await import_log(other, source_of(opened, original))
+
+
+async def test_a_log_that_decided_nothing_needs_no_commands(other: Settings, original: Logs, opened: LogIdentity) -> None:
+    source = source_of(opened, original)
+    source.positions.update(dict.fromkeys(source.positions, Position(-1, 0)))
+    await import_log(other, source)
+    assert (await bounds(other, "commands", 1)).end == 0
+
+
+def test_a_damaged_file_is_refused_before_anything_is_made(settings: Settings, other: Settings, original: Logs, tmp_path: Path) -> None:
+    backup = tmp_path / "backup.jsonl"
+    jobledger(settings, tmp_path, "ledger", "export", str(backup))
+    backup.write_bytes(backup.read_bytes().replace(b'"run_ms":15', b'"run_ms":16', 1))
+    refused = jobledger(other, tmp_path, "ledger", "import", str(backup))
+    assert refused.returncode == 4
+    assert "is broken" in refused.stderr
+    assert jobledger(other, tmp_path, "ledger", "verify").returncode == 1  # there are no topics
