@@ -11,7 +11,9 @@ from typing import Final
 from ledger.config import Settings
 from ledger.core.refusal import Unavailable
 from ledger.kafka.opening import LogIdentity, check_identity
+from projections.builtin import TABLES
 from projections.following import Consumer, Progress, Report, pause
+from projections.projection import Projection
 from projections.sql_thread import SqlThread
 from projections.subscription import Subscription
 
@@ -21,15 +23,15 @@ GRACE: Final = 2.0  # seconds until it is interrupted, where it waits for a serv
 SHUTDOWN: Final = 6.0  # seconds for the batch that is under way, and to leave the group
 
 
-async def run(settings: Settings, stop: asyncio.Event, report: Report = lambda progress: None) -> None:
+async def run(settings: Settings, stop: asyncio.Event, report: Report = lambda progress: None, projection: Projection = TABLES) -> None:
     """Until `stop`. Raises `Conflict` where the tables do not belong to this log, `Misconfigured` where there are no tables."""
     identity = await _identity(settings, stop)
     if identity is None:
         return
-    subscription, sql = await _subscribed(settings, stop), SqlThread(settings)
+    subscription, sql = await _subscribed(settings, projection.name, stop), SqlThread(settings, projection)
     if subscription is None:
         return
-    consumer = Consumer(settings, identity, subscription, sql, report)
+    consumer = Consumer(settings, identity, projection, subscription, sql, report)
     try:
         await _until(stop, consumer.follow(stop))
     finally:
@@ -60,9 +62,9 @@ async def _identity(settings: Settings, stop: asyncio.Event) -> LogIdentity | No
     return None
 
 
-async def _subscribed(settings: Settings, stop: asyncio.Event) -> Subscription | None:
+async def _subscribed(settings: Settings, projection: str, stop: asyncio.Event) -> Subscription | None:
     while not stop.is_set():
-        subscription = Subscription(settings)
+        subscription = Subscription(settings, projection)
         try:
             await subscription.start()
             return subscription

@@ -18,7 +18,8 @@ from ledger.core.refusal import Unavailable
 from ledger.kafka.log_reader import Record
 from ledger.kafka.opening import LogIdentity
 from projections.places import tails_from
-from projections.positions import Applied, Duplicate, Gap, Outcome
+from projections.positions import Applied, Duplicate, Gap, Outcome, Position
+from projections.projection import Projection
 from projections.sql_thread import SqlThread
 from projections.subscription import Subscription
 from projections.tail import Source, Tail
@@ -28,6 +29,7 @@ MOST_EVENTS: Final = 60_000  # folded and not written yet; beyond it fetching wa
 MANY_EVENTS: Final = 200  # in a batch: that is load, and the next one waits to grow
 PACE: Final = 0.2  # seconds between batches under load: a transaction costs as much as two hundred rows
 PAUSE: Final = 1.0
+LOOK_AGAIN: Final = 1.0  # seconds between looks at the positions, while there is nothing to write
 
 
 @dataclass(slots=True)
@@ -53,9 +55,18 @@ async def pause(stop: asyncio.Event, error: Unavailable) -> None:
 
 
 class Consumer:
-    def __init__(self, settings: Settings, identity: LogIdentity, subscription: Subscription, sql: SqlThread, report: Report) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        identity: LogIdentity,
+        projection: Projection,
+        subscription: Subscription,
+        sql: SqlThread,
+        report: Report,
+    ) -> None:
         self.progress = Progress()
         self._settings = settings
+        self._projection = projection
         self._identity = identity
         self._subscription = subscription
         self._sql = sql
@@ -66,6 +77,8 @@ class Consumer:
         self._connections = 1
         self._paced_until = 0.0
         self._writing: asyncio.Task[Mapping[Source, Outcome]] | None = None
+        self._looking: asyncio.Task[Mapping[Source, Position | None]] | None = None
+        self._looked = (0.0, 0)  # when, and after how many batches
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Fetch, fold, hand over to SQL, until `stop`."""
@@ -78,15 +91,17 @@ class Consumer:
                 awaited: list[asyncio.Future[Any]] = [stopping]  # Any: they are waited for and not looked into
                 if not full or self._writing is None:
                     awaited.append(fetching)
-                if self._writing is not None:
-                    awaited.append(self._writing)
+                awaited += [task for task in (self._writing, self._looking) if task is not None]
                 await asyncio.wait(awaited, timeout=self._rest(), return_when=asyncio.FIRST_COMPLETED)
                 if fetching.done() and not full:
                     self._take(await self._fetched(fetching, stop))
                     fetching = asyncio.ensure_future(self._subscription.fetch())
                 await self._hand_over()
+                await self._look_again()
                 self._tell()
         finally:
+            if self._looking is not None:
+                self._looking.cancel()
             stopping.cancel()
             fetching.cancel()
 
@@ -116,7 +131,7 @@ class Consumer:
         for source in fresh:
             self._tails.pop(source, None)
         try:
-            tails = await tails_from(self._settings, self._identity, await self._sql.open(fresh))
+            tails = await tails_from(self._settings, self._identity, self._projection, await self._sql.open(fresh))
         except Unavailable as error:
             log.warning("waiting for Kafka", action="projection.kafka_away", detail=str(error))
             self._subscription.fresh.update(source for source in fresh if self._subscription.has(source))
@@ -188,6 +203,21 @@ class Consumer:
             for source in self._tails:
                 self._subscription.reopen(source)
             self._tails.clear()
+
+    async def _look_again(self) -> None:
+        """A swap puts tables in place that may stand elsewhere: in partitions that are quiet now nobody else would notice."""
+        if self._looking is not None and self._looking.done():
+            looking, self._looking = self._looking, None
+            for source, stored in (await looking).items():
+                tail = self._tails.get(source)
+                if tail is not None and tail.broken is None and self._looked[1] == self.progress.batches:
+                    head = tail.reached.head
+                    if stored is None or (stored.seq, stored.digest) != (head.seq, head.digest):
+                        self._settle({source: Gap(stored)})
+        idle = self._writing is None and self._looking is None and self._folded() == 0 and self._tails
+        if idle and time.monotonic() - self._looked[0] >= LOOK_AGAIN:
+            self._looked = time.monotonic(), self.progress.batches
+            self._looking = asyncio.ensure_future(self._sql.standing(list(self._tails)))
 
     async def _raise_alarms(self) -> None:
         """Once everything before it is written: say that a partition stopped, here and where `projections status` finds it."""

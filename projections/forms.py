@@ -1,21 +1,22 @@
 """How each table takes patches: which columns may change after a row was written whole, or that its rows are kept by the folds."""
 
-from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import Table
 
 from projections import schedule_tables, tables
-from projections.patches import Changes, Form, Rows
+from projections.patches import Form
+from projections.projection import RowsOf
 
 _ADDRESS: Final = ("log_partition", "log_seq", "log_index", "log_offset")
 
 
-def _form(table: Table, *mutable: str, set_once: str | None = None, log: str | None = "events", is_kept: bool = False) -> Form:
+def form_of(table: Table, *mutable: str, set_once: str | None = None, log: str | None = "events", is_kept: bool = False) -> Form:
     columns = tuple(str(column.name) for column in table.columns)
     places = tuple(map(columns.index, (*mutable, *_ADDRESS))) if mutable else ()
     return Form(
         str(table.name),
+        table,
         columns,
         tuple(str(column.name) for column in table.primary_key),
         places,
@@ -25,9 +26,9 @@ def _form(table: Table, *mutable: str, set_once: str | None = None, log: str | N
     )
 
 
-DEFINITIONS: Final = _form(tables.job_definitions, log="registry", is_kept=True)
-VERSIONS: Final = _form(tables.job_versions, log="registry")
-EXECUTIONS: Final = _form(
+DEFINITIONS: Final = form_of(tables.job_definitions, log="registry", is_kept=True)
+VERSIONS: Final = form_of(tables.job_versions, log="registry")
+EXECUTIONS: Final = form_of(
     tables.job_executions,
     "state",
     "reason",
@@ -50,14 +51,13 @@ EXECUTIONS: Final = _form(
     "run_ms",
     set_once="first_started_at",
 )
-ATTEMPTS: Final = _form(tables.execution_attempts, "state", "finished_at", "run_ms", "error_type", "error_message")
-OUTCOMES: Final = _form(tables.command_outcomes, log=None)
-TICKS: Final = _form(schedule_tables.schedule_ticks)
-STATUSES: Final = _form(schedule_tables.job_status, is_kept=True)
-PAUSES: Final = _form(schedule_tables.pauses, log="registry", is_kept=True)
-BULK_ACTS: Final = _form(schedule_tables.bulk_acts, is_kept=True)
+ATTEMPTS: Final = form_of(tables.execution_attempts, "state", "finished_at", "run_ms", "error_type", "error_message")
+OUTCOMES: Final = form_of(tables.command_outcomes, log=None)
+TICKS: Final = form_of(schedule_tables.schedule_ticks)
+STATUSES: Final = form_of(schedule_tables.job_status, is_kept=True)
+PAUSES: Final = form_of(schedule_tables.pauses, log="registry", is_kept=True)
+BULK_ACTS: Final = form_of(schedule_tables.bulk_acts, is_kept=True)
 
-RowsOf = Callable[[Changes], Rows]
 FORMS: Final[tuple[tuple[Form, RowsOf], ...]] = (
     (DEFINITIONS, lambda changes: changes.definitions),
     (VERSIONS, lambda changes: changes.versions),

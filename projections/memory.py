@@ -18,6 +18,7 @@ class Memory:
     statuses: Rows = field(default_factory=dict)
     bulk_acts: Rows = field(default_factory=dict)  # those that go on
     runs: dict[str, str] = field(default_factory=dict)
+    own: dict[str, Rows] = field(default_factory=dict)  # the kept rows of a projection that is not ours, by table
 
 
 def to_change(kept: Rows, changed: Rows, key: Key) -> Patch | None:
@@ -35,3 +36,15 @@ def put(kept: Rows, changed: Rows, key: Key, row: Patch) -> None:
 def remove(kept: Rows, changed: Rows, key: Key) -> None:
     if kept.pop(key, None) is not None:
         changed[key] = GONE
+
+
+def together(one: Memory, other: Memory) -> Memory:
+    """Of rows that stand in two places, none in both."""
+    return Memory(
+        one.definitions | other.definitions,
+        one.pauses | other.pauses,
+        one.statuses | other.statuses,
+        one.bulk_acts | other.bulk_acts,
+        one.runs | other.runs,
+        {table: one.own.get(table, {}) | other.own.get(table, {}) for table in one.own.keys() | other.own.keys()},
+    )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from msgspec import UNSET, UnsetType
+from sqlalchemy import Table
 
 from ledger.core.refusal import Conflict
 
@@ -33,10 +34,12 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How rows of a table take patches. The columns end with the event's address; the first one belongs to the key and is set only by a
-    whole patch. `set_once`: a column that keeps its first value until the row is replaced. `log`: the only log that writes it, if so."""
+    """How rows of a table take patches. `definition`: its columns and indexes, as SQL has them. The columns end with the event's address;
+    the first one belongs to the key and is set only by a whole patch. `set_once`: a column that keeps its first value until the row is
+    replaced. `log`: the only log that writes it, if so."""
 
     table: str
+    definition: Table = field(repr=False, compare=False)
     columns: tuple[str, ...]
     key: tuple[str, ...]
     mutable: tuple[int, ...] = ()  # places of the columns that a patch may set which is not whole
@@ -108,7 +111,8 @@ class Changes:
     statuses: Rows = field(default_factory=dict)
     pauses: Rows = field(default_factory=dict)
     bulk_acts: Rows = field(default_factory=dict)
+    own: dict[str, Rows] = field(default_factory=dict)  # of a projection that is not ours, by table
 
     def __len__(self) -> int:
         few = (self.definitions, self.versions, self.outcomes, self.statuses, self.pauses, self.bulk_acts)
-        return len(self.executions) + len(self.attempts) + len(self.ticks) + sum(map(len, few))
+        return len(self.executions) + len(self.attempts) + len(self.ticks) + sum(map(len, few)) + sum(map(len, self.own.values()))

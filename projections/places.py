@@ -10,9 +10,9 @@ from ledger.core.chain import Head
 from ledger.core.refusal import Conflict
 from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import LogIdentity
-from projections.folds import fold_of
 from projections.memory import Memory
 from projections.positions import Position
+from projections.projection import Projection
 from projections.tail import Reached, Source, Tail
 
 
@@ -29,16 +29,16 @@ def sources(identity: LogIdentity) -> list[Source]:
     return [("registry", 0), *(("events", number) for number in range(identity.partitions))]
 
 
-async def tails_from(settings: Settings, identity: LogIdentity, opened: Iterable[Opened]) -> list[Tail]:
+async def tails_from(settings: Settings, identity: LogIdentity, projection: Projection, opened: Iterable[Opened]) -> list[Tail]:
     """Tails that go on where the tables stand. Raises `Conflict` with both values if the log at a position is not the one folded so far;
     `Unavailable`."""
-    return list(await asyncio.gather(*(_tail_from(settings, identity, one) for one in opened)))
+    return list(await asyncio.gather(*(_tail_from(settings, identity, projection, one) for one in opened)))
 
 
-async def _tail_from(settings: Settings, identity: LogIdentity, opened: Opened) -> Tail:
+async def _tail_from(settings: Settings, identity: LogIdentity, projection: Projection, opened: Opened) -> Tail:
     source, position, memory = opened
     start = Reached(Head(*source)) if position.seq == 0 else await _reached(settings, identity, source, position)
-    return Tail(identity.log_id, start, fold_of(source[0], identity.partitions, memory))
+    return Tail(identity.log_id, start, projection.fold(source[0], identity.partitions, memory))
 
 
 async def _reached(settings: Settings, identity: LogIdentity, source: Source, position: Position) -> Reached:

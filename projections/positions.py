@@ -9,7 +9,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
 
-from projections.folds import PROJECTION, VERSION
+from ledger.core.refusal import Conflict
+from projections.projection import LIVE, Projection
 from projections.tail import Source, Stretch
 
 
@@ -55,12 +56,29 @@ def judge(stretch: Stretch, stored: Position | None) -> Outcome:
     return Duplicate(stored) if stored.seq >= stretch.after.head.seq else Gap(stored)
 
 
-class PositionRows:
-    """The table `projection_positions`, for one projection and version."""
+class OtherVersion(Conflict):
+    """The live tables are of another version than this program folds."""
 
-    def __init__(self, schema: str) -> None:
-        table = SQL(".").join((Identifier(schema), Identifier("projection_positions")))
+    def __init__(self, projection: Projection, found: int) -> None:
+        do = (
+            f"`jobledger projections rebuild {projection.name}` builds those of version {projection.version} beside them; until they are "
+            "in use, the program of the other version keeps these up to date"
+            if found < projection.version
+            else "a newer program has taken over: start that one, or take its tables back by `jobledger projections swap --back`"
+        )
+        super().__init__(
+            f"the tables of projection {projection.name!r} are of version {found}, this program folds version {projection.version}: {do}"
+        )
+
+
+class PositionRows:
+    """The rows of `projection_positions` for one projection. `suffix`: of its tables, where they are not the live ones."""
+
+    def __init__(self, schema: str, projection: Projection, suffix: str = LIVE) -> None:
+        table = Identifier(schema, "projection_positions")
         mine = SQL("projection = %s AND version = %s AND log = %s AND log_partition = %s")
+        self._projection = projection
+        self._name = projection.name + suffix
         self._create = SQL(
             "INSERT INTO {} (projection, version, log, log_partition, log_id, log_seq, log_offset, digest, voids, updated_at)"
             " VALUES (%s, %s, %s, %s, '', 0, -1, '', 0, now()) ON CONFLICT DO NOTHING"
@@ -72,17 +90,20 @@ class PositionRows:
             " WHERE {}"
         ).format(table, mine)
         self._stop = SQL("UPDATE {} SET stopped_note = %s, updated_at = now() WHERE {}").format(table, mine)
+        self._versions = SQL("SELECT DISTINCT version FROM {} WHERE projection = %s").format(table)
 
     def open(self, connection: Connection[TupleRow], source: Source) -> Position:
-        """The position of a source, made if there was none, and locked until the transaction ends: nobody writes there meanwhile."""
+        """The position of a source, made if there was none, and locked until the transaction ends: nobody writes there meanwhile. Raises
+        `OtherVersion`."""
         with connection.transaction():
             self.create(connection, source)
             found = self.lock(connection, source)
+            self.check_version(connection)
         assert found is not None
         return found
 
     def create(self, connection: Connection[TupleRow], source: Source) -> None:
-        connection.execute(self._create, _key(source))
+        connection.execute(self._create, self._key(source))
 
     def read(self, connection: Connection[TupleRow], source: Source) -> Position | None:
         return self._one(connection, self._read, source)
@@ -93,16 +114,24 @@ class PositionRows:
     def write(self, connection: Connection[TupleRow], stretch: Stretch) -> None:
         after = stretch.after
         values = (stretch.log_id, after.head.seq, after.offset, after.head.digest, after.voids)
-        connection.execute(self._write, (*values, *_key(stretch.source)))
+        connection.execute(self._write, (*values, *self._key(stretch.source)))
 
     def stop(self, connection: Connection[TupleRow], source: Source, note: str) -> None:
         """Note why the projection stands still here; the next stretch that is written takes the note away."""
-        connection.execute(self._stop, (note, *_key(source)))
+        connection.execute(self._stop, (note, *self._key(source)))
+
+    def versions(self, connection: Connection[TupleRow]) -> set[int]:
+        """Of the tables with this suffix; none if there are no such tables, or nothing was folded into them yet."""
+        return {int(version) for (version,) in connection.execute(self._versions, (self._name,))}
+
+    def check_version(self, connection: Connection[TupleRow]) -> None:
+        """Raises `OtherVersion`."""
+        for found in self.versions(connection) - {self._projection.version}:
+            raise OtherVersion(self._projection, found)
 
     def _one(self, connection: Connection[TupleRow], query: Composed, source: Source) -> Position | None:
-        row = connection.execute(query, _key(source)).fetchone()
+        row = connection.execute(query, self._key(source)).fetchone()
         return None if row is None else Position(*row)
 
-
-def _key(source: Source) -> tuple[str, int, str, int]:
-    return PROJECTION, VERSION, *source
+    def _key(self, source: Source) -> tuple[str, int, str, int]:
+        return self._name, self._projection.version, *source

@@ -14,7 +14,7 @@ from projections import tables
 from projections.acting_reads import ActingReads
 from projections.cursors import cursor_of, read_cursor
 from projections.filters import conditions
-from projections.folds import PROJECTION, VERSION
+from projections.folds import PROJECTION
 from projections.history import read_history
 from projections.paging import instant_of, micros_of, page_of, with_address
 from projections.querying import Queries, open_queries
@@ -137,15 +137,13 @@ class Reads(ScheduleReads, WhyReads, ActingReads):
 
     async def positions(self) -> list[PositionRow]:
         columns = tables.projection_positions.c
-        query = select(tables.projection_positions).where(columns.projection == PROJECTION, columns.version == VERSION)
+        query = select(tables.projection_positions).where(columns.projection == PROJECTION)
         return await self._queries.rows(query.order_by(columns.log, columns.log_partition), lambda row: PositionRow(**row))
 
     async def wait_for(self, log: str, partition: int, seq: int, timeout: float) -> bool:
         """True once the tables hold that commit; False if they do not within `timeout` seconds."""
         columns = tables.projection_positions.c
-        query = select(columns.log_seq).where(
-            columns.projection == PROJECTION, columns.version == VERSION, columns.log == log, columns.log_partition == partition
-        )
+        query = select(columns.log_seq).where(columns.projection == PROJECTION, columns.log == log, columns.log_partition == partition)
         pause, loop = FIRST_LOOK, asyncio.get_running_loop()
         deadline = loop.time() + timeout
         while (await self._queries.one(query, _first_number) or 0) < seq:

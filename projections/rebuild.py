@@ -1,74 +1,104 @@
-"""The tables anew from the first commit. The ones in use stay as they are until the new ones are whole and take their place.
+"""The tables anew from the first commit, beside those in use, which stay as they are and are kept up to date until the new ones are whole,
+were compared with the log, and take their place. Killed at any moment, it goes on where it was.
 
 Executions that ended are copied once and never touched again; those under way are held back in memory, so that hardly a row is written
 twice. Where too many are under way, they are written too, and changed later as the consumer changes rows.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from psycopg import Connection
-from psycopg.errors import UndefinedTable, UniqueViolation
-from psycopg.rows import TupleRow
+from psycopg import OperationalError
+from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
 
 from ledger.config import Settings
-from ledger.core.chain import Head
-from ledger.kafka.log_reader import LogReader
+from ledger.core.refusal import Conflict, Refused
 from ledger.kafka.opening import LogIdentity, check_identity
-from projections.connecting import connect, not_upgraded
-from projections.folds import fold_of
-from projections.forms import EXECUTIONS, FORMS
-from projections.next_tables import SUFFIX, NextTables
+from projections.behind import Behind
+from projections.building import Building, copied
+from projections.builtin import TABLES
+from projections.connecting import connect, not_upgraded, unavailable
 from projections.patches import Changes
-from projections.places import sources
-from projections.positions import PositionRows
-from projections.statements import statements_for
-from projections.tail import Reached, Source, Stretch, Tail
-from projections.writing import SESSION, write_table
+from projections.places import tails_from
+from projections.projection import NEXT, Projection
+from projections.sweeping import USUAL, Sizes, Sweep, end_of
+from projections.tail import Source, Stretch, Tail
+from projections.verify import Difference, Verified, verify
 
 CLOSE_ENOUGH: Final = 20  # records of a partition that the consumer may catch up with after the swap
+MOST_NAMED: Final = 10
 
-_FINISHED: Final = EXECUTIONS.columns.index("finished_at")
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`begin`: also where there is nothing to go on with. `check`: compare with the log before the swap. `keep`: the tables in use so
+    far."""
+
+    begin: bool = True
+    check: bool = True
+    swap: bool = True
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    phase: str  # folding, indexing, catching up, swapped
+    phase: str  # folding, indexing, catching up, verifying, built, swapped
     records: int  # of the log, read
     of: int
-    events: int
+    events: int  # folded by this run
     seconds: float
+    left: float | None  # seconds
+    resumed: bool = False
 
 
 Report = Callable[[Progress], None]
+EVERYTHING: Final = Wanted()
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """`most_held`: executions under way in memory, about 1 KB each. `records_at_once`: folded before anything else gets a turn."""
+class Differs(Conflict):
+    """The new tables are not what the log says: they were not taken in."""
 
-    events_a_write: int = 30_000
-    records_at_once: int = 60
-    most_held: int = 400_000
+    def __init__(self, differences: list[Difference], count: int) -> None:
+        named = "; ".join(map(str, differences))
+        super().__init__(
+            f"the new tables differ from the log in {count} places, so the old ones stay in use: {named}; "
+            "`jobledger projections drop` removes them, and please report this"
+        )
 
 
-USUAL: Final = Sizes()
-
-
-async def rebuild(settings: Settings, report: Report = lambda progress: None, sizes: Sizes = USUAL) -> Progress:
-    """Fold the log again and put the result in the tables' place. Raises `Conflict`, `Unavailable`, `Misconfigured`."""
+async def rebuild(
+    settings: Settings,
+    report: Report = lambda progress: None,
+    sizes: Sizes = USUAL,
+    projection: Projection = TABLES,
+    wanted: Wanted = EVERYTHING,
+) -> Progress:
+    """Fold the log again and put the result in the tables' place. Raises `Conflict`, `Differs`, `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
     connection = connect(settings)
     try:
-        with ThreadPoolExecutor(1, thread_name_prefix="rebuild-sql") as executor:
-            return await _Rebuild(settings, identity, connection, executor, report, sizes).run()
+        with Behind("rebuild-sql") as behind:
+            building = Building(connection, settings.database.table_schema, projection)
+            return await _Rebuild(settings, identity, projection, building, behind, report, sizes, wanted).run()
+    except (UndefinedTable, UndefinedColumn, InvalidSchemaName) as error:
+        raise not_upgraded(settings) from error
+    except OperationalError as error:
+        raise unavailable(settings, error) from error
     finally:
         connection.close()
+
+
+def check_version(projection: Projection, version: int | None) -> None:
+    """Raises `Refused`: a program folds one version."""
+    if version not in (None, projection.version):
+        raise Refused(
+            "other_version",
+            f"this program builds version {projection.version} of {projection.name!r}: "
+            f"version {version} is built by the program that has it",
+        )
 
 
 class _Rebuild:
@@ -76,149 +106,130 @@ class _Rebuild:
         self,
         settings: Settings,
         identity: LogIdentity,
-        connection: Connection[TupleRow],
-        executor: ThreadPoolExecutor,
+        projection: Projection,
+        building: Building,
+        behind: Behind,
         report: Report,
         sizes: Sizes,
+        wanted: Wanted,
     ) -> None:
-        schema = settings.database.table_schema
         self._settings = settings
+        self._identity = identity
+        self._projection = projection
+        self._building = building
+        self._behind = behind
         self._report = report
         self._sizes = sizes
-        self._began = time.monotonic()
-        self._connection = connection
-        self._executor = executor
-        self._next = NextTables(connection, schema)
-        self._positions = PositionRows(schema)
-        self._tables = tuple((statements_for(form, schema, SUFFIX), rows_of) for form, rows_of in FORMS)
-        self._writing: asyncio.Future[None] | None = None
-        self._tails = [
-            Tail(identity.log_id, Reached(Head(*source)), fold_of(source[0], identity.partitions)) for source in sources(identity)
-        ]
-        self._reached: dict[Source, Stretch] = {}
+        self._wanted = wanted
+        self._sweep = Sweep(settings, sizes, self._tell_phase)
+        self._phase = "folding"
+        self._resumed = False
+        self._tails: list[Tail] = []
         self._ends: dict[Source, int] = {}
-        self._read = 0
-        self._events = 0
+        self._since_checkpoint = 0
 
     async def run(self) -> Progress:
-        await self._sql(self._prepare)
+        await self._open()
         await self._look_for_ends()
         for tail in self._tails:
             await self._fold(tail)
-        await self._sql(self._next.add_keys)
+        await self._seal()
         self._tell("indexing")
-        await self._sql(self._next.add_indexes)
-        while await self._catch_up():
-            self._tell("catching up")
-        await self._sql(lambda: self._next.swap(self._positions, self._reached.values()))
+        await self._behind.do(self._building.add_indexes)
+        await self._catch_up()
+        if self._wanted.check:
+            await self._check()
+            await self._catch_up()
+        if not self._wanted.swap:
+            return self._tell("built")
+        await self._behind.do(lambda: self._building.swap(keep=self._wanted.keep))
         return self._tell("swapped")
 
-    def _prepare(self) -> None:
-        for setting in SESSION:
-            self._connection.execute(setting)
-        try:
-            self._next.create()
-        except UndefinedTable as error:
-            raise not_upgraded(self._settings) from error
-        for statements, _ in self._tables:
-            self._connection.execute(statements.create_stage)
+    async def _open(self) -> None:
+        resumed = await self._behind.do(lambda: self._building.open(self._identity, begin=self._wanted.begin))
+        self._tails = await tails_from(self._settings, self._identity, self._projection, [one.opened for one in resumed])
+        for tail, one in zip(self._tails, resumed, strict=True):
+            tail.hold(one.held)
+            self._sweep.skip(tail.next_offset)
+        self._resumed = any(one.opened.position.seq for one in resumed)
 
     async def _look_for_ends(self) -> None:
-        ends = await asyncio.gather(*(self._end_of(tail.source) for tail in self._tails))
+        ends = await asyncio.gather(*(end_of(self._settings, tail.source) for tail in self._tails))
         self._ends = {tail.source: end for tail, end in zip(self._tails, ends, strict=True)}
-
-    async def _end_of(self, source: Source) -> int:
-        async with LogReader(self._settings, *source) as reader:
-            return (await reader.bounds()).end
+        self._sweep.of = sum(ends)
 
     async def _fold(self, tail: Tail) -> None:
         """A partition up to its end, with what is under way held back as long as it is not too much."""
-        async for _ in self._records(tail):
-            if tail.events >= self._sizes.events_a_write:
-                stretch = self._take(tail)
-                if stretch is not None:
-                    ended, held = split(stretch.changes)
-                    if len(held.executions) > self._sizes.most_held:
-                        ended, held = stretch.changes, Changes()
-                        await self._sql(self._next.add_keys)
-                    tail.hold(held)
-                    await self._write(ended)
-        rest = self._take(tail, everything=True)
-        if rest is not None:
-            await self._write(rest.changes)
+        async with aclosing(self._sweep.over(tail, self._ends[tail.source])) as batches:
+            async for _ in batches:
+                if tail.events >= self._sizes.events_a_write:
+                    await self._put(tail)
+        await self._put(tail, at_end=True)
 
-    async def _catch_up(self) -> bool:
-        """Fold what was appended meanwhile; False once that was little."""
-        before = self._ends
-        await self._look_for_ends()
-        for tail in self._tails:
-            async for _ in self._records(tail):
-                if (stretch := self._take(tail)) is not None:
-                    await self._write(stretch.changes)
-        await self._written()
-        return any(self._ends[source] - end > CLOSE_ENOUGH for source, end in before.items())
-
-    async def _records(self, tail: Tail) -> AsyncGenerator[None, None]:
-        """Feed the tail up to the end that is known, and come back after each batch. Raises `ChainBroken`."""
-        if tail.next_offset >= self._ends[tail.source]:
+    async def _put(self, tail: Tail, *, at_end: bool = False) -> None:
+        events, stretch = tail.events, tail.take()
+        if stretch is None:
             return
-        async with (
-            LogReader(self._settings, *tail.source) as reader,
-            aclosing(reader.batches(tail.next_offset, self._ends[tail.source], most=self._sizes.records_at_once)) as batches,
-        ):
-            async for batch in batches:
-                before = tail.events
-                tail.feed(batch.records)
-                if tail.broken is not None:
-                    raise tail.broken
-                self._read += len(batch.records)
-                self._events += tail.events - before
-                self._tell("folding")
-                yield
+        if self._building.keyed:
+            await self._write(stretch.changes, stretch)
+            return
+        ended, held = self._projection.split(stretch.changes)
+        tail.hold(held)
+        self._since_checkpoint += events
+        if at_end or self._since_checkpoint >= max(self._sizes.events_a_checkpoint, 8 * len(held)):
+            await self._write(ended, stretch, copied(held, self._projection))
+        else:
+            await self._write(ended)
+        if sum(len(one.changes) for one in self._tails) > self._sizes.most_held:
+            await self._seal()
 
-    def _take(self, tail: Tail, *, everything: bool = False) -> Stretch | None:
-        stretch = tail.take(always=everything)
-        if stretch is not None:
-            self._reached[tail.source] = stretch
-        return stretch
+    async def _seal(self) -> None:
+        """At the end of all partitions, or where too much is under way: from here on rows are written while they may still change."""
+        if not self._building.keyed:
+            stretches = [stretch for tail in self._tails if (stretch := tail.take(always=True)) is not None]
+            await self._behind.do(lambda: self._building.seal(stretches))
 
-    async def _write(self, changes: Changes) -> None:
-        """In the background: the next ones are folded meanwhile."""
-        await self._written()
-        self._writing = asyncio.get_running_loop().run_in_executor(self._executor, self._write_now, changes)
+    async def _write(self, changes: Changes, checkpoint: Stretch | None = None, held: Changes | None = None) -> None:
+        if checkpoint is not None:
+            self._since_checkpoint = 0
+        await self._behind.start(lambda: self._building.write(changes, checkpoint, held))
 
-    async def _written(self) -> None:
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            await writing
+    async def _catch_up(self) -> None:
+        """Fold what was appended meanwhile, until that is little."""
+        self._phase = "catching up"
+        while True:
+            before = self._ends
+            await self._look_for_ends()
+            for tail in self._tails:
+                async with aclosing(self._sweep.over(tail, self._ends[tail.source])) as batches:
+                    async for _ in batches:
+                        if (stretch := tail.take()) is not None:
+                            await self._write(stretch.changes, stretch)
+            await self._behind.done()
+            if all(self._ends[source] - end <= CLOSE_ENOUGH for source, end in before.items()):
+                return
 
-    def _write_now(self, changes: Changes) -> None:
-        try:
-            self._write_rows(changes, again=False)
-        except UniqueViolation:
-            self._write_rows(changes, again=True)
+    async def _check(self) -> None:
+        """Raises `Differs`."""
+        verified, named = Verified(), list[Difference]()
 
-    def _write_rows(self, changes: Changes, *, again: bool) -> None:
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            for statements, rows_of in self._tables:
-                write_table(cursor, statements, [rows_of(changes)], again=again, keyed=self._next.keyed)
+        def tell(verified: Verified) -> None:
+            self._report(
+                Progress("verifying", verified.records, verified.of, verified.events, self._sweep.seconds, verified.left, self._resumed)
+            )
 
-    async def _sql(self, act: Callable[[], None]) -> None:
-        await self._written()
-        await asyncio.get_running_loop().run_in_executor(self._executor, act)
+        async with aclosing(verify(self._settings, verified, tell, self._projection, NEXT, self._sizes)) as differences:
+            async for one in differences:
+                named.append(one)
+                del named[MOST_NAMED:]
+        if named:
+            raise Differs(named, verified.differences)
+
+    def _tell_phase(self) -> None:
+        self._tell(self._phase)
 
     def _tell(self, phase: str) -> Progress:
-        progress = Progress(phase, self._read, sum(self._ends.values()), self._events, time.monotonic() - self._began)
+        sweep = self._sweep
+        progress = Progress(phase, sweep.records, sweep.of, sweep.events, sweep.seconds, sweep.left, self._resumed)
         self._report(progress)
         return progress
-
-
-def split(changes: Changes) -> tuple[Changes, Changes]:
-    """What will not change any more, and what may. Rows that the folds keep are few and stay until the end."""
-    held = Changes(definitions=changes.definitions, statuses=changes.statuses, pauses=changes.pauses, bulk_acts=changes.bulk_acts)
-    ended = Changes(versions=changes.versions, outcomes=changes.outcomes, ticks=changes.ticks)
-    for key, row in changes.executions.items():
-        (ended if isinstance(row[_FINISHED], int) else held).executions[key] = row
-    for key, row in changes.attempts.items():
-        (held if key[0] in held.executions else ended).attempts[key] = row
-    return ended, held

@@ -18,7 +18,8 @@ from ledger.config import Settings
 from ledger.core.refusal import Unavailable
 from projections.connecting import connect, not_upgraded, unavailable
 from projections.places import Opened
-from projections.positions import Outcome
+from projections.positions import Outcome, Position
+from projections.projection import Projection
 from projections.tail import Source, Stretch
 from projections.writing import Writer
 
@@ -32,10 +33,11 @@ class SqlThread:
     """One call at a time; calls wait for Postgres, however long it is away. `away` says that it is, for `readyz`. When `connections` has
     risen, Postgres may have lost transactions that were not durable yet: positions have to be asked again."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, projection: Projection) -> None:
         self.away: str | None = None
         self.connections = 0
         self._settings = settings
+        self._projection = projection
         self._writer: Writer | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="projection-sql")
 
@@ -45,6 +47,10 @@ class SqlThread:
     async def open(self, sources: Sequence[Source]) -> list[Opened]:
         """Where the tables stand, and what a fold has to know that goes on there."""
         return await self._call(lambda writer: [Opened(source, *writer.open(source)) for source in sources])
+
+    async def standing(self, sources: Sequence[Source]) -> dict[Source, Position | None]:
+        """Where the tables stand, without waiting for whoever writes."""
+        return await self._call(lambda writer: {source: writer.positions.read(writer.connection, source) for source in sources})
 
     async def stop_at(self, source: Source, note: str) -> None:
         """Note that the projection stands still at a source, and why."""
@@ -75,7 +81,7 @@ class SqlThread:
         if self._writer is None:
             connection = connect(self._settings)
             try:
-                self._writer = Writer(connection, self._settings.database.table_schema)
+                self._writer = Writer(connection, self._settings.database.table_schema, self._projection)
             except BaseException:
                 connection.close()
                 raise

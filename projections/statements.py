@@ -7,7 +7,6 @@ from psycopg.sql import SQL, Composed, Identifier
 from sqlalchemy import BigInteger, DateTime, Integer
 from sqlalchemy.dialects.postgresql import JSONB
 
-from projections.columns import METADATA
 from projections.patches import Form
 
 POSTGRES_EPOCH: Final = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970: binary timestamps count from it
@@ -24,8 +23,8 @@ class Encoding:
     documents: tuple[int, ...]  # places that hold JSON
 
 
-def encoding_of(table: str, columns: tuple[str, ...]) -> Encoding:
-    kinds = [METADATA.tables[table].columns[name].type for name in columns]
+def encoding_of(form: Form, columns: tuple[str, ...]) -> Encoding:
+    kinds = [form.definition.columns[name].type for name in columns]
     return Encoding(
         tuple(
             "int4"
@@ -71,7 +70,7 @@ def statements_for(form: Form, schema: str, suffix: str = "") -> Statements:
     same_key = SQL(" AND ").join(SQL("t.{0} = s.{0}").format(Identifier(name)) for name in form.key)
     return Statements(
         form,
-        encoding_of(form.table, form.columns),
+        encoding_of(form, form.columns),
         _copy(table, form.columns),
         SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS SELECT *, 0::bigint AS {} FROM {} WITH NO DATA").format(
             Identifier(f"stage_{form.table}"), Identifier(MASK), table
@@ -86,7 +85,7 @@ def statements_for(form: Form, schema: str, suffix: str = "") -> Statements:
             columns=_names(form.columns),
         ),
         staged,
-        _with_mask(encoding_of(form.table, names)),
+        _with_mask(encoding_of(form, names)),
         _copy(stage, (*names, MASK)),
         SQL("UPDATE {} AS t SET {} FROM {} AS s WHERE {}").format(
             table, SQL(", ").join(_assign(form, bit, place) for bit, place in enumerate(form.mutable)), stage, same_key

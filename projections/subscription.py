@@ -14,6 +14,7 @@ from ledger.core.refusal import Unavailable
 from ledger.core.wire import LARGEST_RECORD
 from ledger.kafka.connect import LONGEST_POLL_MS, REQUEST_TIMEOUT_MS, fetch_promptly, unavailable
 from ledger.kafka.log_reader import Record
+from projections.folds import PROJECTION
 from projections.tail import Source
 
 LOGS: Final = ("registry", "events")
@@ -23,14 +24,14 @@ MOST_RECORDS: Final = 32  # folded at once, so that the event loop is not held f
 class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """`fresh`: sources to be opened and sought. `gone`: sources that are no longer ours; the caller empties both."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, projection: str) -> None:
         self.fresh: set[Source] = set()
         self.gone: set[Source] = set()
         self._settings = settings
         self._topics = {settings.topic(log): log for log in LOGS}
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka.bootstrap,
-            group_id=f"{settings.prefix}.projections",
+            group_id=f"{settings.prefix}.projections" if projection == PROJECTION else f"{settings.prefix}.projections.{projection}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=int(settings.kafka.session_timeout * 1000),

@@ -7,8 +7,8 @@ from ledger.core import chain
 from ledger.core.chain import Head
 from ledger.core.refusal import ChainBroken, Undecodable
 from ledger.kafka.log_reader import AcceptedCommit, Record, walk
-from projections.folds import Fold
 from projections.patches import Changes, Place
+from projections.projection import Fold
 
 
 @dataclass(frozen=True, slots=True)

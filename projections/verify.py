@@ -1,30 +1,41 @@
-"""The tables compared with the log, row by row: it is folded again in memory up to where the tables stand, one partition at a time."""
+"""The tables compared with the log, row by row: it is folded again up to where the tables stand, one partition at a time.
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+Memory is bounded: rows that ended are compared and forgotten, those under way are held, or put aside in Postgres where they are too many.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Final
 
 import orjson
-from psycopg import Connection, IsolationLevel
-from psycopg.errors import UndefinedTable
+from psycopg import Connection, IsolationLevel, OperationalError
+from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
 from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Identifier
 
 from ledger.config import Settings
 from ledger.core.chain import Head
 from ledger.core.refusal import Conflict
-from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import LogIdentity, check_identity
-from projections.connecting import connect, not_upgraded
-from projections.folds import fold_of
-from projections.forms import FORMS
-from projections.patches import Form, Key, Patch, Rows
+from projections.behind import Behind
+from projections.builtin import TABLES
+from projections.comparing import Compared, Comparison, Pair
+from projections.connecting import connect, not_upgraded, unavailable
+from projections.memory import Memory
+from projections.patches import Changes, Form, Key, Patch
 from projections.places import sources
 from projections.positions import Position, PositionRows
+from projections.projection import LIVE, Projection
 from projections.statements import encoding_of
-from projections.stored import StoredRows, key_of, key_places
+from projections.strangers import Strangers
+from projections.sweeping import USUAL, Sizes, Sweep, end_of
 from projections.tail import Reached, Source, Tail
+from projections.writing import SESSION
 
-NOTHING = "no row"
+NOTHING: Final = "no row"
+POSITIONS: Final = "projection_positions"
+MOST_KEPT: Final = 50_000  # differences that a later event of the same partition may still take back
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,95 +56,229 @@ class Difference:
 
 @dataclass(slots=True)
 class Verified:
-    """What was compared."""
+    """What was compared, and how far it is: `records` of the log read, out of so many, and the seconds that are left."""
 
     rows: dict[str, int] = field(default_factory=dict)
     commits: int = 0
     differences: int = 0
+    events: int = 0
+    records: int = 0
+    of: int = 0
+    seconds: float = 0.0
+    left: float | None = None
 
 
 Report = Callable[[Verified], None]
 
 
-async def verify(settings: Settings, verified: Verified, report: Report = lambda verified: None) -> AsyncGenerator[Difference, None]:
-    """Each difference, as it is found; `verified` counts. Raises `ChainBroken`, `Conflict`, `Unavailable`, `Misconfigured`."""
+async def verify(
+    settings: Settings,
+    verified: Verified,
+    report: Report = lambda verified: None,
+    projection: Projection = TABLES,
+    suffix: str = LIVE,
+    sizes: Sizes = USUAL,
+) -> AsyncGenerator[Difference, None]:
+    """Each difference; `verified` counts. `suffix`: of the tables, where they are not the live ones. Raises `ChainBroken`, `Conflict`,
+    `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
-    with connect(settings) as connection:
-        connection.autocommit = False
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ  # positions and rows of one moment
-        stored = StoredTables(connection, settings.database.table_schema)
-        try:
-            for source in sources(identity):
-                position = stored.position(source)
-                tail = await _folded(settings, identity, source, position)
-                verified.commits += position.seq
-                changes = tail.changes
-                for form, rows_of in FORMS:
-                    for difference in stored.compare(form, source, rows_of(changes), verified):
-                        verified.differences += 1
-                        yield difference
-                report(verified)
-        except UndefinedTable as error:
-            raise not_upgraded(settings) from error
+    connection = connect(settings)
+    try:
+        with Behind("verify-sql") as behind:
+            work = _Verification(settings, identity, projection, suffix, connection, behind, verified, report, sizes)
+            async with aclosing(work.run()) as differences:
+                async for one in differences:
+                    verified.differences += 1
+                    yield one
+    except (UndefinedTable, UndefinedColumn, InvalidSchemaName) as error:
+        raise not_upgraded(settings) from error
+    except OperationalError as error:
+        raise unavailable(settings, error) from error
+    finally:
+        connection.close()
 
 
-async def _folded(settings: Settings, identity: LogIdentity, source: Source, position: Position) -> Tail:
-    """The partition up to the position, which has to be a commit of it."""
-    tail = Tail(identity.log_id, Reached(Head(*source)), fold_of(source[0], identity.partitions))
-    if position.seq:
-        async with (
-            LogReader(settings, *source) as reader,
-            aclosing(reader.batches(0, position.offset + 1)) as batches,
-        ):
-            async for batch in batches:
-                tail.feed(batch.records)
-                if tail.broken is not None:
-                    raise tail.broken
-    head = tail.reached.head
-    if (head.seq, head.digest) != (position.seq, position.digest):
-        raise Conflict(
-            f"the tables stand at commit {position.seq} of {source[0]}[{source[1]}] with digest {position.digest or 'none'}, "
-            f"the log has commit {head.seq} there, with {head.digest or 'none'}: they are not of this log, "
-            "run `jobledger projections rebuild`"
-        )
-    return tail
-
-
-class StoredTables:
-    """The tables, to be compared with the rows of the folds."""
-
-    def __init__(self, connection: Connection[TupleRow], schema: str) -> None:
+class _Verification:
+    def __init__(
+        self,
+        settings: Settings,
+        identity: LogIdentity,
+        projection: Projection,
+        suffix: str,
+        connection: Connection[TupleRow],
+        behind: Behind,
+        verified: Verified,
+        report: Report,
+        sizes: Sizes,
+    ) -> None:
+        schema = settings.database.table_schema
+        self._settings = settings
+        self._identity = identity
+        self._projection = projection
+        self._behind = behind
         self._connection = connection
-        self._rows = StoredRows(connection, schema)
-        self._positions = PositionRows(schema)
+        self._schema = schema
+        self._suffix = suffix
+        self._verified = verified
+        self._report = report
+        self._sizes = sizes
+        self._sweep = Sweep(settings, sizes, self._tell)
+        self._positions = PositionRows(schema, projection, suffix)
+        self._strangers = Strangers(connection, schema, projection, suffix)
+        self._there: dict[tuple[str, Source], int] = {}  # rows, less those that were looked for and found
+        self._pairs: dict[tuple[str, Key], Pair] = {}  # of the partition that is folded
+        self._elsewhere: set[tuple[str, Key]] = set()  # rows that say they were written by another partition than they were
 
-    def position(self, source: Source) -> Position:
-        return self._positions.read(self._connection, source) or Position("", 0, -1, "")
+    async def run(self) -> AsyncGenerator[Difference, None]:
+        stand = await self._behind.do(self._open)
+        ends = {source: min(position.offset + 1, await end_of(self._settings, source)) for source, position in stand.items()}
+        self._sweep.of = sum(ends.values())
+        for source, position in stand.items():
+            async for difference in self._compare(source, position, ends[source]):
+                yield difference
+        for source in sorted({source for (_, source), many in self._there.items() if many > 0}):
+            async for difference in self._look_for_strangers(source, ends.get(source, 0)):
+                yield difference
+        self._tell()
 
-    def compare(self, form: Form, source: Source, expected: Rows, verified: Verified) -> Iterator[Difference]:
-        documents = frozenset(encoding_of(form.table, form.columns).documents)
-        places = key_places(form)
-        for found in self._rows.of(form, source):
-            verified.rows[form.table] = verified.rows.get(form.table, 0) + 1
-            key = key_of(found, places)
-            row = expected.pop(key, None)
-            if not row:
-                yield Difference(form.table, key, None, NOTHING, form.named(found), _address(source, found))
-            elif row != found:
-                yield from _columns(form, source, key, row, found, documents)
-        for key, row in expected.items():
-            if row:
-                yield Difference(form.table, key, None, form.named(row), NOTHING, _address(source, row))
+    def _open(self) -> dict[Source, Position]:
+        """One moment: locked before it begins, so that no swap comes between the tables."""
+        connection = self._connection
+        connection.autocommit = False
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        tables = [POSITIONS, *(form.table + self._suffix for form in self._projection.forms)]
+        names = SQL(", ").join(Identifier(self._schema, table) for table in tables)
+        connection.execute(SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(names))
+        for setting in SESSION:
+            connection.execute(setting)
+        self._positions.check_version(connection)
+        self._there = self._strangers.count()
+        for (table, _), count in self._there.items():
+            self._verified.rows[table] = self._verified.rows.get(table, 0) + count
+        self._comparison = Comparison(connection, self._schema, self._projection, self._suffix)
+        return {source: self._positions.read(connection, source) or Position("", 0, -1, "") for source in sources(self._identity)}
+
+    async def _compare(self, source: Source, position: Position, end: int) -> AsyncGenerator[Difference, None]:
+        if position.seq and position.log_id != self._identity.log_id:
+            raise Conflict(
+                f"the tables were folded from log {position.log_id}, the present one is {self._identity.log_id}: "
+                "run `jobledger projections rebuild`"
+            )
+        self._verified.commits += position.seq
+        tail = self._tail(source)
+        async with aclosing(self._sweep.over(tail, end)) as batches:
+            async for _ in batches:
+                if tail.events >= self._sizes.events_a_write:
+                    await self._piece(tail, source)
+                    if len(self._pairs) > MOST_KEPT:
+                        for difference in self._told(source):
+                            yield difference
+        await self._piece(tail, source, at_end=True)
+        await self._behind.do(lambda: self._settle(source, self._comparison.compare_parked()))
+        for difference in [*_of_position(source, position, tail.reached), *self._told(source)]:
+            yield difference
+
+    async def _piece(self, tail: Tail, source: Source, *, at_end: bool = False) -> None:
+        stretch = tail.take(always=True)
+        assert stretch is not None
+        changes = stretch.changes
+        if not at_end:
+            changes, held = self._projection.split(changes)
+            if len(held) > self._sizes.most_held:
+                await self._behind.do(lambda: self._comparison.park(held))
+            tail.hold(held)
+        await self._behind.start(lambda: self._look_for(source, changes))
+
+    def _look_for(self, source: Source, changes: Changes) -> None:
+        if self._pairs:  # what comes again counts anew
+            for form, rows_of in self._projection.tables:
+                for key in rows_of(changes):
+                    self._pairs.pop((form.table, key), None)
+        self._settle(source, self._comparison.compare(changes))
+
+    def _settle(self, source: Source, compared: Sequence[Compared]) -> None:
+        for form, rows, pairs in compared:
+            self._take_off(form, source, rows - len(pairs))
+            for pair in pairs:
+                self._pairs[form.table, pair.key] = pair
+
+    def _take_off(self, form: Form, source: Source, rows: int) -> None:
+        place = (form.table, source)
+        self._there[place] = self._there.get(place, 0) - rows
+
+    def _told(self, source: Source) -> Iterator[Difference]:
+        pairs, self._pairs = self._pairs, {}
+        for pair in pairs.values():
+            if pair.found is not None:
+                written = _source_of(pair.form, pair.found)
+                self._take_off(pair.form, written, 1)
+                if written != source:
+                    self._elsewhere.add((pair.form.table, pair.key))
+            yield from _differences(source, pair)
+
+    async def _look_for_strangers(self, source: Source, end: int) -> AsyncGenerator[Difference, None]:
+        await self._behind.do(self._strangers.begin)
+        tail = self._tail(source)
+        async with aclosing(self._sweep.over(tail, end)) as batches:
+            async for _ in batches:
+                if tail.events >= self._sizes.events_a_write:
+                    await self._see(tail)
+        await self._see(tail)
+        for pair in await self._behind.do(lambda: list(self._strangers.found(source))):
+            if (pair.form.table, pair.key) not in self._elsewhere:
+                for difference in _differences(source, pair):
+                    yield difference
+
+    async def _see(self, tail: Tail) -> None:
+        stretch = tail.take(always=True)
+        assert stretch is not None
+        changes = stretch.changes
+        await self._behind.start(lambda: self._strangers.see(changes))
+
+    def _tail(self, source: Source) -> Tail:
+        return Tail(self._identity.log_id, Reached(Head(*source)), self._projection.fold(source[0], self._identity.partitions, Memory()))
+
+    def _tell(self) -> None:
+        verified, sweep = self._verified, self._sweep
+        verified.events, verified.records, verified.of = sweep.events, sweep.records, sweep.of
+        verified.seconds, verified.left = sweep.seconds, sweep.left
+        self._report(verified)
 
 
-def _columns(form: Form, source: Source, key: Key, expected: Patch, found: Patch, documents: frozenset[int]) -> Iterator[Difference]:
-    for place, (wanted, is_there) in enumerate(zip(expected, found, strict=True)):
+def _differences(source: Source, pair: Pair) -> Iterator[Difference]:
+    form, key = pair.form, pair.key
+    if pair.expected is None or pair.found is None:
+        row = pair.expected or pair.found
+        assert row is not None
+        named = form.named(row)
+        expected, found = (named, NOTHING) if pair.found is None else (NOTHING, named)
+        yield Difference(form.table, key, None, expected, found, _address(source, row))
+        return
+    documents = frozenset(encoding_of(form, form.columns).documents)
+    for place, (wanted, is_there) in enumerate(zip(pair.expected, pair.found, strict=True)):
         if wanted != is_there and not (place in documents and _same_document(wanted, is_there)):
-            yield Difference(form.table, key, form.columns[place], wanted, is_there, _address(source, expected))
+            yield Difference(form.table, key, form.columns[place], wanted, is_there, _address(source, pair.expected))
+
+
+def _of_position(source: Source, position: Position, reached: Reached) -> Iterator[Difference]:
+    """The position has to be a commit of the log. (Voids behind it may have been counted already.)"""
+    head = reached.head
+    log = (("log_seq", head.seq), ("log_offset", reached.offset), ("digest", head.digest))
+    there = (position.seq, position.offset, position.digest)
+    for (column, wanted), found in zip(log, there, strict=True):
+        if wanted != found:
+            address = f"{source[0]}[{source[1]}] seq {head.seq} at offset {reached.offset}"
+            yield Difference(POSITIONS, source, column, wanted, found, address)
+
+
+def _source_of(form: Form, row: Patch) -> Source:
+    """Which partition the row says has written it."""
+    log = form.log or row[form.columns.index("log")]
+    return str(log), int(str(row[-4]))
 
 
 def _same_document(wanted: object, found: object) -> bool:
-    """Postgres keeps a document in a form of its own: spaces, the order of names and the spelling of numbers are not kept."""
+    """Postgres keeps a document in a form of its own: the spelling of numbers is not kept."""
     return isinstance(wanted, bytes) and isinstance(found, bytes) and bool(orjson.loads(wanted) == orjson.loads(found))
 
 

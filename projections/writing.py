@@ -18,10 +18,11 @@ from psycopg.rows import TupleRow
 from psycopg.sql import Composed
 
 from ledger.crashpoints import crash_point
-from projections.forms import FORMS
+from projections.builtin import TABLES
 from projections.memory import Memory
 from projections.patches import Contradiction, Key, Patch, Rows, Value, is_whole
 from projections.positions import Applied, Outcome, Position, PositionRows, judge
+from projections.projection import Projection
 from projections.statements import JSONB_VERSION, POSTGRES_EPOCH, Encoding, Statements, statements_for
 from projections.stored import StoredRows
 from projections.tail import Source, Stretch
@@ -37,11 +38,13 @@ SESSION = (
 class Writer:
     """Owns a connection of its own (autocommit, so that transactions are explicit); used by one thread at a time."""
 
-    def __init__(self, connection: Connection[TupleRow], schema: str) -> None:
+    def __init__(self, connection: Connection[TupleRow], schema: str, projection: Projection = TABLES) -> None:
         self.connection = connection
-        self.positions = PositionRows(schema)
+        self.projection = projection
+        self.positions = PositionRows(schema, projection)
+        self.positions.check_version(connection)
         self._stored = StoredRows(connection, schema)
-        self._tables = tuple((statements_for(form, schema), rows_of) for form, rows_of in FORMS)
+        self._tables = tuple((statements_for(form, schema), rows_of) for form, rows_of in projection.tables)
         for setting in SESSION:
             connection.execute(setting)
         for statements, _ in self._tables:
@@ -51,7 +54,7 @@ class Writer:
         """The position of a source, made if there was none, and what its fold knew there."""
         with self.connection.transaction():
             position = self.positions.open(self.connection, source)
-            return position, self._stored.memory(source) if position.seq else Memory()
+            return position, self.projection.remember(self._stored, source) if position.seq else Memory()
 
     def apply(self, stretches: Sequence[Stretch], *, durable: bool = False) -> dict[Source, Outcome]:
         """Write what follows the tables' positions, at most one stretch a source; the outcome says what became of each. `durable`: it

@@ -3,7 +3,6 @@
 A fold gathers into `Changes`, whose patches it makes or changes in place. The same folds serve the consumer, the rebuild and the verify.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from ledger.core import backfill, bulk, definition, execution, outcome, pause, tick
@@ -12,11 +11,10 @@ from ledger.core.wire import Event
 from projections.folds import attempts, bulk_acts, definitions, executions, outcomes, pauses, statuses, ticks, versions
 from projections.memory import Memory
 from projections.patches import Changes, Place
+from projections.projection import Fold
 
 PROJECTION: Final = "tables"  # its name in projection_positions
 VERSION: Final = 2  # of the folds: a changed meaning of a column needs a new one, and a rebuild
-
-Fold = Callable[[Changes, Event, Place, int], None]
 
 
 def fold_of(log: str, partitions: int, memory: Memory | None = None) -> Fold:

@@ -1,26 +1,49 @@
-"""Rebuild: the execution tables from the log's first commit."""
+"""Rebuild and verify: all tables from the log's first commit, and compared with it; each in a process of its own, for its memory."""
 
 import asyncio
-import time
+import os
+import sys
+from typing import Final
+
+import orjson
 
 from ledger.cli.measuring import history
-from ledger.cli.measuring.bed import Say, bed
+from ledger.cli.measuring.bed import Bed, Say, bed
 from ledger.cli.measuring.result import Result, result
 from ledger.config import Settings
-from projections.rebuild import rebuild
+from ledger.core.refusal import Unavailable
+
+MB: Final = 1024 if sys.platform.startswith("linux") else 1024 * 1024  # of what `wait4` counts in
 
 
-async def measure(settings: Settings, say: Say, *, runs: int, events: int) -> Result:
-    """Events per second, from the first commit read until the tables are swapped."""
-    figures = []
+async def measure(settings: Settings, say: Say, *, runs: int, events: int) -> list[Result]:
+    """Events per second: of a rebuild until the tables are swapped (without the comparison that is its part else), and of a verify."""
+    rebuilt, verified, memory = list[float](), list[float](), {"rebuild": 0.0, "verify": 0.0}
     async with bed(settings, say, work=False) as made:
         say(f"writing a log of {events} events")
         per_partition = events // 3 // made.settings.partitions
-        written = await asyncio.gather(*(history.write(made, number, per_partition) for number in range(made.settings.partitions)))
+        written = sum(await asyncio.gather(*(history.write(made, number, per_partition) for number in range(made.settings.partitions))))
         for run in range(runs):
-            began = time.perf_counter()
-            await rebuild(made.settings)
-            figures.append(sum(written) / (time.perf_counter() - began))
-            say(f"run {run + 1} of {runs}: {figures[-1]:.0f} events/s")
-    how = f"{sum(written)} events (requested, started, completed) in {made.settings.partitions} partitions, all tables, indexes included"
-    return result("rebuild", figures, "events/s", how)
+            rate, most = await asyncio.to_thread(_measured, made, "rebuild", "--no-verify")
+            rebuilt.append(rate)
+            memory["rebuild"] = max(memory["rebuild"], most)
+            rate, most = await asyncio.to_thread(_measured, made, "verify")
+            verified.append(rate)
+            memory["verify"] = max(memory["verify"], most)
+            say(f"run {run + 1} of {runs}: rebuild {rebuilt[-1]:.0f}, verify {verified[-1]:.0f} events/s")
+    how = f"{written} events (requested, started, completed) in {made.settings.partitions} partitions, all tables"
+    return [
+        result("rebuild", rebuilt, "events/s", f"{how}, indexes included", {"memory_mb": round(memory["rebuild"])}),
+        result("verify", verified, "events/s", f"{how}, row by row", {"memory_mb": round(memory["verify"])}),
+    ]
+
+
+def _measured(made: Bed, *command: str) -> tuple[float, float]:
+    """Events a second as the command says it, and the most memory it had, in MB."""
+    process = made.spawn("ledger.cli", "projections", command[0], "-o", "jsonl", *command[1:])
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise Unavailable(f"{' '.join(command)} ended with {process.returncode}; it said:\n{made.words(process)}")
+    said = orjson.loads(made.words(process).strip().splitlines()[-1])
+    return said["events"] / said["seconds"], used.ru_maxrss / MB

@@ -14,6 +14,7 @@ from ledger.kafka.opening import LogIdentity, opening
 from projections import consumer, schema
 from projections.connecting import connect
 from projections.reads import Reads, open_reads
+from projections.sweeping import USUAL, Sizes
 from projections.verify import Difference, Verified, verify
 from tests.synthetic_log import SyntheticLog, append
 
@@ -110,5 +111,5 @@ async def caught_up(reads: Reads, logs: Logs) -> None:
     await until(there)
 
 
-async def differences(settings: Settings) -> list[Difference]:
-    return [one async for one in verify(settings, Verified())]
+async def differences(settings: Settings, sizes: Sizes = USUAL) -> list[Difference]:
+    return [one async for one in verify(settings, Verified(), sizes=sizes)]

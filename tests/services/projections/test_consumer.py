@@ -13,10 +13,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.config import Settings
-from ledger.core import execution
-from ledger.core.ids import Token
 from ledger.core.refusal import Conflict, Misconfigured
-from ledger.core.wire import Event
 from ledger.crashpoints import CRASH_AT, EXIT_KILLED
 from ledger.kafka.connect import admin_client
 from ledger.kafka.opening import open_log
@@ -24,10 +21,9 @@ from ledger.kafka.topics import apply
 from ledger.stack import Stack
 from projections import consumer
 from projections.reads import Reads
-from projections.rebuild import Progress, Sizes, rebuild
 from projections.status import status
 from tests.services.projections.conftest import DEADLINE, Logs, caught_up, consuming, differences, until
-from tests.synthetic_log import WORKER, execution_id, pause_events, registry_events, requested, scheduled_lives, varied_lives
+from tests.synthetic_log import pause_events, registry_events, requested, scheduled_lives, varied_lives
 
 ROOT = Path(__file__).parents[3]
 
@@ -250,65 +246,3 @@ async def test_it_refuses_a_topic_that_was_made_anew(logs: Logs, reads: Reads) -
 async def test_without_tables_it_says_which_command_makes_them(settings: Settings, opened: object) -> None:
     with pytest.raises(Misconfigured, match="jobledger db upgrade"):
         await asyncio.wait_for(consumer.run(settings, asyncio.Event()), DEADLINE)
-
-
-async def test_a_rebuild_under_a_running_consumer(logs: Logs, reads: Reads, sql: Connection[TupleRow]) -> None:
-    """Readers keep their tables, grants stay, and the consumer goes on where the new tables stand."""
-    fill(logs, 60)
-    await logs.send()
-    sql.execute("GRANT SELECT ON job_executions TO PUBLIC")
-    async with consuming(logs.settings):
-        await caught_up(reads, logs)
-        before = len((await reads.executions(limit=200)).items)
-        phases: list[str] = []
-
-        def report(progress: Progress) -> None:
-            phases.append(progress.phase)
-            if progress.phase == "indexing":
-                sql.execute("UPDATE job_executions SET state = 'lost'")  # what was wrong with the old tables goes with them
-
-        await rebuild(logs.settings, report)
-        assert len((await reads.executions(limit=200)).items) == before
-        for partition in range(4):
-            logs.events(partition).commit([requested(7000 + partition, partition)])
-        await logs.send()
-        await caught_up(reads, logs)
-    assert phases[-1] == "swapped"
-    assert await differences(logs.settings) == []
-    assert sql.execute("SELECT has_table_privilege('public', 'job_executions', 'SELECT')").fetchone() == (True,)
-    left = "SELECT count(*) FROM pg_class WHERE relnamespace = %s::regnamespace AND relname LIKE '%%_next'"
-    assert sql.execute(left, (logs.settings.database.table_schema,)).fetchone() == (0,)
-
-
-@pytest.mark.parametrize("sizes", [Sizes(), Sizes(events_a_write=1, records_at_once=1), Sizes(30, 2, most_held=3)])
-async def test_a_rebuild_in_writes_of_any_size(logs: Logs, sizes: Sizes) -> None:
-    """Also where so many executions are under way that they cannot be held back, and where one was asked for twice."""
-    fill(logs, 40)
-    logs.events(2).void([requested(666, 2)])
-    ended = execution_id(900, 3)
-    life: list[Event] = [requested(900, 3), execution.Started(ended, 1, Token(1), WORKER), execution.Completed(ended, 1)]
-    for event in [*life, *life[:1]]:
-        logs.events(3).commit([event])
-    await logs.send()
-    done = await rebuild(logs.settings, sizes=sizes)
-    assert done.records == sum(len(log.records) for log in logs.of.values())
-    assert await differences(logs.settings) == []
-
-
-async def test_verify_names_every_difference(logs: Logs, sql: Connection[TupleRow]) -> None:
-    logs.events(0).commit([requested(1, 0), requested(2, 0)])
-    await logs.send()
-    await rebuild(logs.settings)
-    first, second = (row[0] for row in sql.execute("SELECT execution_id FROM job_executions ORDER BY log_index").fetchall())
-    sql.execute("UPDATE job_executions SET state = 'lost', data = '{}' WHERE execution_id = %s", (first,))
-    sql.execute("UPDATE job_executions SET execution_id = 'stranger' WHERE execution_id = %s", (second,))
-    found = {(one.table, one.key, one.column) for one in await differences(logs.settings)}
-    assert found == {
-        ("job_executions", first, "state"),
-        ("job_executions", first, "data"),
-        ("job_executions", second, None),
-        ("job_executions", "stranger", None),
-    }
-    state = next(one for one in await differences(logs.settings) if one.column == "state")
-    assert (state.expected, state.found) == ("waiting", "lost")
-    assert state.address == "events[0] seq 2 index 0 at offset 1"

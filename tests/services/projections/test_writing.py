@@ -14,14 +14,14 @@ from ledger.core import execution
 from ledger.core.chain import Head
 from ledger.core.ids import Token
 from ledger.core.wire import Event
+from projections.builtin import TABLES
+from projections.comparing import Comparison, Pair
 from projections.connecting import connect
 from projections.folds import fold_of
-from projections.forms import FORMS
 from projections.memory import Memory
 from projections.patches import Contradiction
 from projections.positions import Applied, Duplicate, Gap
 from projections.tail import Reached, Stretch, Tail
-from projections.verify import Difference, StoredTables, Verified
 from projections.writing import Writer
 from tests.synthetic_log import (
     WORKER,
@@ -68,12 +68,16 @@ def stretches(log: SyntheticLog, commits: int) -> list[Stretch]:
     return found
 
 
-def found_differences(sql: Connection[TupleRow], settings: Settings, log: SyntheticLog) -> list[Difference]:
+def found_differences(sql: Connection[TupleRow], settings: Settings, log: SyntheticLog) -> list[Pair]:
     """The tables compared with the whole log folded at once."""
     following = tail()
     following.feed(records(log))
-    stored, verified = StoredTables(sql, settings.database.table_schema), Verified()
-    return [one for form, rows_of in FORMS for one in stored.compare(form, SOURCE, rows_of(following.changes), verified)]
+    rows = {form.table: sum(bool(row) for row in rows_of(following.changes).values()) for form, rows_of in TABLES.tables}
+    there = {form.table: sql.execute(f"SELECT count(*) FROM {form.table}".encode()).fetchone() for form in TABLES.forms}
+    assert there == {table: (count,) for table, count in rows.items()}
+    with connect(settings) as connection:
+        compared = Comparison(connection, settings.database.table_schema, TABLES).compare(following.changes)
+    return [pair for one in compared for pair in one.pairs]
 
 
 @pytest.mark.parametrize("commits", [1, 2, 5, 1000])

@@ -1,0 +1,172 @@
+"""The moment at which a set of tables takes the place of the live one: one transaction, and readers see either the one or the other.
+
+The positions come first, and whole: whoever writes locks them before the rows, so a consumer either has committed or finds its place moved
+(or, under another version, taken away). Only then the tables, and for as long as renames take.
+"""
+
+from typing import Final
+
+from psycopg import Connection
+from psycopg.errors import DependentObjectsStillExist, LockNotAvailable
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Composed, Identifier
+
+from ledger.core.refusal import Conflict
+from ledger.crashpoints import crash_point
+from projections.patches import Form
+from projections.positions import PositionRows
+from projections.projection import HELD, LIVE, NEXT, OLD, Projection
+from projections.table_sets import TableSet, quoted
+
+LOCK_TRIES: Final = 10
+LOCK_PATIENCE: Final = "2s"  # readers wait behind us; a vacuum gives way after one second, Postgres' `deadlock_timeout`
+_ASIDE: Final = "_aside"  # while two sets change places
+
+
+class Swap:
+    """`connection` is in autocommit, and holds the claim that one at a time may rebuild, swap and drop."""
+
+    def __init__(self, connection: Connection[TupleRow], schema: str, projection: Projection) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._projection = projection
+
+    def claim(self) -> None:
+        """For as long as the connection lives, so a claim dies with its process. Raises `Conflict`."""
+        name = f"jobledger rebuild {self._schema}.{self._projection.name}"
+        locked = self._connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,))
+        if locked.fetchone() != (True,):
+            raise Conflict(f"another rebuild of {self._projection.name!r} in schema {self._schema!r} is under way: wait for it, or stop it")
+
+    def bring_in(self, suffix: str, *, keep: bool) -> None:
+        """Put the set with this suffix in the place of the live one, which is kept as the old one or dropped. Raises `Conflict`."""
+        for left in reversed(range(LOCK_TRIES)):
+            try:
+                with self._connection.transaction():
+                    self._bring_in(suffix, keep)
+                    crash_point("rebuild:before-swap-commit")
+                crash_point("rebuild:after-swap-commit")
+                return
+            except LockNotAvailable as error:
+                if not left:
+                    raise Conflict(
+                        "the tables are in use by long transactions, so the others could not take their place: "
+                        f"end those ({self._users()}), then `jobledger projections swap {self._projection.name}`"
+                    ) from error
+            except DependentObjectsStillExist as error:
+                raise Conflict(f"something of yours depends on the tables: drop it, swap, make it again ({error})") from error
+
+    def take_back(self) -> None:
+        """The tables that were kept become the live ones; what was live is kept in their stead. Raises `Conflict`."""
+        versions = PositionRows(self._schema, self._projection, OLD).versions(self._connection)
+        if not versions:
+            raise Conflict(f"no tables of {self._projection.name!r} were kept: `jobledger projections rebuild --keep-old` keeps them")
+        if versions != {self._projection.version}:
+            raise Conflict(
+                f"the tables that were kept are of version {max(versions)}, this program's are of version {self._projection.version}: "
+                "take them back by the program that made them"
+            )
+        self.bring_in(OLD, keep=True)
+
+    def drop(self) -> list[str]:
+        """What stands beside the live tables; the names of what was there."""
+        dropped = []
+        with self._connection.transaction():
+            for suffix in (NEXT, NEXT + HELD, OLD):
+                for form in self._projection.forms:
+                    if self._is_there(form.table + suffix):
+                        dropped.append(form.table + suffix)
+                TableSet(self._connection, self._schema, self._projection, suffix).drop()
+                self._forget_positions(suffix)
+        return dropped
+
+    def _bring_in(self, suffix: str, keep: bool) -> None:
+        run = self._connection.execute
+        run(SQL("SET LOCAL lock_timeout = {}").format(LOCK_PATIENCE))
+        run("SET LOCAL synchronous_commit = on")
+        run(SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(Identifier(self._schema, "projection_positions")))
+        live = [form.table for form in self._projection.forms if self._is_there(form.table)]
+        if live:
+            tables = SQL(", ").join(Identifier(self._schema, table) for table in live)
+            run(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables))
+        grants = self._grants()
+        for view in self._projection.views:
+            run(SQL("DROP VIEW IF EXISTS {}").format(Identifier(self._schema, view)))
+        if keep:
+            self._check_dependents(live)
+            self._rename(LIVE, _ASIDE)
+        else:
+            self._remove(LIVE)
+        self._rename(suffix, LIVE)
+        if keep:
+            self._remove(OLD)
+            self._rename(_ASIDE, OLD)
+        TableSet(self._connection, self._schema, self._projection).add_views()
+        for grant in grants:
+            run(grant)
+
+    def _remove(self, suffix: str) -> None:
+        TableSet(self._connection, self._schema, self._projection, suffix).drop()
+        self._forget_positions(suffix)
+
+    def _forget_positions(self, suffix: str) -> None:
+        query = SQL("DELETE FROM {} WHERE projection = %s").format(Identifier(self._schema, "projection_positions"))
+        self._connection.execute(query, (self._projection.name + suffix,))
+
+    def _rename(self, before: str, after: str) -> None:
+        """Every table of a set that is there, with its indexes, and the positions."""
+        run, name = self._connection.execute, self._projection.name
+        for form in self._projection.forms:
+            if not self._is_there(form.table + before):
+                continue
+            for index in self._indexes(form, before):
+                changed = index.removesuffix(before) + after
+                run(SQL("ALTER INDEX {} RENAME TO {}").format(Identifier(self._schema, index), Identifier(changed)))
+            run(SQL("ALTER TABLE {} RENAME TO {}").format(Identifier(self._schema, form.table + before), Identifier(form.table + after)))
+        moved = SQL("UPDATE {} SET projection = %s WHERE projection = %s").format(Identifier(self._schema, "projection_positions"))
+        run(moved, (name + after, name + before))
+
+    def _indexes(self, form: Form, suffix: str) -> list[str]:
+        """Of a table as it is there, which may be of another version."""
+        query = "SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = to_regclass(%s)"
+        return [str(name) for (name,) in self._connection.execute(query, (quoted(self._schema, form.table + suffix),)).fetchall()]
+
+    def _is_there(self, table: str) -> bool:
+        found = self._connection.execute("SELECT to_regclass(%s)", (quoted(self._schema, table),)).fetchone()
+        return found is not None and found[0] is not None
+
+    def _check_dependents(self, live: list[str]) -> None:
+        """A view of somebody else's would go on showing the old tables, and nobody would know."""
+        found = self._connection.execute(
+            "SELECT DISTINCT v.oid::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
+            " JOIN pg_class v ON v.oid = r.ev_class"
+            " WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass"
+            " AND d.refobjid = ANY(SELECT to_regclass(name) FROM unnest(%s::text[]) name) AND v.oid <> d.refobjid",
+            ([quoted(self._schema, table) for table in live],),
+        ).fetchall()
+        if found:
+            names = ", ".join(name for (name,) in found)
+            raise Conflict(f"something of yours depends on the tables ({names}): drop it, swap, make it again")
+
+    def _users(self) -> str:
+        """Who holds locks on the live tables."""
+        found = self._connection.execute(
+            "SELECT DISTINCT a.pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
+            " WHERE l.granted AND a.pid <> pg_backend_pid() AND l.relation = ANY(SELECT to_regclass(name) FROM unnest(%s::text[]) name)",
+            ([quoted(self._schema, form.table) for form in self._projection.forms],),
+        )
+        return ", ".join(f"pid {pid} {name}".rstrip() for pid, name in found) or "they are gone by now"
+
+    def _grants(self) -> list[Composed]:
+        """What others may do with the live tables and views: it is granted again."""
+        names = [*(form.table for form in self._projection.forms), *self._projection.views]
+        found = self._connection.execute(
+            "SELECT c.relname, g.privilege_type, CASE WHEN g.grantee = 0 THEN NULL ELSE pg_get_userbyid(g.grantee) END"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) g"
+            " WHERE n.nspname = %s AND c.relname = ANY(%s) AND g.grantee <> c.relowner",
+            (self._schema, names),
+        )
+        return [
+            SQL("GRANT {} ON {} TO {}").format(SQL(privilege), Identifier(self._schema, table), Identifier(role) if role else SQL("PUBLIC"))
+            for table, privilege, role in found
+        ]

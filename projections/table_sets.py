@@ -1,0 +1,136 @@
+"""The tables of a projection, as a set: live ones, next ones that are built beside them, and old ones that were kept.
+
+A set is its tables, their keys and indexes, and its rows in `projection_positions`; the suffix is in all their names. Tables are made from
+their definitions and not from the live ones: so another shape needs no migration, it is built like any other.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from psycopg import Connection
+from psycopg.errors import UniqueViolation
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Composed, Identifier
+from sqlalchemy import Index
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex
+
+from projections.patches import Form
+from projections.projection import LIVE, Projection
+
+_DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+_COLUMNS: Final = (
+    "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull FROM pg_attribute a"
+    " WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname"
+)
+
+
+class TableSet:
+    """`connection` is in autocommit."""
+
+    def __init__(self, connection: Connection[TupleRow], schema: str, projection: Projection, suffix: str = LIVE) -> None:
+        self.connection = connection
+        self.schema = schema
+        self.projection = projection
+        self.suffix = suffix
+
+    def create(self) -> None:
+        """Empty tables without keys and indexes, in the place of any of these names."""
+        for form in self.projection.forms:
+            self.connection.execute(SQL("DROP TABLE IF EXISTS {}").format(self.named(form)))
+            self.connection.execute(SQL("CREATE TABLE {} ({})").format(self.named(form), _columns(form)))
+
+    def drop(self) -> None:
+        for form in self.projection.forms:
+            self.connection.execute(SQL("DROP TABLE IF EXISTS {}").format(self.named(form)))
+
+    def is_there(self) -> bool:
+        """All the tables, each in the shape that this program gives it."""
+        return all(self._shape(form) == _shape_of(form) for form in self.projection.forms)
+
+    def add_keys(self) -> None:
+        """Primary keys: needed for patches. Of rows that came twice the later one stays."""
+        for form in self.projection.forms:
+            if self._has(f"{form.table}_pkey{self.suffix}"):
+                continue
+            try:
+                self._add_key(form)
+            except UniqueViolation:
+                self.connection.execute(self._delete_earlier(form))
+                self._add_key(form)
+
+    def add_indexes(self) -> None:
+        for form in self.projection.forms:
+            for index in sorted(form.definition.indexes, key=lambda one: str(one.name)):
+                if not self._has(f"{index.name}{self.suffix}"):
+                    self.connection.execute(self._create_index(form, index))
+            self.connection.execute(self._analyze(form))
+
+    def add_views(self) -> None:
+        for view, query in self.projection.views.items():
+            name = Identifier(self.schema, view)
+            self.connection.execute(SQL("CREATE VIEW {} AS {}").format(name, SQL(query).format(schema=Identifier(self.schema))))
+
+    def named(self, form: Form) -> Identifier:
+        return Identifier(self.schema, form.table + self.suffix)
+
+    def _has(self, name: str) -> bool:
+        """An index or a table of that name."""
+        found = self.connection.execute("SELECT to_regclass(%s)", (quoted(self.schema, name),)).fetchone()
+        return found is not None and found[0] is not None
+
+    def _shape(self, form: Form) -> list[tuple[str, str, bool]]:
+        found = self.connection.execute(_COLUMNS, (quoted(self.schema, form.table + self.suffix),))
+        return [(str(name), str(kind), bool(required)) for name, kind, required in found]
+
+    def _add_key(self, form: Form) -> None:
+        self.connection.execute(
+            SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY ({})").format(
+                self.named(form), Identifier(f"{form.table}_pkey{self.suffix}"), _names(form.key)
+            )
+        )
+
+    def _delete_earlier(self, form: Form) -> Composed:
+        same = SQL(" AND ").join(SQL("a.{0} = b.{0}").format(Identifier(name)) for name in form.key)
+        return SQL("DELETE FROM {0} a USING {0} b WHERE {1} AND (a.log_offset, a.log_index) < (b.log_offset, b.log_index)").format(
+            self.named(form), same
+        )
+
+    def _create_index(self, form: Form, index: Index) -> Composed:
+        """The index as the table's definition has it, under the name of this set."""
+        ddl = str(CreateIndex(index).compile(dialect=_DIALECT))
+        head, _, tail = ddl.partition(f" ON {form.table} ")
+        assert head == f"CREATE INDEX {index.name}"
+        return SQL("CREATE INDEX {} ON {} {}").format(Identifier(f"{index.name}{self.suffix}"), self.named(form), SQL(tail))
+
+    def _analyze(self, form: Form) -> Composed:
+        """Of the columns that questions choose by; the others are wide, and reading them takes as long as building an index."""
+        columns = {column.name for index in form.definition.indexes for column in index.columns} | set(form.key)
+        return SQL("ANALYZE {} ({})").format(self.named(form), _names(sorted(columns)))
+
+
+def quoted(schema: str, name: str) -> str:
+    """As `to_regclass` reads it."""
+    return f'"{schema}"."{name}"'
+
+
+def _names(columns: Iterable[str]) -> Composed:
+    return SQL(", ").join(map(Identifier, columns))
+
+
+def _columns(form: Form) -> Composed:
+    return SQL(", ").join(
+        SQL("{} {}{}").format(Identifier(name), SQL(kind), SQL(" NOT NULL" if required else ""))
+        for name, kind, required in _definition(form)
+    )
+
+
+def _definition(form: Form) -> list[tuple[str, str, bool]]:
+    return [
+        (str(column.name), column.type.compile(dialect=_DIALECT).lower(), not column.nullable or column.name in form.key)
+        for column in form.definition.columns
+    ]
+
+
+def _shape_of(form: Form) -> list[tuple[str, str, bool]]:
+    return sorted(_definition(form))
