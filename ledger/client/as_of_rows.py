@@ -13,7 +13,7 @@ from projections.patches import Form, Patch, Rows
 from projections.rows import Attempt, Execution, JobDefinition, JobStatus, JobVersion, Pause
 from projections.statements import encoding_of
 
-_ENCODINGS: Final = {form.table: encoding_of(form.table, form.columns) for form, _ in FORMS}
+_ENCODINGS: Final = {form.table: encoding_of(form, form.columns) for form, _ in FORMS}
 Row = TypeVar("Row", Attempt, Execution, JobDefinition, JobStatus, JobVersion, Pause)
 
 
