@@ -12,10 +12,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from ledger.context import Context
 from ledger.core.durations import parse_duration_ms
+from ledger.core.limits import Rate, parse_rate
 from ledger.core.refusal import Misconfigured, Refused
 from ledger.core.retry import Backoff, Policy
 from ledger.core.wire import NAME
@@ -67,7 +69,7 @@ class Exclusive:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A declared job. `place` is where its code stands; `concurrency` bounds its attempts in one process."""
+    """A declared job. `place` is where its code stands; `concurrency` and `rate` bound its attempts over all workers."""
 
     name: str
     version: int
@@ -83,6 +85,7 @@ class Handler:
     function: Callable[..., object]
     signature: Signature
     place: str
+    rate: Rate | None = None
     middleware: tuple[Middleware, ...] = ()  # the first is the outermost
 
 
@@ -127,6 +130,7 @@ class Jobs:
         queue: str = DEFAULT_QUEUE,
         exclusive: Exclusive | None = None,
         concurrency: int | None = None,
+        rate: str | None = None,
         timeout: Duration = DEFAULT_TIMEOUT,
         retries: Retry | None = None,
         run_in: RunIn | None = None,
@@ -134,7 +138,8 @@ class Jobs:
     ) -> Callable[[F], F]:
         """Declare the decorated function as the handler of `name`; the function itself stays as it is.
 
-        `version` is the newest data it understands. `run_in` is by default "async" for coroutines and "thread" for plain functions;
+        `version` is the newest data it understands. `concurrency` and `rate` (`"100/s"`) hold over all workers.
+        `run_in` is by default "async" for coroutines and "thread" for plain functions;
         "process" gives a plain function a process of its own: for code that reckons, and so that it can be killed when its time is up.
         `configured=False`: no file needs to name this job."""
 
@@ -155,6 +160,7 @@ class Jobs:
                 policy=policy.policy(),
                 run_in=_where_to_run(run_in, signature, place),
                 configured=configured,
+                rate=_rate_of(rate, place),
                 function=function,
                 signature=signature,
                 place=place,
@@ -181,9 +187,14 @@ class Jobs:
         if known is not None:
             raise Misconfigured(f"two handlers are called {handler.name!r}: {known.place} and {handler.place}; rename one of them")
 
-    def bounded(self, concurrency: Mapping[str, int]) -> "Jobs":
-        """The same handlers, those that are named with another `concurrency`: settings go before the declaration."""
-        return Jobs({name: replace(one, concurrency=concurrency.get(name, one.concurrency)) for name, one in self._handlers.items()})
+    def bounded(self, concurrency: Mapping[str, int], rates: Mapping[str, Rate] = MappingProxyType({})) -> "Jobs":
+        """The same handlers, those that are named with another `concurrency` or `rate`: settings go before the declaration."""
+        return Jobs(
+            {
+                name: replace(one, concurrency=concurrency.get(name, one.concurrency), rate=rates.get(name, one.rate))
+                for name, one in self._handlers.items()
+            }
+        )
 
     def get(self, name: str) -> Handler | None:
         return self._handlers.get(name)
@@ -263,6 +274,13 @@ def _check(name: str, version: int, minimal: int, concurrency: int | None, place
         )
     if concurrency is not None and concurrency < 1:
         raise Misconfigured(f"{place}: concurrency={concurrency}: at least 1, or leave it out")
+
+
+def _rate_of(rate: str | None, place: str) -> Rate | None:
+    try:
+        return None if rate is None else parse_rate(rate)
+    except Refused as refused:
+        raise Misconfigured(f"{place}: {refused.detail}") from refused
 
 
 def _where_to_run(run_in: RunIn | None, signature: Signature, place: str) -> RunIn:

@@ -9,10 +9,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from ledger.core.definition import LARGEST_VERSION
 from ledger.core.durations import parse_duration_ms
 from ledger.core.invalid import quoted
+from ledger.core.limits import parse_rate
 from ledger.core.refusal import Refused
 
 LONGEST_NAME: Final = 200
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:~@-]*", re.ASCII)
+_RATE_SCHEMA: Final[dict[str, object]] = {
+    "type": "string",
+    "description": "So many in a time: `100/s`, `10/m` or `50/10s`.",
+    "examples": ["100/s", "10/m", "50/10s"],
+}
 _DURATION_SCHEMA: Final[dict[str, object]] = {
     "type": "string",
     "description": "A duration: `90s`, `15m`, `1h30m` or `PT15M`.",
@@ -40,6 +46,17 @@ def _checked(value: object, *, zero: bool) -> object:
         raise ValueError(f"{quoted(value)} says no duration: say its unit, as in '90s', '15m' or 'PT15M'")
     try:
         parse_duration_ms(value, zero=zero)
+    except Refused as refused:
+        raise ValueError(refused.detail) from refused
+    return value
+
+
+def _rate(value: object) -> object:
+    """A rate stays as written."""
+    if not isinstance(value, str):
+        raise ValueError(f"{quoted(value)} says no rate: so many in a time, as in '100/s', '10/m' or '50/10s'")
+    try:
+        parse_rate(value)
     except Refused as refused:
         raise ValueError(refused.detail) from refused
     return value
@@ -103,6 +120,7 @@ def filled(values: Mapping[str, object], defaults: Mapping[str, object]) -> dict
 
 
 Duration = Annotated[str, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
+RateText = Annotated[str, BeforeValidator(_rate), WithJsonSchema(_RATE_SCHEMA)]
 Positive = Annotated[str, BeforeValidator(_positive), WithJsonSchema(_DURATION_SCHEMA)]
 Name = Annotated[
     str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": r"^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._:~@-]{0,199}$"})

@@ -7,7 +7,7 @@ from msgspec import structs
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from ledger.config.fields import Duration, Name, OneOrMany, Part, Positive, Section, TopicPart, Version
+from ledger.config.fields import Duration, Name, OneOrMany, Part, Positive, RateText, Section, TopicPart, Version
 from ledger.core.cron import Dst
 from ledger.core.definition import AUTO, ScheduleSpec
 from ledger.core.durations import parse_duration_ms
@@ -74,7 +74,9 @@ class Job(Part):
     exclusive: Literal["none", "job", "tenant", "key"] | None = None
     """What excludes another execution while one runs; fixed for the job's life. Default: as the handler declares, else none."""
     concurrency: Concurrency | None = None
-    """How many attempts of the handler run at the same time in one process. Default: as the handler declares, else no bound."""
+    """How many attempts of the handler run at the same time, over all workers. Default: as the handler declares, else no bound."""
+    rate: RateText | None = None
+    """How many attempts of the handler start in a time, over all workers. Default: as the handler declares, else no bound."""
     options: Annotated[Execution, Section] = Execution()
 
 
@@ -119,7 +121,9 @@ class SystemJob(Part):
     exclusive: Literal["job", "none"] | None = None
     """Whether one execution at a time runs in the whole system; fixed for the job's life. Default: job."""
     concurrency: Concurrency | None = None
-    """How many attempts of the handler run at the same time in one process; of several jobs with one handler the least counts."""
+    """How many attempts of the handler run at the same time, over all workers; of several jobs with one handler the least counts."""
+    rate: RateText | None = None
+    """How many attempts of the handler start in a time, over all workers; of several jobs with one handler the least counts."""
     data: object = None
     """What the handler is given; it stays in the log for ever, so no secrets."""
     options: Annotated[Execution, Section] = Execution()

@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from ledger.config.fields import Part, Section, TopicPart, comma_separated, filled
-from ledger.config.jobs import Defaults, Execution, Job, SystemJob
+from ledger.config.fields import Part, RateText, Section, TopicPart, comma_separated, filled
+from ledger.config.jobs import Concurrency, Defaults, Execution, Job, SystemJob
+from ledger.core.limits import Limit, Rate, parse_rate
 
-__all__ = ["Database", "Defaults", "Execution", "Job", "Kafka", "Limits", "Queue", "Redis", "Settings", "SystemJob"]
+__all__ = ["Database", "Defaults", "Execution", "Job", "Kafka", "Limits", "Queue", "Redis", "Settings", "SystemJob", "Tenant"]
+ANY: Final = "*"  # stands for every tenant that is not named
 
 
 class Kafka(Part):
@@ -39,8 +41,24 @@ class Database(Part):
     table_schema: Annotated[str, Field(alias="schema", pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "jobledger"
 
 
-class Queue(Part):
+class Bounded(Part):
+    """What is bounded over all workers."""
+
+    concurrency: Concurrency | None = None
+    """How many attempts run at the same time. Default: no bound."""
+    rate: RateText | None = None
+    """How many attempts start in a time: `100/s`, `10/m`. Default: no bound."""
+
+
+class Queue(Bounded):
     partitions: Annotated[int, Field(ge=1, le=1000)] = 4
+
+
+class Tenant(Bounded):
+    """Of each tenant by itself; `'*'` stands for every one that is not named."""
+
+
+TenantName = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,200}$")]
 
 
 class Limits(Part):
@@ -69,6 +87,8 @@ class Settings(Part):
     redis: Redis = Redis()
     database: Database = Database()
     queues: dict[TopicPart, Annotated[Queue, Section]] = Field(default_factory=lambda: {"default": Queue()})
+    tenants: dict[TenantName, Annotated[Tenant, Section]] = Field(default_factory=dict)
+    """What a tenant may take up; `'*'`: each that is not named here."""
     limits: Limits = Limits()
     defaults: Defaults = Defaults()
     jobs: list[Job] = Field(default_factory=list)
@@ -107,6 +127,26 @@ class Settings(Part):
         said = [(job.name, job.concurrency) for job in self.jobs] + [(job.job or job.name, job.concurrency) for job in self.system_jobs]
         return {name: min(most for one, most in said if one == name and most is not None) for name, most in said if most is not None}
 
+    @property
+    def rates(self) -> dict[str, Rate]:
+        """Of handlers; of several the slowest."""
+        said = [(job.name, job.rate) for job in self.jobs] + [(job.job or job.name, job.rate) for job in self.system_jobs]
+        found: dict[str, Rate] = {}
+        for name, text in said:
+            if text is not None:
+                found[name] = max(filter(None, (found.get(name), parse_rate(text))), key=lambda rate: rate.interval_us)
+        return found
+
+    def limit_of_queue(self, queue: str) -> Limit | None:
+        """Over all workers."""
+        bounded = self.queues.get(queue)
+        return None if bounded is None else _limit(Limit("queue", queue), bounded)
+
+    def limit_of_tenant(self, tenant: str) -> Limit | None:
+        """Over all workers, by itself also where only `'*'` says it."""
+        bounded = self.tenants.get(tenant) or self.tenants.get(ANY)
+        return None if bounded is None else _limit(Limit("tenant", tenant), bounded)
+
     def topic(self, name: str) -> str:
         """The full name of a topic: `topic("work.default")` is `jobledger.work.default.v1`."""
         return f"{self.prefix}.{name}.v1"
@@ -114,6 +154,12 @@ class Settings(Part):
     def redis_key(self, *parts: str) -> str:
         """A key or channel of ours: `redis_key("worker", id)` is `jobledger:worker:ID`."""
         return ":".join((self.prefix, *parts))
+
+
+def _limit(limit: Limit, bounded: Bounded) -> Limit | None:
+    if bounded.concurrency is None and bounded.rate is None:
+        return None
+    return limit._replace(concurrency=bounded.concurrency, rate=None if bounded.rate is None else parse_rate(bounded.rate))
 
 
 def _defaults(written: object) -> Mapping[str, object]:

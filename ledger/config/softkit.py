@@ -193,7 +193,7 @@ class _Translation:
     def _native(self, value: object, new: Place, old: Place) -> object:
         """Our own keys in camelCase, at whatever depth, except inside data."""
         match value:
-            case dict() if new[-1] not in ("data", "queues"):
+            case dict() if new[-1] not in ("data", "queues", "tenants"):
                 made = {}
                 for key, one in value.items():
                     self.renamed[*new, snake(key)] = (*old, key)

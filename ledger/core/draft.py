@@ -54,14 +54,16 @@ class Effects:
     answers: list[tuple[str, Answer | Order]] = field(default_factory=list)
     followers: list[tuple[ExecutionId, str]] = field(default_factory=list)  # (execution, channel)
     returned: list[tuple[ExecutionId, str]] = field(default_factory=list)  # (execution, reason)
+    limited: list[tuple[ExecutionId, str, int]] = field(default_factory=list)  # returned too: (execution, limit, milliseconds to wait)
 
-    def lengths(self) -> tuple[int, int, int, int, int]:
-        return len(self.forwards), len(self.dead_letters), len(self.answers), len(self.followers), len(self.returned)
+    def lengths(self) -> tuple[int, int, int, int, int, int]:
+        forwards, letters, answers = len(self.forwards), len(self.dead_letters), len(self.answers)
+        return forwards, letters, answers, len(self.followers), len(self.returned), len(self.limited)
 
-    def cut(self, lengths: tuple[int, int, int, int, int]) -> None:
+    def cut(self, lengths: tuple[int, int, int, int, int, int]) -> None:
         """Take back what came since `lengths` was read."""
         del self.forwards[lengths[0] :], self.dead_letters[lengths[1] :], self.answers[lengths[2] :]
-        del self.followers[lengths[3] :], self.returned[lengths[4] :]
+        del self.followers[lengths[3] :], self.returned[lengths[4] :], self.limited[lengths[5] :]
 
 
 class NeedsFacts(Exception):

@@ -58,6 +58,9 @@ class PartitionDraft(PartitionView):
                 return self._decide_asked(command, delivered)
             case request.Cancel() | request.Retry() | request.BeginBulk() | request.FinishBulk():
                 return self._decide_asked(command, delivered)
+            case request.Return(limit=str(limit)):
+                self.effects.limited += [(execution_id, limit, command.wait_ms) for execution_id in command.execution_ids]
+                return []
             case request.Return():
                 self.effects.returned += [(execution_id, command.reason) for execution_id in command.execution_ids]
                 return []

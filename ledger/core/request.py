@@ -144,12 +144,16 @@ class FinishBulk(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=
 
 
 class Return(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="offers.return.v1"):
-    """A worker has no room for these offers of this partition, has to go, or got no lock. Nothing was started. Decides to nothing."""
+    """A worker has no room for these offers of this partition, has to go, or got no lock. Nothing was started. Decides to nothing.
+
+    `limit`: the one over all workers that is reached (`queue:mail`), if that is the reason; asking again makes sense after `wait_ms`."""
 
     worker: WorkerId
     queue: str
     execution_ids: tuple[ExecutionId, ...]
-    reason: Literal["no_slot", "draining", "no_handler", "newer_version", "locked"]
+    reason: Literal["no_slot", "draining", "no_handler", "newer_version", "locked", "limited"]
+    limit: str | None = None
+    wait_ms: int = 0
 
 
 Act = Backfill | SkipTick  # of a home partition; each leaves `command.accepted` or `command.rejected`

@@ -3,14 +3,13 @@
 Volatile: it may be lost at any moment. A start that does not come is healed by the re-offer rule, never by a timer alone. No I/O here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from ledger.core import wire
-from ledger.core.bodies import NULL, given
-from ledger.core.definition import Registry
 from ledger.core.execution import (
+    Active,
     AttemptFailed,
     AttemptLost,
     Cancelled,
@@ -19,22 +18,22 @@ from ledger.core.execution import (
     HandedBack,
     Lost,
     ReportRefused,
+    Skipped,
     Snoozed,
     Started,
     Waiting,
 )
 from ledger.core.ids import Address, ExecutionId, Token, token_of
-from ledger.core.offers import Offer
 from ledger.core.partition import Partition
 from processors.control.held import Held
+from processors.control.limited import Limited
 from processors.control.unfit import REASONS, Kind, Standing, Unfit
 
 LEAST_WINDOW: Final = 8
 PAUSE: Final = 0.25  # seconds without offers to a queue whose workers have no room, unless something ends before
 QUIET: Final = 2.0  # seconds without a start, after the runners' group has passed the offer's record
-OFFERS_PER_RECORD: Final = 200
-BYTES_PER_RECORD: Final = 256 * 1024
 FREES_A_SLOT: Final = frozenset({Completed, Failed, AttemptFailed, HandedBack, Snoozed, AttemptLost, Lost})
+ENDS_AN_ATTEMPT: Final = FREES_A_SLOT | {Cancelled, Skipped}
 
 
 @dataclass(slots=True)
@@ -86,6 +85,7 @@ class Dispatch:
     again: dict[ExecutionId, int] = field(default_factory=dict)  # how often its grant was offered again; most never are
     unfit: Unfit = field(default_factory=Unfit)
     held: Held | None = None
+    limited: Limited = field(default_factory=lambda: Limited(LEAST_WINDOW))
     began_at: int = 0  # a token: grants before this one may have been offered by a former owner
 
     def begin(self, ends: Callable[[str], dict[int, int]]) -> None:
@@ -108,6 +108,7 @@ class Dispatch:
 
     def settle(self, events: Iterable[wire.Event]) -> None:
         """Learn from what is in the log now: what started or ended is no longer outstanding."""
+        limited = self.limited if self.limited else None
         for event in events:
             execution_id = getattr(event, "execution_id", None)
             if execution_id is None or type(event) is ReportRefused:
@@ -118,6 +119,10 @@ class Dispatch:
                 for entry in reversed(self.unfit.settled(execution_id, started=type(event) is Started)):
                     self._wait_again(*entry)
             one = self.offered.pop(execution_id, None)
+            if limited is not None:
+                limited.settled(execution_id, started=type(event) is Started)
+                if type(event) in ENDS_AN_ATTEMPT:
+                    limited.ended(execution_id)
             if one is not None:
                 window = self.windows[one.queue]
                 window.outstanding -= 1
@@ -133,14 +138,16 @@ class Dispatch:
 
     def opens_in(self, now: float) -> float | None:
         """Seconds until the first of the paused windows opens by itself, 0 if that is due; None: none is paused."""
-        return min((max(0.0, window.paused_until - now) for window in self.windows.values() if window.paused_until > 0), default=None)
+        opens = min((max(0.0, window.paused_until - now) for window in self.windows.values() if window.paused_until > 0), default=None)
+        limited = self.limited.opens_in(now) if self.limited else None
+        return opens if limited is None else limited if opens is None else min(opens, limited)
 
     def open(self, now: float) -> bool:
         """Open the windows whose pause has passed. True if there were any."""
         passed = [window for window in self.windows.values() if 0 < window.paused_until <= now]
         for window in passed:
             window.paused_until = 0.0
-        return bool(passed)
+        return self.limited.open(now) or bool(passed)
 
     def take_back(self, execution_ids: Iterable[tuple[ExecutionId, str]], now: float) -> None:
         """A worker returned these offers: they wait again, first in line; or aside, if it cannot run them at all."""
@@ -150,12 +157,35 @@ class Dispatch:
                 continue
             window = self.windows[one.queue]
             window.outstanding -= 1
+            self.limited.settled(execution_id, started=False)
             if reason in REASONS:
                 self._set_aside(execution_id, one.token, reason, now)
                 continue
             if reason not in ("draining", "locked"):
                 window.full(now)
             self._wait_again(execution_id, one.token)
+
+    def take_back_limited(self, returned: Sequence[tuple[ExecutionId, str, int]], now: float) -> None:
+        """A worker returned these offers because a limit over all workers is reached: they wait for that, out of the way of others."""
+        for execution_id, limit, wait_ms in reversed(returned):  # so that they stand in their order
+            one = self.offered.pop(execution_id, None)
+            if one is None:
+                continue
+            self.windows[one.queue].outstanding -= 1
+            self.limited.settled(execution_id, started=False)
+            state = self.partition.executions.get(execution_id)
+            if isinstance(state, Waiting) and state.token == one.token:
+                self.limited.returned((execution_id, one.token), state.request, limit, wait_ms / 1000, now)
+
+    def folded_again(self) -> None:
+        """The fold moved unseen: what was outstanding may have started."""
+        for execution_id in list(self.offered):
+            state = self.partition.executions.get(execution_id)
+            if not (isinstance(state, Waiting) and state.token == self.offered[execution_id].token):
+                one = self.offered.pop(execution_id)
+                self.windows[one.queue].outstanding -= 1
+                self.limited.settled(execution_id, started=isinstance(state, Active))
+        self.limited.folded_again(lambda execution_id: isinstance(self.partition.executions.get(execution_id), Active))
 
     def _set_aside(self, execution_id: ExecutionId, token: Token, reason: str, now: float) -> None:
         state = self.partition.executions.get(execution_id)
@@ -192,13 +222,23 @@ class Dispatch:
             room = window.size - window.outstanding
             if room <= 0 or window.paused_until > now:
                 continue
-            entries = self.partition.backlog.take(queue, room, may_go)
+            entries = self._take_limited(queue, room, now) if self.limited.limits else self.partition.backlog.take(queue, room, may_go)
             for execution_id, token in entries:
                 self.offered[execution_id] = Outstanding(token, queue)
             window.outstanding += len(entries)
             if entries:
                 chosen[queue] = [execution_id for execution_id, _ in entries]
         return chosen
+
+    def _take_limited(self, queue: str, room: int, now: float) -> list[tuple[ExecutionId, Token]]:
+        """Those first whose limit has room again, for they came first."""
+
+        def passes(entry: tuple[ExecutionId, Token]) -> bool:
+            state = self.partition.executions.get(entry[0])
+            return isinstance(state, Waiting) and self._may_go(entry) and self.limited.passes(entry, state.request, now)
+
+        entries = [entry for entry in self.limited.due(queue, room, now, self._waits) if passes(entry)]
+        return entries + self.partition.backlog.take(queue, room - len(entries), passes)
 
     def _standing(self, entry: tuple[ExecutionId, Token]) -> Standing:
         state = self.partition.executions.get(entry[0])
@@ -226,6 +266,7 @@ class Dispatch:
         for execution_id in execution_ids:
             if (one := self.offered.pop(execution_id, None)) is not None:
                 self.windows[one.queue].outstanding -= 1
+                self.limited.settled(execution_id, started=False)
                 self._wait_again(execution_id, one.token)
 
     def heal(self, committed: dict[str, dict[int, int]], now: float) -> dict[str, list[ExecutionId]]:
@@ -262,48 +303,3 @@ class Dispatch:
         del self.suspects[queue]
         for execution_id, token in reversed(suspects.entries):
             self._wait_again(execution_id, token)
-
-
-def offer_of(partition: Partition, registry: Registry, execution_id: ExecutionId, again: int = 0) -> Offer | None:
-    """The offer of an execution as the fold knows it, or None if it waits no longer."""
-    state = partition.executions.get(execution_id)
-    if not isinstance(state, Waiting):
-        return None
-    request = state.request
-    data = request.data
-    if not given(data):
-        job = registry.jobs.get(request.job_id)
-        version = job.versions.get(request.job_version) if job is not None else None
-        data = version.data if version is not None and given(version.data) else NULL
-    return Offer(
-        execution_id,
-        state.token,
-        state.attempt,
-        request.job_id,
-        request.job_name,
-        request.job_version,
-        data,
-        request.options,
-        request.tenant,
-        request.trigger,
-        request.tick_at,
-        request.idempotency_key,
-        request.correlation_id,
-        request.trace_id,
-        again,
-        request.exclusive_key,
-    )
-
-
-def into_records(offers: list[Offer]) -> list[list[Offer]]:
-    """Offers in their order, cut into records of bounded size."""
-    records: list[list[Offer]] = []
-    size = 0
-    for offer in offers:
-        bytes_of = len(bytes(offer.data)) + 400
-        if not records or len(records[-1]) >= OFFERS_PER_RECORD or size + bytes_of > BYTES_PER_RECORD:
-            records.append([])
-            size = 0
-        records[-1].append(offer)
-        size += bytes_of
-    return records

@@ -9,7 +9,7 @@ import structlog
 
 from ledger.core import execution, tick, wire
 from ledger.core.draft import Draft
-from ledger.core.execution import Lose, Waiting
+from ledger.core.execution import Lose
 from ledger.core.ids import ExecutionId, Micros, WorkerId
 from ledger.core.offers import Offer, Offers
 from ledger.core.partition import Partition
@@ -19,10 +19,12 @@ from processors.control import answers, snapshots
 from processors.control.actor import IDLE_COMMIT, Actor
 from processors.control.answers import Followers
 from processors.control.appender import Appended, Appender
-from processors.control.dispatch import Dispatch, into_records, offer_of
+from processors.control.dispatch import Dispatch
 from processors.control.edges import Edges
 from processors.control.facts import Facts
 from processors.control.held import Held
+from processors.control.limited import Limited
+from processors.control.offering import into_records, offer_of
 from processors.control.orders import Addressed, Orders
 from processors.control.schedules import Schedules
 from processors.control.unfit import Unfit
@@ -42,7 +44,13 @@ class PartitionActor(Actor[Partition]):
         self.followers = Followers()
         self.lost_workers: set[WorkerId] = set()
         self.snapshots = snapshots.Snapshots(edges.settings, fold, snapshot_appender)
-        self.dispatch = Dispatch(fold, limits.offer_window, unfit=Unfit(limits.version_grace), held=Held(fold, facts.registry.pauses))
+        self.dispatch = Dispatch(
+            fold,
+            limits.offer_window,
+            unfit=Unfit(limits.version_grace),
+            held=Held(fold, facts.registry.pauses),
+            limited=Limited(limits.offer_window),
+        )
         self.schedules = Schedules(fold, facts.registry)
         self.orders = Orders(fold, lambda worker: edges.settings.redis_key("orders", worker))
         self._foreseen: list[Addressed] = []  # orders that follow from the draft under way
@@ -84,11 +92,7 @@ class PartitionActor(Actor[Partition]):
 
     def folded_again(self) -> None:
         """What was outstanding may have started; what is new here waits in the backlog."""
-        for execution_id in list(self.dispatch.offered):
-            state = self.fold.executions.get(execution_id)
-            if not (isinstance(state, Waiting) and state.token == self.dispatch.offered[execution_id].token):
-                one = self.dispatch.offered.pop(execution_id)
-                self.dispatch.windows[one.queue].outstanding -= 1
+        self.dispatch.folded_again()
         self.dropped()
         self.schedules.begin()
         self.orders.begin()
@@ -174,6 +178,7 @@ class PartitionActor(Actor[Partition]):
         await answers.publish(self.edges.redis, self._foreseen)
         self.dispatch.settle(events)
         self.dispatch.take_back(draft.effects.returned, time.monotonic())
+        self.dispatch.take_back_limited(draft.effects.limited, time.monotonic())
         self.followers.add(draft.effects.followers)
         self._reckon(events)
         self._offer()

@@ -43,7 +43,8 @@ def run(queue: str, app: str | None, config: Path | None, log_format: str, log_l
     if target is None:
         raise Misconfigured("no handlers are named: set `app: module:attribute` in the settings or give --app")
     sys.path.insert(0, str(Path.cwd()))
-    jobs, children = load_jobs(target).bounded(settings.concurrency), Command(target, log_format=log_format, log_level=log_level)
+    jobs = load_jobs(target).bounded(settings.concurrency, settings.rates)
+    children = Command(target, log_format=log_format, log_level=log_level)
     process = RunnerProcess(settings, queue, jobs, seam.crash, children)
     faust_app = seam.build_app(f"runner-{queue}", settings, {process.topic: process.take}, background=process.run, on_stopping=process.stop)
     watchdog = Watchdog(

@@ -9,6 +9,7 @@ from ledger.context import Context
 from ledger.core.bodies import NOTHING
 from ledger.core.execution import Report
 from ledger.core.ids import WorkerId
+from ledger.core.limits import Limit
 from ledger.core.offers import Offer
 from ledger.handlers import Handler
 
@@ -29,6 +30,8 @@ class Attempt:
         "error_message",
         "error_type",
         "handler",
+        "limited_by",
+        "limits",
         "note",
         "offer",
         "offered_ms",
@@ -56,6 +59,8 @@ class Attempt:
         self.arrived = arrived
         self.handler: Handler | None = None
         self.context: Context | None = None
+        self.limits: tuple[Limit, ...] = ()  # over all workers, that it has to keep within
+        self.limited_by: Limit | None = None  # it waits here because this one is reached
         self.timeout_ms: int | None = None
         self.started = 0.0
         self.ended = 0.0  # set by the event loop, after a thread may have set the outcome

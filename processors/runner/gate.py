@@ -1,47 +1,24 @@
 """Step 3, gate: how many attempts run at the same time, in this process and per job name, and who waits here for how long.
 
-The offers that wait here are few and do not wait long: what finds no slot is given back, so that an idle worker can have it. Limits over
-all workers will stand here too, in front of the claim.
+The offers that wait here are few and do not wait long: what finds no slot is given back, so that an idle worker can have it. What a limit
+over all workers refused at its claim waits here too, without a slot, in a line of its own.
 
 An exclusive attempt goes on without a slot, as its code is far from beginning: it takes one once its start is accepted. So many are let on
 as will probably find one by then. The room that its job has of its own it takes here.
 """
 
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from ledger.core.limits import Limit
 from processors.runner.attempt import Attempt
+from processors.runner.behind_limits import BehindLimits, LimitLine
+from processors.runner.line import PATIENCE, Line
 
-PATIENCE: Final = 0.25  # seconds that an offer waits here for a slot
 GAP: Final = 0.15  # seconds between two looks at them that tell of a standstill
 MOST_WAITING: Final = 5000
 MOST_STARTING: Final = 1000
 MOST_BYTES_WAITING: Final = 64 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class Line:
-    """Those who wait for the same thing, oldest first, and how many of them got it lately."""
-
-    waiting: deque[Attempt] = field(default_factory=deque)
-    admitted: int = 0  # in the present quarter of a second
-    admitted_before: int = 0  # in the one before
-
-    def overdue(self, now: float, since: float) -> list[Attempt]:
-        """Those who waited too long (what was before `since` does not count) and will not be served soon at its pace; they leave it."""
-        soon = max(self.admitted, self.admitted_before)
-        if len(self.waiting) <= soon or now - max(since, self.waiting[soon].arrived) <= PATIENCE:
-            return []
-        late = [attempt for attempt in islice(self.waiting, soon, None) if now - attempt.arrived > PATIENCE]
-        kept = [*islice(self.waiting, soon), *islice(self.waiting, soon + len(late), None)]
-        self.waiting = deque(kept)
-        return late
-
-    def turn_page(self) -> None:
-        self.admitted_before, self.admitted = self.admitted, 0
 
 
 class Gate:
@@ -55,6 +32,7 @@ class Gate:
         self._exclusive = Line()
         self._starting: set[Attempt] = set()  # exclusive ones that were let on and have no slot yet
         self._parked: dict[str, Line] = {}  # of jobs that run as often as they may, by job name
+        self._behind = BehindLimits()
         self._running: dict[str, int] = {}  # of jobs with a limit of their own
         self._waiting = 0
         self._bytes = 0
@@ -92,6 +70,9 @@ class Gate:
                 self._let_in(parked, parked.waiting.popleft(), admitted, still_wanted)
             if len(admitted) > before:
                 self._parked[name] = self._parked.pop(name)  # the others come first the next time
+        if self._behind:
+            for behind in self._behind.open_lines():
+                self._admit_from(behind, most, admitted, still_wanted)
         exclusive = self._exclusive
         while exclusive.waiting and self._will_be_seated() and len(admitted) < most:
             self._admit_next(exclusive, admitted, still_wanted)
@@ -103,10 +84,35 @@ class Gate:
     def _admit_next(self, line: Line, admitted: list[Attempt], still_wanted: Callable[[Attempt], bool]) -> None:
         attempt = line.waiting.popleft()
         name = attempt.offer.job_name
-        if self._has_room(name, attempt):
+        if self._behind and (behind := self._behind.line_for(attempt)) is not None:
+            behind.join(attempt)
+        elif self._has_room(name, attempt):
             self._let_in(line, attempt, admitted, still_wanted)
         else:
-            self._parked.setdefault(name, Line()).waiting.append(attempt)
+            self._park(attempt)
+
+    def _admit_from(self, line: LimitLine, most: int, admitted: list[Attempt], still_wanted: Callable[[Attempt], bool]) -> None:
+        """A few of those who wait behind a limit are tried."""
+        tries = line.widen()
+        while line.waiting and tries > 0 and len(admitted) < most:
+            first = line.waiting[0]
+            if not (self.free if first.offer.exclusive_key is None else self._will_be_seated()):
+                return
+            attempt = line.waiting.popleft()
+            if (other := self._behind.closed_for(attempt)) is not None:
+                other.join(attempt)
+            elif self._has_room(attempt.offer.job_name, attempt):
+                tries -= 1
+                self._let_in(line, attempt, admitted, still_wanted)
+            else:
+                self._park(attempt)
+
+    def _park(self, attempt: Attempt) -> None:
+        """Until one of its job has ended here; where that is because of a limit over all workers, it says so."""
+        handler = attempt.handler
+        own = next((limit for limit in attempt.limits if limit.scope == "job" and limit.concurrency is not None), None)
+        attempt.limited_by = own if handler is not None and handler.run_in != "process" else None
+        self._parked.setdefault(attempt.offer.job_name, Line()).waiting.append(attempt)
 
     def _will_be_seated(self) -> bool:
         """One more exclusive attempt will find a slot, at their present pace."""
@@ -121,6 +127,7 @@ class Gate:
 
     def _let_in(self, line: Line, attempt: Attempt, admitted: list[Attempt], still_wanted: Callable[[Attempt], bool]) -> None:
         self._forget(attempt)
+        attempt.limited_by = None
         if not still_wanted(attempt):
             return
         if attempt.offer.exclusive_key is None:
@@ -153,6 +160,28 @@ class Gate:
             self._running[name] -= 1
             self._free_processes += attempt.handler.run_in == "process"
 
+    def refuse(self, attempts: Iterable[tuple[Attempt, Limit]]) -> None:
+        """A limit over all workers is reached, so these were not claimed. They give their slots back and wait behind it, in their order."""
+        back = list(attempts)
+        for attempt, _ in back:
+            self.leave(attempt)
+            self._waiting += 1
+            self._bytes += len(memoryview(attempt.offer.data))
+        self._behind.refused(back)
+
+    def close(self, limit: Limit, wait: float | None, now: float) -> float:
+        """Try nothing under this limit for a while; the seconds until `open` has to be called."""
+        return self._behind.close(limit, wait, now)
+
+    def open(self, limits: Iterable[Limit], *, freed: bool = False) -> bool:
+        """See `BehindLimits.open`."""
+        return self._behind.open(limits, freed=freed)
+
+    def opens_at(self, limit: Limit) -> float:
+        """When a closed line is opened again; 0 if it is not closed."""
+        line = self._behind.lines.get(limit)
+        return line.opens_at if line is not None and line.closed else 0.0
+
     def overdue(self, now: float) -> list[Attempt]:
         """Those who waited too long; they do not wait here any more. To be asked often: after a gap this process itself stood still, which
         says nothing about slots, and the patience begins anew."""
@@ -164,6 +193,8 @@ class Gate:
             leaving.extend(self._exclusive.overdue(now, self._patient_since))
         for line in self._parked.values():
             leaving.extend(line.overdue(now, self._patient_since))
+        if self._behind:
+            leaving.extend(self._behind.overdue(now, self._patient_since))
         if now - self._page_turned >= PATIENCE:
             self._turn_page(now)
         for attempt in leaving:
@@ -174,6 +205,7 @@ class Gate:
         self._page_turned = now
         self._line.turn_page()
         self._exclusive.turn_page()
+        self._behind.turn_page()
         for name, line in list(self._parked.items()):
             line.turn_page()
             if not line.waiting and not line.admitted_before:
@@ -181,7 +213,7 @@ class Gate:
 
     def clear(self) -> list[Attempt]:
         """All who wait leave."""
-        leaving = [*self._line.waiting, *self._exclusive.waiting]
+        leaving = [*self._line.waiting, *self._exclusive.waiting, *self._behind.clear()]
         for line in self._parked.values():
             leaving.extend(line.waiting)
         self._line.waiting.clear()

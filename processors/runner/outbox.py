@@ -8,7 +8,7 @@ they grow. But what an exclusive attempt has to say is never delayed.
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.core import wire
 from ledger.core.ids import ExecutionId, WorkerId
@@ -27,6 +27,14 @@ MOST_BYTES: Final = 200 * 1024
 Bug = Callable[[BaseException], None]
 
 
+class Back(NamedTuple):
+    """Why an offer is not taken up; see `Return`."""
+
+    reason: ReturnReason
+    limit: str | None
+    wait_ms: int
+
+
 class Lane:
     """What is to be told to one partition."""
 
@@ -38,7 +46,7 @@ class Lane:
         self._sender = sender
         self._clock = clock
         self._attempts: dict[Attempt, None] = {}
-        self._returns: dict[ReturnReason, list[ExecutionId]] = {}
+        self._returns: dict[Back, list[ExecutionId]] = {}
         self._ready: list[bytes] = []  # encoded, and did not fit into the record before
         self._under_way = 0
         self._next_at = 0.0
@@ -66,8 +74,8 @@ class Lane:
         self._attempts.pop(attempt, None)
         return True
 
-    def give_back(self, execution_id: ExecutionId, reason: ReturnReason) -> None:
-        self._returns.setdefault(reason, []).append(execution_id)
+    def give_back(self, execution_id: ExecutionId, back: Back) -> None:
+        self._returns.setdefault(back, []).append(execution_id)
         self._wake()
 
     def _wake(self) -> None:
@@ -123,13 +131,13 @@ class Lane:
         return self._cut(ready)
 
     def _next_return(self) -> Return:
-        reason, execution_ids = next(iter(self._returns.items()))
+        back, execution_ids = next(iter(self._returns.items()))
         chosen, left = execution_ids[:MOST_ITEMS], execution_ids[MOST_ITEMS:]
         if left:
-            self._returns[reason] = left
+            self._returns[back] = left
         else:
-            del self._returns[reason]
-        return Return(self._worker, self._queue, tuple(chosen), reason)
+            del self._returns[back]
+        return Return(self._worker, self._queue, tuple(chosen), back.reason, back.limit, back.wait_ms)
 
     def _cut(self, items: list[bytes]) -> list[bytes]:
         """As many as a record may hold, at least one; the others are kept."""
@@ -181,9 +189,10 @@ class Outbox:
         """Leave its start untold. False: it was told, or is under way."""
         return self._lane(attempt.partition).take_back(attempt)
 
-    def give_back(self, attempt: Attempt, reason: ReturnReason) -> None:
-        """This offer is not taken up."""
-        self._lane(attempt.partition).give_back(attempt.offer.execution_id, reason)
+    def give_back(self, attempt: Attempt, reason: ReturnReason, wait_ms: int = 0) -> None:
+        """This offer is not taken up. `wait_ms`: how long it makes no sense to offer it again."""
+        limit = attempt.limited_by.key if reason == "limited" and attempt.limited_by is not None else None
+        self._lane(attempt.partition).give_back(attempt.offer.execution_id, Back(reason, limit, wait_ms))
 
     async def flush(self) -> None:
         """Until everything is acknowledged."""

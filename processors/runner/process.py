@@ -35,6 +35,7 @@ from processors.runner.lease import Lease
 from processors.runner.lock_servers import LockServers
 from processors.runner.orders import listen
 from processors.runner.perform import InThread, Perform, in_task
+from processors.runner.places import BlockingHolders, RedisHolders
 from processors.runner.runner import Edges, Runner, in_process
 from processors.runner.sender import KafkaSender
 from processors.runner.take import Record
@@ -122,6 +123,8 @@ class RunnerProcess:
             overrun,
             locks=locks.locks(),
             renewals=locks.renewals(),
+            holders=RedisHolders(connection),
+            held_renewals=BlockingHolders(renewing, self._settings.limits.lease),
         )
         runner = Runner(self._settings, self._queue, self._jobs, self.worker, edges)
         self._runner, self._lease, self._sender = runner, lease, sender

@@ -8,7 +8,7 @@ from ledger.handlers import Jobs
 from processors.runner.attempt import Attempt
 
 log = structlog.get_logger(__name__)
-ReturnReason = Literal["no_slot", "draining", "locked", "no_handler", "newer_version"]
+ReturnReason = Literal["no_slot", "draining", "locked", "limited", "no_handler", "newer_version"]
 MOST_SAID: Final = 1000
 
 

@@ -20,13 +20,16 @@ from ledger.handlers import Handler, Jobs, RunIn
 from processors.broker_clock import BrokerClock
 from processors.runner import settle
 from processors.runner.attempt import Attempt
-from processors.runner.claims import LIFE_IN_LEASES, Claims, until_known
+from processors.runner.claims import LIFE_IN_LEASES, NO_LIMITS, Claims, until_known
 from processors.runner.gate import Gate
 from processors.runner.guards import MARGIN, Guards
 from processors.runner.known import Ended, GivenBack
+from processors.runner.limiting import NO_HOLDERS, Limiting
 from processors.runner.locks import Locks, NoLocks, Renewals
 from processors.runner.outbox import Bug, Outbox
 from processors.runner.perform import Perform
+from processors.runner.places import Holders
+from processors.runner.places import Renewals as HeldRenewals
 from processors.runner.resolve import ReturnReason, Unknown, resolve
 from processors.runner.running import Running
 from processors.runner.sender import Sender
@@ -64,6 +67,8 @@ class Edges:
     monotonic: Callable[[], float] = time.monotonic
     locks: Locks = NO_LOCKS
     renewals: Renewals = NO_LOCKS
+    holders: Holders = NO_HOLDERS
+    held_renewals: HeldRenewals = NO_HOLDERS
 
 
 class Runner:
@@ -102,6 +107,7 @@ class Runner:
             self._is_unguarded,
             edges.monotonic,
         )
+        self._limiting = Limiting(settings, queue, jobs, self._gate, self.wake, edges.holders, edges.held_renewals, edges.monotonic)
         self._starting = Starting(
             self._guards,
             self._outbox,
@@ -154,6 +160,8 @@ class Runner:
         elif not self._gate.wait(attempt):
             self._give_back(attempt, "no_slot")
         else:
+            if self._limiting:
+                self._limiting.find(attempt)
             self._waiting[claim] = attempt
 
     def _refuse_while_draining(self, attempt: Attempt) -> None:
@@ -168,6 +176,13 @@ class Runner:
         self._waiting.pop(attempt.claim, None)
         self._outbox.give_back(attempt, reason)
 
+    def _give_overdue_back(self, attempt: Attempt) -> None:
+        if (limit := attempt.limited_by) is None:
+            self._give_back(attempt, "no_slot")
+        else:
+            self._waiting.pop(attempt.claim, None)
+            self._outbox.give_back(attempt, "limited", self._limiting.rest_ms(limit))
+
     def _sweep_later(self) -> None:
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(SWEEP, self._sweep)
@@ -177,7 +192,7 @@ class Runner:
         self._sweeping = None
         if not self._claims_away and self._edges.liveness.is_held():
             for attempt in self._gate.overdue(self._edges.monotonic()):
-                self._give_back(attempt, "no_slot")
+                self._give_overdue_back(attempt)
         if self._gate:
             self._wake.set()
             self._sweep_later()
@@ -198,8 +213,9 @@ class Runner:
         return [*self._running.held_claims(), *self._starting.pending.copy()]
 
     def renew_locks(self) -> bool:
-        """From the thread of the lease. False: not all are."""
-        return self._guards.renew()
+        """From the thread of the lease, the places under limits too. False: not all are."""
+        places = self._limiting.renew()
+        return self._guards.renew() and places
 
     async def run(self) -> None:
         """Claims and starts what waits, until cancelled."""
@@ -221,7 +237,7 @@ class Runner:
         await self._edges.sender.send(0, wire.encode_many([probe]))
 
     def _admit(self) -> list[Attempt]:
-        if not self._gate or not self._edges.liveness.is_held() or len(self._outbox) > MOST_UNTOLD:
+        if not self._gate or self._draining or not self._edges.liveness.is_held() or len(self._outbox) > MOST_UNTOLD:
             return []
         oldest_ms = self._oldest_ms()
         admitted = self._gate.admit(MOST_AT_ONCE, lambda attempt: self._is_believed(attempt, oldest_ms))
@@ -252,7 +268,13 @@ class Runner:
     async def _claim(self, batch: list[Attempt]) -> list[Attempt]:
         """Those of the batch that are this worker's to perform; the others leave their slots."""
         keys, again = [attempt.claim for attempt in batch], [attempt.offer.again for attempt in batch]
-        verdicts, repeated = await until_known(self._edges.claims, keys, again if any(again) else (), self._redis_is_away)
+        limits = self._limiting.of(batch) if self._limiting else NO_LIMITS
+        verdicts, repeated = await until_known(self._edges.claims, keys, again if any(again) else (), self._redis_is_away, limits)
+        if limits:
+            if repeated:  # an earlier question, whose answer got lost, may have won what is refused now
+                for claim in keys:
+                    self._given_back.add(claim)
+            batch, verdicts = self._limiting.within(batch, verdicts, lambda attempt: attempt.claim in self._waiting)
         oldest_ms = self._oldest_ms()
         won: list[Attempt] = []
         for attempt, verdict in zip(batch, verdicts, strict=True):
@@ -265,6 +287,7 @@ class Runner:
                     won.append(attempt)
             else:
                 self._gate.leave(attempt)
+                self._limiting.let_go(attempt)
             self._waiting.pop(attempt.claim, None)
         self._say_what_was_dropped()
         return won
@@ -291,6 +314,8 @@ class Runner:
 
     def _make_room(self, attempt: Attempt) -> None:
         self._gate.leave(attempt)
+        if attempt.limits:
+            self._limiting.let_go(attempt)
         if self._starting.wants_slots:
             self._starting.seat_next()
         if self._gate:
@@ -332,6 +357,7 @@ class Runner:
             async with asyncio.timeout(FLUSH):
                 await self._outbox.flush()
                 await self._guards.flush()
+                await self._limiting.flush()
         except TimeoutError:
             log.error("reports were left untold; their executions will be taken as lost", action="reports.left", count=len(self._outbox))
             self._outbox.abandon()

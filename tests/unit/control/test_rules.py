@@ -5,7 +5,8 @@ import pytest
 from ledger.core.execution import Active, ReportRefused, Started
 from ledger.core.ids import ExecutionId, Token, WorkerId
 from processors.broker_clock import BrokerClock
-from processors.control.dispatch import LEAST_WINDOW, PAUSE, QUIET, Dispatch, into_records, offer_of
+from processors.control.dispatch import LEAST_WINDOW, PAUSE, QUIET, Dispatch
+from processors.control.offering import into_records, offer_of
 from processors.control.rescue import Rescuer
 from processors.watchdog import Limits, Watchdog
 from tests.unit.core.test_partition import NOON, SECOND, World, submit

@@ -13,6 +13,7 @@ from ledger.config.settings import Limits
 from ledger.core import wire
 from ledger.core.execution import Options, Report
 from ledger.core.ids import ExecutionId, Token, WorkerId
+from ledger.core.limits import Limit
 from ledger.core.offers import Offer, Offers
 from ledger.core.orders import Order
 from ledger.core.refusal import Unavailable
@@ -20,9 +21,12 @@ from ledger.core.request import Return
 from ledger.handlers import Jobs, RunIn
 from processors.broker_clock import BrokerClock
 from processors.runner.attempt import Attempt
+from processors.runner.claims import NO_LIMITS
 from processors.runner.claims import Verdict as Claimed
+from processors.runner.limited_claims import Refused
 from processors.runner.locks import Locks, Renewals, Verdict, Wanted
 from processors.runner.perform import InThread, Perform, in_task
+from processors.runner.places import Places
 from processors.runner.runner import Edges, Runner
 from processors.seam import Record
 
@@ -38,10 +42,11 @@ def offer(
     data: object = None,
     options: Options | None = None,
     key: str | None = None,
+    tenant: str | None = None,
 ) -> Offer:
     """`key`: it excludes others of this key."""
     execution_id, encoded = ExecutionId(f"{nth:032x}-{nth % 2}"), msgspec.Raw(msgspec.json.encode(data))
-    return Offer(execution_id, Token(512 + nth), attempt, job, job, version, encoded, options, exclusive_key=key)
+    return Offer(execution_id, Token(512 + nth), attempt, job, job, version, encoded, options, tenant, exclusive_key=key)
 
 
 def attempt_of(one: Offer, arrived: float = 0.0, offered_ms: int = 0) -> Attempt:
@@ -66,23 +71,59 @@ class FakeClaims:
     away: bool = False
     forgets_to_answer: int = 0  # so many times the claims are taken, and the answer is lost
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    places: dict[str, set[str]] = field(default_factory=dict)  # who holds one, by limit
+    waits: dict[str, float] = field(default_factory=dict)  # limits whose rate is reached for so long
 
-    async def claim(self, keys: Sequence[str], again: Sequence[int] = ()) -> list[Claimed]:
+    async def claim(self, keys: Sequence[str], again: Sequence[int] = (), limits: Sequence[Sequence[Limit]] = NO_LIMITS) -> list[Claimed]:
         self.asked.set()
         if self.away:
             raise Unavailable("no Redis answers")
         self.batches.append(list(keys))
         self.again.append(list(again))
-        verdicts: list[Claimed] = ["mine" if key in self.mine else "lost" if key in self.others else "won" for key in keys]
+        wanted = limits or [()] * len(keys)
+        verdicts = [self._claim(key, bounds) for key, bounds in zip(keys, wanted, strict=True)]
         self.mine.update(key for key, verdict in zip(keys, verdicts, strict=True) if verdict == "won")
         if self.forgets_to_answer:
             self.forgets_to_answer -= 1
             raise Unavailable("the answer got lost")
         return verdicts
 
+    def _claim(self, key: str, limits: Sequence[Limit]) -> Claimed:
+        if key in self.others:
+            return "lost"
+        for limit in limits:
+            held = self.places.get(f"jobledger:places:{limit.key}", set())
+            if limit.concurrency is not None and len(held) >= limit.concurrency:
+                return Refused(limit, None)
+            if limit.key in self.waits:
+                return Refused(limit, self.waits[limit.key])
+        for limit in limits:
+            self.places.setdefault(f"jobledger:places:{limit.key}", set()).add(key.removeprefix("jobledger:claim:"))
+        return "mine" if key in self.mine else "won"
+
     async def let_go(self, keys: Sequence[str]) -> None:
         self.let_gone.extend(keys)
         self.mine.difference_update(keys)
+
+
+@dataclass
+class FakeHolders:
+    """Places under limits, those of the claims."""
+
+    claims: FakeClaims
+    renewed: list[tuple[str, str]] = field(default_factory=list)
+
+    async def let_go(self, places: Places) -> None:
+        for key, name in places:
+            self.claims.places[key].discard(name)
+
+    def renew(self, places: Places) -> bool:
+        self.renewed += places
+        return True
+
+    def let_go_again(self, places: Places) -> None:
+        for key, name in places:
+            self.claims.places[key].discard(name)
 
 
 @dataclass
@@ -215,6 +256,8 @@ class World:
     stuck: asyncio.Event = field(default_factory=asyncio.Event)
     overrun: asyncio.Event = field(default_factory=asyncio.Event)
     bugs: list[BaseException] = field(default_factory=list)
+    holders: FakeHolders = field(init=False)
+    bounds: dict[str, object] = field(default_factory=dict)  # settings of queues and tenants
     runner: Runner = field(init=False)
     running: asyncio.Task[None] = field(init=False)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
@@ -224,6 +267,7 @@ class World:
     def begin(self) -> Runner:
         self.clock.observe(time.time_ns() // 1_000_000)
         locks, renewals = self.guarded_by or (self.locks, self.locks)
+        self.holders = FakeHolders(self.claims)
         edges = Edges(
             self.claims,
             self.liveness,
@@ -235,9 +279,11 @@ class World:
             self.overrun.set,
             locks=locks,
             renewals=renewals,
+            holders=self.holders,
+            held_renewals=self.holders,
         )
         self.sender.told = self._answer
-        self.runner = Runner(Settings(limits=self.limits), "default", self.jobs, WORKER, edges)
+        self.runner = Runner(Settings.model_validate({"limits": self.limits, **self.bounds}), "default", self.jobs, WORKER, edges)
         self.running = asyncio.create_task(self.runner.run())
         return self.runner
 

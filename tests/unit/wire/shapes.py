@@ -177,7 +177,7 @@ COMMANDS: dict[str, Struct] = {
     ),
     "bulk.begin.v1": request.BeginBulk("c-13", "k-1", "retry", 24, Raw(b'{"state":["failed"]}'), **PERSON, answer="a"),
     "bulk.finish.v1": request.FinishBulk("c-14", "k-1", **PERSON, answer="a"),
-    "offers.return.v1": request.Return(WORKER, "mail", (EXECUTION, FORMER), "draining"),
+    "offers.return.v1": request.Return(WORKER, "mail", (EXECUTION, FORMER), "limited", "queue:mail", 1500),
     "execution.report.v1": execution.Report(
         EXECUTION,
         TOKEN,

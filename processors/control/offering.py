@@ -1,0 +1,58 @@
+"""From executions that may run to the records that offer them. No I/O here."""
+
+from typing import Final
+
+from ledger.core.bodies import NULL, given
+from ledger.core.definition import Registry
+from ledger.core.execution import Waiting
+from ledger.core.ids import ExecutionId
+from ledger.core.offers import Offer
+from ledger.core.partition import Partition
+
+OFFERS_PER_RECORD: Final = 200
+BYTES_PER_RECORD: Final = 256 * 1024
+
+
+def offer_of(partition: Partition, registry: Registry, execution_id: ExecutionId, again: int = 0) -> Offer | None:
+    """The offer of an execution as the fold knows it, or None if it waits no longer."""
+    state = partition.executions.get(execution_id)
+    if not isinstance(state, Waiting):
+        return None
+    request = state.request
+    data = request.data
+    if not given(data):
+        job = registry.jobs.get(request.job_id)
+        version = job.versions.get(request.job_version) if job is not None else None
+        data = version.data if version is not None and given(version.data) else NULL
+    return Offer(
+        execution_id,
+        state.token,
+        state.attempt,
+        request.job_id,
+        request.job_name,
+        request.job_version,
+        data,
+        request.options,
+        request.tenant,
+        request.trigger,
+        request.tick_at,
+        request.idempotency_key,
+        request.correlation_id,
+        request.trace_id,
+        again,
+        request.exclusive_key,
+    )
+
+
+def into_records(offers: list[Offer]) -> list[list[Offer]]:
+    """Offers in their order, cut into records of bounded size."""
+    records: list[list[Offer]] = []
+    size = 0
+    for offer in offers:
+        bytes_of = len(bytes(offer.data)) + 400
+        if not records or len(records[-1]) >= OFFERS_PER_RECORD or size + bytes_of > BYTES_PER_RECORD:
+            records.append([])
+            size = 0
+        records[-1].append(offer)
+        size += bytes_of
+    return records
