@@ -4,9 +4,11 @@ Kafka or Postgres away: it waits and tries again, as long as it takes, and ends 
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Final
+
+import structlog
 
 from ledger.config import Settings
 from ledger.core.refusal import Unavailable
@@ -17,7 +19,8 @@ from projections.projection import Projection
 from projections.sql_thread import SqlThread
 from projections.subscription import Subscription
 
-__all__ = ["Progress", "Report", "run"]
+__all__ = ["Progress", "Report", "run", "run_all"]
+log = structlog.get_logger(__name__)
 
 GRACE: Final = 2.0  # seconds until it is interrupted, where it waits for a server
 SHUTDOWN: Final = 6.0  # seconds for the batch that is under way, and to leave the group
@@ -39,6 +42,27 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report = lambda p
             async with asyncio.timeout(SHUTDOWN):
                 await asyncio.gather(consumer.finish(), subscription.stop(), return_exceptions=True)
                 await sql.close()
+
+
+async def run_all(settings: Settings, projections: Sequence[Projection], stop: asyncio.Event, report: Report, *, strict: bool) -> None:
+    """Each by itself, until `stop`; only the progress of the first is reported. Unless `strict`, one that is not ours may fail, be it by a
+    fault of its fold: it is said, and the others go on."""
+
+    async def one(projection: Projection) -> None:
+        try:
+            await run(settings, stop, report if projection is projections[0] else lambda progress: None, projection)
+        except Exception as error:
+            if strict or projection is TABLES:
+                stop.set()
+                raise
+            log.error(
+                "a projection failed", action="projection.failed", projection=projection.name, detail=f"{type(error).__name__}: {error}"
+            )
+
+    found = await asyncio.gather(*map(one, projections), return_exceptions=True)
+    for error in found:
+        if error is not None:
+            raise error
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[object, object, None]) -> None:

@@ -135,9 +135,9 @@ class Reads(ScheduleReads, WhyReads, ActingReads):
             return found
         return _accepted(command_id, execution)
 
-    async def positions(self) -> list[PositionRow]:
+    async def positions(self, projection: str = PROJECTION) -> list[PositionRow]:
         columns = tables.projection_positions.c
-        query = select(tables.projection_positions).where(columns.projection == PROJECTION)
+        query = select(tables.projection_positions).where(columns.projection == projection)
         return await self._queries.rows(query.order_by(columns.log, columns.log_partition), lambda row: PositionRow(**row))
 
     async def wait_for(self, log: str, partition: int, seq: int, timeout: float) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 from ledger.config import Settings
 from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import check_identity
+from projections.folds import PROJECTION
 from projections.places import sources
 from projections.reads import open_reads
 from projections.rows import PositionRow
@@ -33,11 +34,11 @@ class Standing:
         return max(0, self.end - self.offset - 1)
 
 
-async def status(settings: Settings) -> list[Standing]:
+async def status(settings: Settings, projection: str = PROJECTION) -> list[Standing]:
     """Each partition of both logs. Raises `Unavailable`, `Misconfigured`, `Conflict`."""
     identity = await check_identity(settings)
     async with open_reads(settings) as reads:
-        stored = {(row.log, row.log_partition): row for row in await reads.positions()}
+        stored = {(row.log, row.log_partition): row for row in await reads.positions(projection)}
     wanted = sources(identity)
     ends = await asyncio.gather(*(_end(settings, source) for source in wanted))
     return [_standing(source, stored.get(source), end, identity.log_id) for source, end in zip(wanted, ends, strict=True)]

@@ -15,6 +15,7 @@ from sqlalchemy import Index
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex
 
+from ledger.core.refusal import Conflict
 from projections.patches import Form
 from projections.projection import LIVE, Projection
 
@@ -39,6 +40,24 @@ class TableSet:
         for form in self.projection.forms:
             self.connection.execute(SQL("DROP TABLE IF EXISTS {}").format(self.named(form)))
             self.connection.execute(SQL("CREATE TABLE {} ({})").format(self.named(form), _columns(form)))
+
+    def make(self) -> None:
+        """What is missing of it, whole: a new projection has no tables yet. Raises `Conflict` where one has another shape."""
+        with self.connection.transaction():
+            self.connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"jobledger tables {self.schema}",))
+            missing = [form for form in self.projection.forms if not self._has(form.table + self.suffix)]
+            for form in missing:
+                self.connection.execute(SQL("CREATE TABLE {} ({})").format(self.named(form), _columns(form)))
+            if missing:
+                self.add_keys()
+                self.add_indexes()
+            for view in [view for view in self.projection.views if not self._has(view)]:
+                self._add_view(view)
+        if not self.is_there():
+            raise Conflict(
+                f"the tables of projection {self.projection.name!r} have another shape than version {self.projection.version} gives them: "
+                f"raise its version, then `jobledger projections rebuild {self.projection.name}`"
+            )
 
     def drop(self) -> None:
         for form in self.projection.forms:
@@ -67,12 +86,15 @@ class TableSet:
             self.connection.execute(self._analyze(form))
 
     def add_views(self) -> None:
-        for view, query in self.projection.views.items():
-            name = Identifier(self.schema, view)
-            self.connection.execute(SQL("CREATE VIEW {} AS {}").format(name, SQL(query).format(schema=Identifier(self.schema))))
+        for view in self.projection.views:
+            self._add_view(view)
 
     def named(self, form: Form) -> Identifier:
         return Identifier(self.schema, form.table + self.suffix)
+
+    def _add_view(self, view: str) -> None:
+        query = SQL(self.projection.views[view]).format(schema=Identifier(self.schema))
+        self.connection.execute(SQL("CREATE VIEW {} AS {}").format(Identifier(self.schema, view), query))
 
     def _has(self, name: str) -> bool:
         """An index or a table of that name."""

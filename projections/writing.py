@@ -25,6 +25,7 @@ from projections.positions import Applied, Outcome, Position, PositionRows, judg
 from projections.projection import Projection
 from projections.statements import JSONB_VERSION, POSTGRES_EPOCH, Encoding, Statements, statements_for
 from projections.stored import StoredRows
+from projections.table_sets import TableSet
 from projections.tail import Source, Stretch
 
 SESSION = (
@@ -43,6 +44,8 @@ class Writer:
         self.projection = projection
         self.positions = PositionRows(schema, projection)
         self.positions.check_version(connection)
+        if projection is not TABLES:  # ours are made by `jobledger db upgrade`
+            TableSet(connection, schema, projection).make()
         self._stored = StoredRows(connection, schema)
         self._tables = tuple((statements_for(form, schema), rows_of) for form, rows_of in projection.tables)
         for setting in SESSION:

@@ -4,7 +4,9 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -18,21 +20,24 @@ from processors import logs
 from projections import consumer
 from projections import status as standings
 from projections import verify as verifying
-from projections.known import named
+from projections.known import known, named
 from projections.projection import Projection
 
 app = typer.Typer(help="The tables as a fold of the log: they can be dropped and rebuilt at any time.", no_args_is_help=True)
 
 
 @app.command()
-def run() -> None:
-    """Keep the tables up to date, until SIGTERM or Ctrl-C. May run several times: the partitions are shared."""
+def run(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Projections; all by default.")] = None,
+) -> None:
+    """Keep the tables up to date, until SIGTERM or Ctrl-C. May run several times: the partitions are shared. Without names also the
+    projections that the settings name; one of those that fails does not keep the others."""
     logs.configure("console" if sys.stderr.isatty() else "json")
     settings = load_settings(None, os.environ)
-    folding(_run(settings))
+    folding(_run(settings, [named(settings, name) for name in names or known(settings)], strict=bool(names)))
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, projections: Sequence[Projection], *, strict: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -43,13 +48,14 @@ async def _run(settings: Settings) -> None:
             stopped = f", {len(progress.stopped)} partitions stopped" if progress.stopped else ""
             talk(f"{progress.events} events, {rate:.0f}/s, {progress.behind} records behind, {progress.voids} voids{stopped}")
 
-    await consumer.run(settings, stop, report)
+    await consumer.run_all(settings, projections, stop, report, strict=strict)
 
 
 @app.command()
-def status(output: OutputOption = Form.table) -> None:
+def status(name: Name = "tables", output: OutputOption = Form.table) -> None:
     """Where the tables stand in each partition of the log, and why one stopped."""
-    found = folding(standings.status(load_settings(None, os.environ)))
+    settings = load_settings(None, os.environ)
+    found = folding(standings.status(settings, named(settings, name).name))
     if output is not Form.table:
         show_rows([asdict(one) | {"behind": one.behind} for one in found], (), output)
         return
@@ -59,7 +65,7 @@ def status(output: OutputOption = Form.table) -> None:
         if one.stopped_note:
             typer.echo(f"  stopped: {one.stopped_note}")
         if one.other_log:
-            typer.echo(f"  folded from log {one.other_log}, which is not the present one: run `jobledger projections rebuild`")
+            typer.echo(f"  folded from log {one.other_log}, which is not the present one: run `jobledger projections rebuild {name}`")
 
 
 @app.command()

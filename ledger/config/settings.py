@@ -95,6 +95,8 @@ class Settings(Part):
     system_jobs: list[SystemJob] = Field(default_factory=list)
     app: str | None = None
     """Where the handlers are: `module:attribute` of a `Jobs`."""
+    projections: Annotated[list[str], BeforeValidator(comma_separated)] = Field(default_factory=list)
+    """Projections of one's own, beside the tables of jobledger: `module:attribute` of each."""
 
     @model_validator(mode="before")
     @classmethod

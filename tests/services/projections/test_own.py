@@ -1,0 +1,157 @@
+"""A projection of one's own has what ours have: the example's, cost per tenant and day."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from ledger.config import Settings
+from ledger.core import execution
+from ledger.core.ids import Micros, Token
+from ledger.core.refusal import Conflict, Misconfigured, Refused
+from ledger.core.wire import Event
+from projections import consumer
+from projections.known import known, named
+from projections.own import Own, own_projection, own_table, text
+from projections.projection import Projection
+from projections.reads import Reads
+from projections.rebuild import rebuild
+from projections.sweeping import USUAL, Sizes
+from projections.verify import Difference, Verified, verify
+from tests.services.projections.conftest import DEADLINE, Logs, until
+from tests.services.projections.test_consumer import fill
+from tests.synthetic_log import BEGAN, WORKER, execution_id, requested
+
+TINY = Sizes(events_a_write=5, records_at_once=1, most_held=3, events_a_checkpoint=10)
+DAY = 86_400_000_000
+
+
+@pytest.fixture
+def costs(upgraded: Settings, monkeypatch: pytest.MonkeyPatch) -> Projection:
+    monkeypatch.syspath_prepend(Path(__file__).parents[3] / "examples" / "costs")
+    return named(upgraded.model_copy(update={"projections": ["costs:costs"]}), "costs")
+
+
+async def differences(settings: Settings, projection: Projection, sizes: Sizes = USUAL) -> list[Difference]:
+    return [one async for one in verify(settings, Verified(), projection=projection, sizes=sizes)]
+
+
+async def followed(logs: Logs, reads: Reads, *projections: Projection, strict: bool = True) -> None:
+    """Until the last of them holds both logs."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(consumer.run_all(logs.settings, projections, stop, lambda progress: None, strict=strict))
+
+    async def there() -> bool:
+        with suppress(asyncio.InvalidStateError):
+            task.result()
+        positions = {(row.log, row.log_partition): row.log_seq for row in await reads.positions(projections[-1].name)}
+        return all(positions.get(place, 0) >= seq for place, seq in logs.last.items())
+
+    try:
+        await until(there)
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, DEADLINE)
+
+
+def life(number: int, partition: int, tenant: str | None, run_ms: int) -> list[Event]:
+    named = execution_id(number, partition)
+    return [
+        requested(number, partition, tenant=tenant),
+        execution.Started(named, 1, Token(1), WORKER),
+        execution.AttemptFailed(named, 1, "failed", "E", "no", Micros(BEGAN), 1000),
+        execution.Due(named),
+        execution.Started(named, 2, Token(2), WORKER),
+        execution.Completed(named, 2, run_ms),
+    ]
+
+
+async def test_costs_add_up_over_partitions_and_days(logs: Logs, reads: Reads, sql: Connection[TupleRow], costs: Projection) -> None:
+    for partition in range(4):
+        logs.events(partition).commit(life(1, partition, "acme", 2000))
+        logs.events(partition).commit([requested(2, partition, tenant="acme")])
+    logs.events(0).commit(life(3, 0, None, 500))
+    logs.events(0).at += DAY
+    logs.events(0).commit(life(4, 0, "acme", 500))
+    await logs.send()
+    await followed(logs, reads, costs)
+    found = sql.execute("SELECT tenant, day, attempts, run_ms, micro_euros FROM cost_per_tenant_and_day ORDER BY day, tenant").fetchall()
+    assert found == [("", "2026-09-21", 2, 1500, 18), ("acme", "2026-09-21", 8, 12_000, 144), ("acme", "2026-09-22", 2, 1500, 18)]
+    assert sql.execute("SELECT count(*) FROM cost_under_way").fetchone() == (4,)
+    assert await differences(logs.settings, costs) == []
+
+
+async def test_it_is_rebuilt_verified_and_swapped_as_ours_are(
+    logs: Logs, reads: Reads, sql: Connection[TupleRow], costs: Projection
+) -> None:
+    fill(logs, 30)
+    await logs.send()
+    await followed(logs, reads, costs)
+    for sizes in (USUAL, TINY):
+        assert await differences(logs.settings, costs, sizes) == []
+    before = sql.execute("SELECT * FROM cost_per_tenant_and_day ORDER BY 1, 2").fetchall()
+    sql.execute("UPDATE cost_per_day SET run_ms = run_ms + 1 WHERE log_partition = 2 AND tenant = 'acme'")
+    sql.execute("DELETE FROM cost_under_way WHERE execution_id = (SELECT min(execution_id) FROM cost_under_way)")
+    found = await differences(logs.settings, costs, TINY)
+    assert {(one.table, one.column) for one in found} == {("cost_per_day", "run_ms"), ("cost_under_way", None)}
+    await rebuild(logs.settings, sizes=TINY, projection=costs)
+    assert await differences(logs.settings, costs) == []
+    assert sql.execute("SELECT * FROM cost_per_tenant_and_day ORDER BY 1, 2").fetchall() == before
+    logs.events(1).commit(life(900, 1, "acme", 70))
+    await logs.send()
+    await followed(logs, reads, costs)
+    assert await differences(logs.settings, costs) == []
+
+
+async def test_a_higher_version_is_built_beside(logs: Logs, reads: Reads, sql: Connection[TupleRow]) -> None:
+    def fold(rows: Own, event: Event, at: Micros) -> None:
+        if isinstance(event, execution.Requested):
+            rows.put(first, job_id=event.job_id)
+
+    first = own_table("asked", text("job_id", "a job that was asked for", required=True), key=("job_id",))
+    fill(logs, 5)
+    await logs.send()
+    await followed(logs, reads, own_projection("mine", version=1, tables=[first], fold=fold))
+
+    first = own_table("asked", text("job_id", "the job", required=True), text("note", "new"), key=("job_id",))
+    unraised = own_projection("mine", version=1, tables=[first], fold=fold)
+    with pytest.raises(Conflict, match="another shape than version 1"):
+        await asyncio.wait_for(consumer.run(logs.settings, asyncio.Event(), projection=unraised), DEADLINE)
+    raised = own_projection("mine", version=2, tables=[first], fold=fold)
+    with pytest.raises(Conflict, match="rebuild mine"):
+        await asyncio.wait_for(consumer.run(logs.settings, asyncio.Event(), projection=raised), DEADLINE)
+    await rebuild(logs.settings, projection=raised)
+    logs.events(1).commit(life(900, 1, "acme", 70))
+    await logs.send()
+    await followed(logs, reads, raised)
+    assert await differences(logs.settings, raised) == []
+    assert sql.execute("SELECT DISTINCT note FROM asked").fetchall() == [(None,)]
+
+
+async def test_one_that_fails_does_not_keep_ours(logs: Logs, reads: Reads) -> None:
+    def fold(rows: Own, event: Event, at: Micros) -> None:
+        raise RuntimeError("a bug of its author's")
+
+    broken = own_projection("broken", version=1, tables=[own_table("broken_rows", text("a", "a", required=True), key=("a",))], fold=fold)
+    fill(logs, 5)
+    await logs.send()
+    ours = known(logs.settings)["tables"]
+    await followed(logs, reads, broken, ours, strict=False)
+    with pytest.raises(RuntimeError, match="its author"):
+        await asyncio.wait_for(consumer.run(logs.settings, asyncio.Event(), projection=broken), DEADLINE)
+
+
+def test_names_that_cannot_be_are_refused(upgraded: Settings) -> None:
+    def fold(rows: Own, event: Event, at: Micros) -> None: ...
+
+    table = own_table("mine", text("a", "a", required=True), key=("a",))
+    for name in ("tables", "Mine", "mine_old", "jobs"):
+        with pytest.raises(Misconfigured, match=name):
+            own_projection(name, version=1, tables=[table], fold=fold)
+    with pytest.raises(Refused, match="the projections are tables"):
+        named(upgraded, "mine")
+    with pytest.raises(Misconfigured, match="no module 'nowhere'"):
+        known(upgraded.model_copy(update={"projections": ["nowhere:costs"]}))
