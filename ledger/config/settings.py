@@ -2,16 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Final, Self
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from ledger.config.fields import Part, RateText, Section, TopicPart, comma_separated, filled
 from ledger.config.jobs import Concurrency, Defaults, Execution, Job, SystemJob
+from ledger.core.backlogs import ANY, BacklogLimits
 from ledger.core.limits import Limit, Rate, parse_rate
 
 __all__ = ["Database", "Defaults", "Execution", "Job", "Kafka", "Limits", "Queue", "Redis", "Settings", "SystemJob", "Tenant"]
-ANY: Final = "*"  # stands for every tenant that is not named
 
 
 class Kafka(Part):
@@ -42,12 +42,14 @@ class Database(Part):
 
 
 class Bounded(Part):
-    """What is bounded over all workers."""
+    """What a queue or a tenant may take up, over all workers."""
 
     concurrency: Concurrency | None = None
     """How many attempts run at the same time. Default: no bound."""
     rate: RateText | None = None
     """How many attempts start in a time: `100/s`, `10/m`. Default: no bound."""
+    backlog: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    """How many executions may wait; a submit beyond is refused. Each partition of the log takes an equal part. Default: no bound."""
 
 
 class Queue(Bounded):
@@ -148,6 +150,13 @@ class Settings(Part):
         """Over all workers, by itself also where only `'*'` says it."""
         bounded = self.tenants.get(tenant) or self.tenants.get(ANY)
         return None if bounded is None else _limit(Limit("tenant", tenant), bounded)
+
+    @property
+    def backlog_limits(self) -> BacklogLimits:
+        return BacklogLimits(
+            {name: queue.backlog for name, queue in self.queues.items() if queue.backlog is not None},
+            {name: tenant.backlog for name, tenant in self.tenants.items()},
+        )
 
     def topic(self, name: str) -> str:
         """The full name of a topic: `topic("work.default")` is `jobledger.work.default.v1`."""

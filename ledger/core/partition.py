@@ -11,6 +11,7 @@ from msgspec import structs
 
 from ledger.core import backfill, bulk, execution, outcome, tick
 from ledger.core.backlog import Backlog
+from ledger.core.backlogs import FULL, Backlogs, is_over
 from ledger.core.execution import (
     Active,
     Buffered,
@@ -39,7 +40,7 @@ RUN_ENDS = frozenset({Completed, Failed, Lost})  # what counts for or against a 
 class Partition(LogFold):
     """`window`: how long a repeat is known, between broker append times, in microseconds; `remembered`: at most so many of each."""
 
-    def __init__(self, number: int, *, window: int = 3_600_000_000, remembered: int = 500_000) -> None:
+    def __init__(self, number: int, *, window: int = 3_600_000_000, remembered: int = 500_000, counts_backlogs: bool = False) -> None:
         super().__init__("events", number)
         self.number = number
         self.window = window
@@ -59,6 +60,7 @@ class Partition(LogFold):
         self.ended_ticks: deque[tuple[Micros, ExecutionId]] = deque()  # nobody asked for these by a command that may come again
         self.keyed: deque[tuple[Micros, str]] = deque()
         self.newest_append = Micros(0)
+        self.backlogs = Backlogs() if counts_backlogs else None  # where no limit asks for it nothing is counted
         self.index()
 
     def index(self) -> None:
@@ -70,10 +72,15 @@ class Partition(LogFold):
         self.buffered: dict[str, dict[ExecutionId, None]] = {}  # who waits in line, by line, the oldest first
         self.holders: dict[str, ExecutionId] = {}  # by exclusivity key
         lines: list[Buffered] = []
+        self.full = deque((self.head.at, key) for key, refused in self.rejections.items() if refused.reason == FULL)
+        if self.backlogs is not None:
+            self.backlogs = Backlogs()
         self.stopped = {job_id for job_id, schedule in self.schedules.items() if schedule.stopped is not None}
         for execution_id, state in self.executions.items():
             if not isinstance(state, Ended):
                 self._track_run(execution_id, state.request)
+                if self.backlogs is not None:
+                    self.backlogs.turn(None, state)
                 if isinstance(state, Buffered):
                     lines.append(state)
                 else:
@@ -90,7 +97,10 @@ class Partition(LogFold):
         elif isinstance(event, tick.Event):
             self._evolve_schedule(event, at)
         elif isinstance(event, outcome.Rejected):
-            self.rejections[rejection_key(event.tenant, event.command_type, event.command_id)] = event
+            key = rejection_key(event.tenant, event.command_type, event.command_id)
+            self.rejections[key] = event
+            if event.reason == FULL:
+                self.full.append((at, key))
         elif isinstance(event, outcome.Accepted):
             self.acts[rejection_key(event.tenant, event.command_type, event.command_id)] = event
         elif isinstance(event, backfill.Event):
@@ -105,6 +115,8 @@ class Partition(LogFold):
         """An execution went from one state to another: the indexes follow."""
         execution_id = event.execution_id
         self.executions[execution_id] = after
+        if self.backlogs is not None:
+            self.backlogs.turn(before, after)
         if type(before) is Active:
             if type(after) is Active:
                 return  # progress
@@ -207,6 +219,8 @@ class Partition(LogFold):
         """Forget by the broker's append times, which a control that was away for hours does not change."""
         for worker in [worker for worker, held in self.workers.items() if not held]:
             del self.workers[worker]
+        while self.full and is_over(self.full[0][0], at):
+            self.rejections.pop(self.full.popleft()[1], None)
         horizon = self.newest_append - self.window
         while self.ended and (self.ended[0][0] < horizon or len(self.ended) > self.remembered):
             self.executions.pop(self.ended.popleft()[1], None)

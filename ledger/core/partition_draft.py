@@ -134,6 +134,7 @@ class PartitionDraft(PartitionView):
             self.answer_request(submit, execution_id, repeated=True)
             return []
         _check_bounds(submit)
+        self.check_backlog(job.queue, submit.tenant)
         options = _merged(version.options, submit.options)
         run_at = submit.run_at if submit.delay_ms is None else Micros(self.at + submit.delay_ms * MILLISECOND)
         self.answer_request(submit, execution_id, repeated=False)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from ledger.core import backfill, bulk, execution, outcome, request, tick
+from ledger.core.backlogs import BacklogLimits, Backlogs
 from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Draft, Forward, NeedsFacts
 from ledger.core.engines import Engines
@@ -28,13 +29,22 @@ class PartitionView(Draft[Partition]):
     """`facts_are_fresh`: the registry was read to its present end after these commands came, so a refusal for want of facts is final."""
 
     def __init__(
-        self, partition: Partition, registry: Registry, at: Micros, *, facts_are_fresh: bool = False, engines: Engines | None = None
+        self,
+        partition: Partition,
+        registry: Registry,
+        at: Micros,
+        *,
+        facts_are_fresh: bool = False,
+        engines: Engines | None = None,
+        backlog_limits: BacklogLimits | None = None,
     ) -> None:
         super().__init__(partition.head, at)
         self.partition = partition
         self.registry = registry
         self.facts_are_fresh = facts_are_fresh
         self.engines = engines or Engines()
+        self.backlog_limits = backlog_limits
+        self.backlogs = None if partition.backlogs is None else Backlogs()  # what this draft adds to those of the fold
         self.executions: dict[ExecutionId, State] = {}
         self.keys: dict[str, tuple[ExecutionId, Micros]] = {}
         self.outcomes: dict[str, outcome.Rejected | outcome.Accepted] = {}
@@ -117,6 +127,15 @@ class PartitionView(Draft[Partition]):
             raise Refused("unknown_job", f"no job is called {command.job_id}: `jobledger jobs list` shows what there is")
         return job, job.current
 
+    def check_backlog(self, queue: str, tenant: str | None) -> None:
+        """Raises `Refused` where too many wait already."""
+        if self.backlog_limits is not None:
+            self.backlog_limits.check(queue, tenant, self._waiting, self.partition.partitions)
+
+    def _waiting(self, key: str) -> int:
+        parts = (self.partition.backlogs, self.backlogs)
+        return sum(part.waiting.get(key, 0) for part in parts if part is not None)
+
     def _look_again(self) -> None:
         if not self.facts_are_fresh:
             raise NeedsFacts
@@ -148,6 +167,8 @@ class PartitionView(Draft[Partition]):
             after = execution.evolve(before, event, self.partition.epoch, address, self.at)
             if after is not None:
                 self.executions[event.execution_id] = after
+                if self.backlogs is not None:
+                    self.backlogs.turn(before, after)
                 live = before if isinstance(after, Ended) else after
                 if live is not None and not isinstance(live, Ended) and (live.request.exclusive_key or type(after) is Buffered):
                     self._preview_line(live.request, after)

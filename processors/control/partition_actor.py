@@ -37,7 +37,10 @@ ADOPTION_PAUSE = 0.25  # an act makes an idle actor append at most four times a 
 class PartitionActor(Actor[Partition]):
     def __init__(self, edges: Edges, number: int, facts: Facts, work: Work, snapshot_appender: Appender) -> None:
         limits = edges.settings.limits
-        fold = Partition(number, window=int(limits.deduplication_window * 1_000_000), remembered=limits.remembered)
+        backlogs = edges.settings.backlog_limits
+        window = int(limits.deduplication_window * 1_000_000)
+        fold = Partition(number, window=window, remembered=limits.remembered, counts_backlogs=bool(backlogs))
+        self._backlog_limits = backlogs if backlogs else None
         super().__init__(edges, fold, "commands")
         self.facts = facts
         self.work = work
@@ -105,7 +108,14 @@ class PartitionActor(Actor[Partition]):
         self.schedules.dropped()
 
     def new_draft(self, at: Micros, *, fresh: bool) -> Draft[Partition]:
-        draft = PartitionDraft(self.fold, self.facts.registry, at, facts_are_fresh=fresh, engines=self.schedules.engines)
+        draft = PartitionDraft(
+            self.fold,
+            self.facts.registry,
+            at,
+            facts_are_fresh=fresh,
+            engines=self.schedules.engines,
+            backlog_limits=self._backlog_limits,
+        )
         if self.schedules.adopt(draft):
             self._lose(draft)
             self._give_up(draft)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.core.backlogs import BacklogLimits
 from ledger.core.limits import Limit, Rate, parse_rate
 from ledger.core.refusal import Misconfigured, Refused
 from ledger.handlers import Jobs
@@ -13,7 +14,7 @@ from tests.unit.config.config_files import load
 TEXT = """
 queues:
   default:
-  mail: {concurrency: 20, rate: 100/s}
+  mail: {concurrency: 20, rate: 100/s, backlog: 10}
 jobs:
   - {name: greet, concurrency: 3, rate: 10/m}
 system_jobs:
@@ -33,6 +34,11 @@ def test_each_queue_job_and_tenant_has_its_own(tmp_path: Path) -> None:
     assert settings.limit_of_tenant("acme") == Limit("tenant", "acme", 5)
     assert settings.limit_of_tenant("internal") is None, "named, and without a bound"
     assert settings.limit_of_tenant("zoo") == Limit("tenant", "zoo", None, Rate(5, 1000))
+
+
+def test_backlogs_are_bounded_where_it_is_said(tmp_path: Path) -> None:
+    assert load(tmp_path, TEXT).backlog_limits == BacklogLimits({"mail": 10}, {"acme": None, "internal": None, "*": None})
+    assert not load(tmp_path, "prefix: shop").backlog_limits
 
 
 def test_an_attempt_keeps_within_all_that_concern_it(tmp_path: Path) -> None:
