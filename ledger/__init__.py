@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ledger.client.ledger import Ledger as Ledger
     from ledger.client.scheduling import Scheduling as Scheduling
     from ledger.client.submission import Submission as Submission
+    from ledger.client.unique import Unique as Unique
     from ledger.config.settings import Settings as Settings
     from ledger.context import AttemptCancelled as AttemptCancelled
     from ledger.context import Cancel as Cancel
@@ -43,6 +44,7 @@ _HOMES: Final = {
     "ledger.client.ledger": ("Ledger",),
     "ledger.client.scheduling": ("Scheduling",),
     "ledger.client.submission": ("Submission",),
+    "ledger.client.unique": ("Unique",),
     "ledger.config.settings": ("Settings",),
     "ledger.context": ("AttemptCancelled", "Cancel", "Context", "ProcessDied", "Snooze", "UnrecoverableError"),
     "ledger.core.refusal": ("Conflict", "LedgerError", "Misconfigured", "Refused", "Unavailable"),
@@ -77,6 +79,7 @@ __all__ = [
     "Submission",
     "Unavailable",
     "Undecided",
+    "Unique",
     "UnrecoverableError",
     "Update",
     "__version__",

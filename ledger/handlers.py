@@ -64,7 +64,11 @@ class Exclusive:
 
     scope: Literal["job", "tenant", "key"]
     busy: Literal["wait", "skip", "keep_last"] = "wait"
-    field: str | None = None
+    field: str | None = None  # of the data of a submit that gives no value itself, as `order.account`
+
+    def __post_init__(self) -> None:
+        if self.field is not None and self.scope != "key":
+            raise Misconfigured(f"exclusive by {self.scope} with the field {self.field!r}: a field gives the value for the scope 'key'")
 
 
 @dataclass(frozen=True, slots=True)

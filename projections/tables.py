@@ -151,7 +151,7 @@ command_outcomes: Final = Table(
     of.text("command_type", "type name of the command", required=True),
     of.text("outcome", "applied, unchanged, stale or rejected", required=True),
     of.text("reason", "of a refusal: a word for programs"),
-    of.text("detail", "of a refusal: a sentence for people"),
+    of.text("detail", "of a refusal: a sentence for people; else the execution that it concerns, or was answered with"),
     of.text("log", "the log that decided it: registry or events", required=True),
     of.text("job_id", "the job it was about"),
     of.text("tenant", "for whom"),

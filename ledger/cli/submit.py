@@ -14,6 +14,7 @@ from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.waiting import wait_for_end
 from ledger.client.submission import Submission, Wish
+from ledger.core.uniqueness import OnConflict
 
 CHUNK: Final = 5000  # lines of a file that are under way together
 DECISION: Final = 10.0  # seconds until somebody at a terminal is told that nobody decides
@@ -33,6 +34,15 @@ def command(
     label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="To find it again; may be given many times.")] = None,
     timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="The time of one attempt.")] = None,
     attempts: Annotated[int | None, typer.Option(min=1, max=1000, help="Including the first.")] = None,
+    unique: Annotated[
+        str | None, typer.Option(metavar="FIELDS", help="Not beside another one with these fields of the data, as a,b.c; `*`: all of it.")
+    ] = None,
+    unique_states: Annotated[
+        str | None, typer.Option(metavar="STATES", help="... in one of these states; by default delayed,waiting,active.")
+    ] = None,
+    on_conflict: Annotated[
+        OnConflict | None, typer.Option(help="... which it is answered with, by default, or replaced or refused.")
+    ] = None,
     reason: Annotated[str | None, typer.Option(help="Why; it is kept.")] = None,
     many: Annotated[str | None, typer.Option(metavar="FILE.jsonl|-", help="One submit a line: `job`, `data` and the names above.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show its progress and print its result. Exit 6 if it does not complete.")] = False,
@@ -43,7 +53,7 @@ def command(
     session = session_of(context)
     if many is not None:
         single = (data, tenant, exclusive_key, idempotency_key, delay, run_at, start_deadline, priority, label, timeout, attempts, reason)
-        if any(one is not None for one in single) or job is not None or wait:
+        if any(one is not None for one in (*single, unique, unique_states, on_conflict)) or job is not None or wait:
             raise typer.BadParameter("each line of the file says what it wants; give nothing beside it", param_hint="--many")
         wait_for(_submit_many(session, many, output))
         return
@@ -62,8 +72,26 @@ def command(
         pairs_of(label, "--label") if label else None,
         options_of(duration_of(timeout, "--timeout"), attempts),
         reason=reason,
+        unique=unique_of(unique, unique_states, on_conflict),
     )
     wait_for(_submit(session, wish, wait, seconds_of(wait_timeout, "--wait-timeout"), output))
+
+
+def unique_of(fields: str | None, states: str | None, on_conflict: OnConflict | None) -> dict[str, object] | None:
+    if fields is None:
+        if states is not None or on_conflict is not None:
+            raise typer.BadParameter("say by which fields of the data, or '*'", param_hint="--unique")
+        return None
+    given: dict[str, object] = {"by": _listed(fields)}
+    if states is not None:
+        given["states"] = _listed(states)
+    if on_conflict is not None:
+        given["on_conflict"] = on_conflict
+    return given
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",")]
 
 
 def options_of(timeout: str | None, attempts: int | None) -> dict[str, object] | None:
@@ -75,7 +103,7 @@ async def _submit(session: Session, wish: Submission, wait: bool, seconds: float
     async with session.ledger() as ledger:
         handle = await ledger.submit_one(wish, follow=wait, timeout=DECISION)
         if handle.was_known:
-            talk("a submit with this idempotency key was accepted before; this is its execution")
+            talk("the same was asked for before; this is its execution")
         if wait:
             await wait_for_end(handle, form, seconds)
         elif form is Form.table:

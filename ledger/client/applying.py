@@ -119,6 +119,8 @@ def _change(one: Declared, registry: Registry, superseded: bool) -> Change:
         return Change(one.job_id, "added", one.job_version or 1, is_new=True)
     stored_as = {"job_name": job.job_name, "kind": job.kind, "queue": job.queue, "exclusive_scope": job.exclusive_scope}
     wanted_as = {"job_name": one.job_name, "kind": one.kind, "queue": one.queue, "exclusive_scope": one.exclusive_scope}
+    stored_as |= {"exclusive_field": job.exclusive_field} if job.exclusive_field else {}
+    wanted_as |= {"exclusive_field": one.exclusive_field} if one.exclusive_field else {}
     if stored_as != wanted_as or job.tenant is not None:
         fixed = (*differences(dict(stored_as), dict(wanted_as)), "these are fixed for its life: register another job")
         return Change(one.job_id, "refused", one.job_version, fixed)
@@ -239,6 +241,7 @@ def _register(one: Declared, actor: str | None, reason: str | None) -> definitio
         one.job_version,
         one.content_hash,
         one.exclusive_scope,
+        exclusive_field=one.exclusive_field,
         data=one.data,
         options=one.options,
         schedule=one.schedule,

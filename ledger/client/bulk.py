@@ -14,6 +14,7 @@ from ledger.client.routes import Route, Routes
 from ledger.client.sending import Sender
 from ledger.client.submission import Wish, command_of, submission_of
 from ledger.core import wire
+from ledger.core.bodies import exclusive_value
 from ledger.core.ids import ExecutionId
 from ledger.core.refusal import Refused, Undecodable
 from ledger.core.request import Submit
@@ -68,7 +69,10 @@ class Bulk:
                 text = wire.encode(command)
                 if len(text) >= BYTES_PER_RECORD:
                     check_size(text, command.data)
-                routes.append(self._route.get(command.job_id) or await self._find(command.job_id))
+                route = self._route.get(command.job_id) or await self._find(command.job_id)
+                if route.field is not None:
+                    exclusive_value(command.exclusive_key, command.data, route.field)
+                routes.append(route)
                 commands.append(command)
                 encoded.append(text)
         except Refused as refused:

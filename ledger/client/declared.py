@@ -37,6 +37,7 @@ class Declared:
     immediately: bool = False  # one run-now once this version is accepted
     understood: tuple[int, int] = (1, LARGEST_VERSION)  # by the handler, for what is numbered by content
     place: str = ""  # of the handler
+    exclusive_field: str | None = None
 
     @property
     def content_hash(self) -> str:
@@ -79,8 +80,21 @@ def _of_job(job: Job, jobs: Jobs, problems: list[str]) -> Declared | None:
     scope = job.exclusive or declared_scope or "none"
     queue, options = job.queue or handler.queue, _options(job.options, handler)
     return Declared(
-        job.name, job.name, "on_demand", queue, version, scope, options=options, understood=_understood(handler), place=handler.place
+        job.name,
+        job.name,
+        "on_demand",
+        queue,
+        version,
+        scope,
+        options=options,
+        understood=_understood(handler),
+        place=handler.place,
+        exclusive_field=_field(handler),
     )
+
+
+def _field(handler: Handler) -> str | None:
+    return None if handler.exclusive is None else handler.exclusive.field
 
 
 def _options(written: Execution, handler: Handler) -> Options | None:
@@ -93,7 +107,10 @@ def _options(written: Execution, handler: Handler) -> Options | None:
 
 def _implied(handler: Handler) -> Declared:
     scope = handler.exclusive.scope if handler.exclusive is not None else "none"
-    return Declared(handler.name, handler.name, "on_demand", handler.queue, handler.version, scope, options=_options(Execution(), handler))
+    options = _options(Execution(), handler)
+    return Declared(
+        handler.name, handler.name, "on_demand", handler.queue, handler.version, scope, options=options, exclusive_field=_field(handler)
+    )
 
 
 def _unnamed(settings: Settings, jobs: Jobs, problems: list[str]) -> list[Handler]:

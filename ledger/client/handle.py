@@ -40,7 +40,7 @@ class Update:
 
 
 class ExecutionHandle:
-    """`was_known`: the submit repeated an earlier one, whose execution this is."""
+    """`was_known`: the submit repeated an earlier one, or was not unique and ignored: this is the earlier one's execution."""
 
     def __init__(
         self,
@@ -146,4 +146,4 @@ def handle_of(decided: Decided, command_id: str, find: FindExecution) -> Executi
     answer, news = decided
     if answer.outcome == "rejected" or answer.execution_id is None:
         raise Refused(answer.reason or "rejected", answer.detail or f"command {command_id} was refused")
-    return ExecutionHandle(answer.execution_id, find, command_id=command_id, was_known=answer.outcome == "repeated", news=news)
+    return ExecutionHandle(answer.execution_id, find, command_id=command_id, was_known=answer.outcome != "accepted", news=news)

@@ -1,7 +1,7 @@
 """`Ledger`: what a program uses to submit, wait and read."""
 
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from ledger.client.schedule_acts import ScheduleActs
 from ledger.client.sending import PATIENCE
 from ledger.client.submission import Duration, Submission, Wish, command_of
 from ledger.client.tables import Tables
+from ledger.client.unique import Unique
 from ledger.client.why_acts import WhyActs
 from ledger.config import Settings
 from ledger.config.loading import load_settings
@@ -90,6 +91,7 @@ class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, WhyAc
         priority: int | None = None,
         labels: dict[str, str] | None = None,
         options: Mapping[str, object] | Options | None = None,
+        unique: Unique | str | Sequence[str] | None = None,
         reason: str | None = None,
         correlation_id: str | None = None,
         trace_id: str | None = None,
@@ -97,7 +99,7 @@ class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, WhyAc
         timeout: float = DECISION,
     ) -> ExecutionHandle:
         """Run a job once. Returns when it is accepted, which is durable; `follow` hears of its progress. With an `idempotency_key` a
-        repeat is answered with the first one's execution."""
+        repeat is answered with the first one's execution; `unique` compares with what was asked for by others. See `Submission`."""
         wish = Submission(
             job,
             data,
@@ -113,6 +115,7 @@ class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, WhyAc
             correlation_id,
             trace_id,
             reason,
+            unique,
         )
         return await self.submit_one(wish, follow=follow, timeout=timeout)
 
@@ -125,7 +128,7 @@ class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, WhyAc
 
     async def submit_many(self, wishes: Iterable[Wish], *, first: int = 0) -> list[ExecutionId | None]:
         """Many at once, each a `Submission`, a mapping with its fields or a (job, data). Returns when Kafka has them all: nobody waits
-        for decisions. The ids of their executions; None where control names it (a submit with an idempotency key)."""
+        for decisions. The ids of their executions; None where control names it (a submit with an idempotency key, or unique)."""
         line = self._line
         return await Bulk(line.sender, line.routes, self.settings.topic("commands"), self.actor).submit(wishes, first)
 

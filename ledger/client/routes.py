@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from ledger.config import Settings
+from ledger.core.bodies import exclusive_value
 from ledger.core.ids import ExecutionId, execution_of_command, murmur2_of_all, partition_for, partition_of_hash, routing_key
 from ledger.core.refusal import Misconfigured, Unavailable
 from ledger.core.request import RunNow, Submit
+from ledger.core.uniqueness import routing_name
 from ledger.handlers import Jobs
 
 MOST_CACHED = 10_000
@@ -14,7 +16,8 @@ MOST_CACHED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What decides the partition of a job's executions. `tenant` is that of a scheduled job; `home` its partition, where it is known."""
+    """What decides the partition of a job's executions. `tenant` is that of a scheduled job; `home` its partition, where it is known;
+    `field` is where the data has the value of its exclusivity key. `may_have_field`: here it is not known whether there is one."""
 
     job_id: str
     job_name: str
@@ -22,6 +25,8 @@ class Route:
     has_schedule: bool = False
     tenant: str | None = None
     home: int | None = None
+    field: str | None = None
+    may_have_field: bool = False
 
 
 Lookup = Callable[[str], Awaitable[Route | None]]  # of a job id, in the tables
@@ -36,10 +41,16 @@ class Routes:
         self._known: dict[str, Route] = {}
         self._guessed: dict[str, Route] = {}
         for handler in jobs or ():
-            self._known[handler.name] = Route(handler.name, handler.name, handler.exclusive.scope if handler.exclusive else "none")
+            exclusive = handler.exclusive
+            scope, path = ("none", None) if exclusive is None else (exclusive.scope, exclusive.field)
+            self._known[handler.name] = Route(handler.name, handler.name, scope, field=path)
         for job in settings.jobs:
             if job.exclusive is not None or job.name in self._known:
-                self._known[job.name] = Route(job.name, job.name, job.exclusive or self._known[job.name].scope)
+                known = self._known.get(job.name)
+                scope = job.exclusive or (known.scope if known is not None else "none")
+                self._known[job.name] = Route(
+                    job.name, job.name, scope, field=None if known is None else known.field, may_have_field=known is None and scope == "key"
+                )
             else:
                 self._guessed[job.name] = Route(job.name, job.name)  # its handler may say more
         for system in settings.system_jobs:
@@ -64,12 +75,14 @@ class Routes:
         return found
 
     def of_submits(self, commands: Sequence[Submit], routes: Sequence[Route]) -> list[tuple[int, ExecutionId | None]]:
-        """Of each its partition, and the execution's id where it follows from the command alone."""
+        """Of each its partition, and the execution's id where it follows from the command alone. Raises `Refused` for data that has not
+        what its exclusivity key is made of."""
         names = [_routing_name(command, route) for command, route in zip(commands, routes, strict=True)]
         placed: list[tuple[int, ExecutionId | None]] = []
-        for command, hashed in zip(commands, murmur2_of_all(names), strict=True):
+        for command, route, hashed in zip(commands, routes, murmur2_of_all(names), strict=True):
             partition = partition_of_hash(hashed, self._partitions)
-            if command.idempotency_key is not None:
+            is_guess = route.may_have_field and command.exclusive_key is None
+            if is_guess or command.idempotency_key is not None or command.unique is not None:
                 placed.append((partition, None))
             else:
                 placed.append((partition, execution_of_command(command.command_id, command.tenant, "submit", partition)))
@@ -88,8 +101,8 @@ class Routes:
 
 
 def _routing_name(command: Submit, route: Route) -> str:
+    name = command.command_id if command.unique is None else routing_name(command.tenant, command.job_id, command.unique.key)
     if route.scope == "none":
-        return command.command_id
-    return routing_key(
-        route.job_id, route.job_name, command.tenant, route.scope, command.exclusive_key, route.has_schedule, command.command_id
-    )
+        return name
+    value = exclusive_value(command.exclusive_key, command.data, route.field)
+    return routing_key(route.job_id, route.job_name, command.tenant, route.scope, value, route.has_schedule, name)

@@ -10,6 +10,7 @@ from msgspec import Struct, ValidationError, convert, structs
 
 from ledger.client.encoding import encode_data
 from ledger.client.naming import fresh_command_id, keyed_command_id
+from ledger.client.unique import unique_of
 from ledger.config.settings import Execution
 from ledger.core import wire
 from ledger.core.durations import parse_duration_ms
@@ -26,7 +27,8 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
     """One wish to run a job.
 
     `delay`, `start_deadline`: "90s" or a timedelta. `run_at`: an aware datetime or an ISO text; not together with `delay`. `options`: a
-    mapping with the names of the YAML (`timeout`, `attempts`, ...). They are checked when the command is made."""
+    mapping with the names of the YAML (`timeout`, `attempts`, ...). `unique`: a `Unique`, a mapping with its fields, or the names of the
+    data's fields alone. They are checked when the command is made."""
 
     job: str
     data: object = None
@@ -42,6 +44,7 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
     correlation_id: str | None = None
     trace_id: str | None = None
     reason: str | None = None
+    unique: object = None
 
 
 Wish = Submission | Mapping[str, object] | tuple[str, object]
@@ -73,10 +76,11 @@ def command_of(wish: Submission, *, actor: str | None = None, answer: str | None
     if wire.NAME.fullmatch(job) is None:
         raise Refused("invalid", f"{job!r} is no name of a job: 1 to 200 of A-Z a-z 0-9 . _ : ~ / @ -")
     command_id = fresh_command_id() if key is None else keyed_command_id(job, wish.tenant, wish.exclusive_key, key)
+    data = encode_data(wish.data)
     return Submit(
         command_id,
         job,
-        encode_data(wish.data),
+        data,
         wish.tenant,
         wish.exclusive_key,
         key,
@@ -92,6 +96,7 @@ def command_of(wish: Submission, *, actor: str | None = None, answer: str | None
         None,
         answer,
         follow,
+        None if wish.unique is None else unique_of(wish.unique, data),
     )
 
 

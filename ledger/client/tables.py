@@ -38,7 +38,9 @@ class Tables:
         job = await _quickly((await self.reads()).definition(job_id))
         if job is None:
             return None
-        return Route(job.job_id, job.job_name, job.exclusive_scope, job.kind != "on_demand", job.tenant, job.home_partition)
+        scope, has_schedule = job.exclusive_scope, job.kind != "on_demand"
+        may_have_field = scope == "key" and not has_schedule
+        return Route(job.job_id, job.job_name, scope, has_schedule, job.tenant, job.home_partition, may_have_field=may_have_field)
 
     async def decision(self, command_id: str, tenant: str | None) -> Answer | None:
         """What became of a command, as far as the tables know. Raises `Unavailable`."""
@@ -49,7 +51,9 @@ class Tables:
         found = await _quickly(reads.command(command_id))
         match None if found is None else found.outcome:
             case "rejected" | "applied" | "unchanged" | "stale" as decided if found is not None:
-                return Answer(command_id, decided, reason=found.reason, detail=found.detail)
+                if decided == "rejected" or found.detail is None:
+                    return Answer(command_id, decided, reason=found.reason, detail=found.detail)
+                return Answer(command_id, decided, ExecutionId(found.detail))
         return None
 
 

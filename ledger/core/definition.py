@@ -70,6 +70,7 @@ class Registered(Struct, frozen=True, omit_defaults=True, tag_field="type", tag=
     reason: str | None = None
     name: str | None = None  # the user's own, of a scheduled job
     exclusive_key: str | None = None  # its value, where the scope is `key` and the job has a schedule
+    exclusive_field: str | None = None  # where in a submit's data the value is, if none is given
 
 
 class Versioned(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="job.versioned.v1"):
@@ -155,6 +156,7 @@ class Job(Struct, frozen=True, omit_defaults=True, gc=False):
     retired_at: Micros = Micros(0)  # the last time, also of a job that returned
     name: str | None = None
     exclusive_key: str | None = None
+    exclusive_field: str | None = None
     versions: Mapping[int, Version] = {}
 
     @property
@@ -190,6 +192,7 @@ def evolve(state: Registry, event: Event, address: Address, at: Micros) -> None:
                 None if event.tenant is None else intern(event.tenant),
                 name=event.name,
                 exclusive_key=event.exclusive_key,
+                exclusive_field=event.exclusive_field,
             )
         case Versioned(job_id, number):
             job = state.jobs[job_id]
@@ -253,6 +256,7 @@ class Register(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     actor: str | None = None
     reason: str | None = None
     answer: str | None = None
+    exclusive_field: str | None = None  # of an on-demand job that is exclusive by `key`
 
 
 class ScheduleJob(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="job.schedule.v1"):

@@ -180,7 +180,7 @@ class Admitting:
 
 
 def _cancelled(events: Sequence[Event]) -> Iterator[ExecutionId]:
-    return (event.execution_id for event in events if isinstance(event, Cancelled))
+    return (event.execution_id for event in events if isinstance(event, Cancelled | Skipped))
 
 
 def _busy(execution_id: ExecutionId, holder: ExecutionId | None) -> Skipped:

@@ -95,6 +95,7 @@ class Requested(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="ty
     ignore_pause: bool = False
     backfill_id: str | None = None
     next_tick_at: Micros | None = None  # of a tick: the one its schedule expects next, for the tables
+    unique_key: str | None = None
 
 
 class Due(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.due.v1"):
@@ -258,6 +259,25 @@ Event = (  # what comes most stands first: a question for the type of one goes t
     | Blocked
     | ReportRefused
 )
+
+
+def state_at_end(event: Event) -> str:
+    """The state, by name, in which an execution ends by this event."""
+    match event:
+        case Completed():
+            return "completed"
+        case Failed():
+            return event.state
+        case Lost():
+            return "lost"
+        case Missed():
+            return "missed"
+        case Skipped():
+            return "skipped"
+        case Cancelled():
+            return "cancelled"
+        case _:
+            raise AssertionError(f"{type(event).__name__} ends nothing")
 
 
 # State: one shape per situation. An execution that is not known has none (None).

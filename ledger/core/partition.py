@@ -26,10 +26,12 @@ from ledger.core.execution import (
     Waiting,
     begun,
     line_of,
+    state_at_end,
 )
 from ledger.core.fold import LogFold
 from ledger.core.history import History
 from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros, WorkerId
+from ledger.core.uniqueness import Uniques, unique_name
 from ledger.core.wire import Event
 
 REMEMBERED_ACTS = 10_000
@@ -47,6 +49,7 @@ class Partition(LogFold):
         self.remembered = remembered
         self.executions: dict[ExecutionId, State] = {}
         self.keys: dict[str, tuple[ExecutionId, Micros]] = {}
+        self.uniques = Uniques()
         self.rejections: dict[str, outcome.Rejected] = {}
         self.acts: dict[str, outcome.Accepted] = {}
         self.schedules: dict[str, tick.InForce] = {}
@@ -81,6 +84,7 @@ class Partition(LogFold):
                 self._track_run(execution_id, state.request)
                 if self.backlogs is not None:
                     self.backlogs.turn(None, state)
+                self._track_unique(state.request)
                 if isinstance(state, Buffered):
                     lines.append(state)
                 else:
@@ -126,7 +130,7 @@ class Partition(LogFold):
         if isinstance(after, Ended):
             by_clock = isinstance(before, Live) and before.request.trigger in BY_CLOCK
             (self.ended_ticks if by_clock else self.ended).append((at, execution_id))
-            self._end_run(event, before)
+            self._end_run(event, before, at)
         else:
             self._enter(execution_id, after)
             if type(before) is Buffered:
@@ -142,6 +146,7 @@ class Partition(LogFold):
                 key = deduplication_key(event.tenant, event.job_id, event.exclusive_key, event.idempotency_key)
                 self.keys[key] = (event.execution_id, event.requested_at)
                 self.keyed.append((event.requested_at, key))
+            self._track_unique(event)
         elif event.retry_of is not None:
             self.retries[event.retry_of] = (event.execution_id, at)
 
@@ -149,12 +154,20 @@ class Partition(LogFold):
         if request.kind != "on_demand":
             self.runs.setdefault(request.job_id, {})[execution_id] = None
 
-    def _end_run(self, event: execution.Event, before: State | None) -> None:
+    def _track_unique(self, request: Requested) -> None:
+        if request.unique_key is not None:
+            name = unique_name(request.tenant, request.job_id, request.exclusive_key, request.unique_key)
+            self.uniques.ask(name, request.execution_id)
+
+    def _end_run(self, event: execution.Event, before: State | None, at: Micros) -> None:
         if before is None or isinstance(before, Ended):
             return
         execution_id, request = event.execution_id, before.request
         if request.exclusive_key is not None and self.holders.get(request.exclusive_key) == execution_id:
             del self.holders[request.exclusive_key]
+        if request.unique_key is not None:
+            name = unique_name(request.tenant, request.job_id, request.exclusive_key, request.unique_key)
+            self.uniques.end(name, execution_id, state_at_end(event), at)
         if type(before) is Buffered:
             _take_out(self.buffered, line_of(request), execution_id)
         if request.kind == "on_demand":
@@ -231,6 +244,7 @@ class Partition(LogFold):
             requested_at, key = self.keyed.popleft()
             if (known := self.keys.get(key)) is not None and known[1] == requested_at:
                 del self.keys[key]
+        self.uniques.settle(horizon, self.remembered)
         while self.retries:
             oldest = next(iter(self.retries))
             if self.retries[oldest][1] >= horizon and len(self.retries) <= self.remembered:

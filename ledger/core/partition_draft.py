@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from ledger.core import acts, controls, executing, execution, request
-from ledger.core.bodies import NOTHING
+from ledger.core import acts, controls, executing, execution, request, uniqueness
+from ledger.core.bodies import NOTHING, exclusive_value
 from ledger.core.consequences import followed
 from ledger.core.definition import check_names
 from ledger.core.draft import Delivered
@@ -36,10 +36,12 @@ from ledger.core.ids import (
     partition_of_hash,
 )
 from ledger.core.orders import Order
+from ledger.core.outcome import Accepted
 from ledger.core.partition import deduplication_key
-from ledger.core.partition_view import Asked, PartitionView, rejected
+from ledger.core.partition_view import Asked, PartitionView, rejected, tag_of
 from ledger.core.refusal import Refused
-from ledger.core.wire import LARGEST_RESULT, Event
+from ledger.core.uniqueness import unique_name
+from ledger.core.wire import LARGEST_RESULT, NAME, Event
 
 MOST_LABELS = 32
 LONGEST_MS = 10 * 366 * 86_400_000
@@ -124,9 +126,15 @@ class PartitionDraft(PartitionView):
         job, version = self.wanted(submit)
         if job.kind != "on_demand":
             raise Refused("not_on_demand", f"{job.job_id} is a {job.kind} job: `jobledger run {job.job_id}` runs it now")
-        exclusive = exclusive_key(job.job_id, job.job_name, submit.tenant, job.exclusive_scope, submit.exclusive_key)
+        value = exclusive_value(submit.exclusive_key, submit.data, job.exclusive_field)
+        exclusive = exclusive_key(job.job_id, job.job_name, submit.tenant, job.exclusive_scope, value)
         partitions = self.partition.partitions
-        home = partition_of_hash(hashed, partitions) if exclusive is None else partition_for(exclusive, partitions)
+        if exclusive is not None:
+            home = partition_for(exclusive, partitions)
+        elif submit.unique is None:
+            home = partition_of_hash(hashed, partitions)
+        else:
+            home = partition_for(uniqueness.routing_name(submit.tenant, submit.job_id, submit.unique.key), partitions)
         if home != self.partition.number:
             return self.forward(submit, submit.command_id, home)
         execution_id, is_known = self._identify(submit, exclusive, appended)
@@ -134,9 +142,12 @@ class PartitionDraft(PartitionView):
             self.answer_request(submit, execution_id, repeated=True)
             return []
         _check_bounds(submit)
+        if submit.unique is not None and submit.unique.on_conflict != "replace" and (former := self._conflict(submit, exclusive)):
+            return [former]
         self.check_backlog(job.queue, submit.tenant)
         options = _merged(version.options, submit.options)
         run_at = submit.run_at if submit.delay_ms is None else Micros(self.at + submit.delay_ms * MILLISECOND)
+        gone = self._replaced(submit, exclusive, execution_id)
         self.answer_request(submit, execution_id, repeated=False)
         requested = Requested(
             execution_id,
@@ -160,8 +171,31 @@ class PartitionDraft(PartitionView):
             reason=submit.reason,
             correlation_id=submit.correlation_id,
             trace_id=submit.trace_id,
+            unique_key=None if submit.unique is None else submit.unique.key,
         )
-        return admit(self, requested)
+        return admit(self, requested, gone)
+
+    def _conflict(self, submit: request.Submit, exclusive: str | None) -> Accepted | None:
+        """Somebody asked for the same already: this submit is answered with that execution, or refused."""
+        if submit.unique is None:
+            return None
+        name = unique_name(submit.tenant, submit.job_id, exclusive, submit.unique.key)
+        first = next(uniqueness.conflicts(self, name, submit.unique), None)
+        if first is None:
+            return None
+        if submit.unique.on_conflict == "reject":
+            raise uniqueness.not_unique(first[0], first[2])
+        known = Accepted(submit.command_id, tag_of(submit), "unchanged", submit.job_id, submit.tenant, submit.actor, first[0])
+        self.answer_outcome(submit, known)
+        return known
+
+    def _replaced(self, submit: request.Submit, exclusive: str | None, execution_id: ExecutionId) -> list[Event]:
+        """The ends of those whose place this submit takes."""
+        unique = submit.unique
+        if unique is None or unique.on_conflict != "replace":
+            return []
+        name = unique_name(submit.tenant, submit.job_id, exclusive, unique.key)
+        return [*uniqueness.replaced(self, name, unique, execution_id)]
 
     def _identify(self, submit: request.Submit, exclusive: str | None, appended: Micros) -> tuple[ExecutionId, bool]:
         """The execution of this submit, and whether an earlier one, which this repeats, asked for it."""
@@ -231,3 +265,5 @@ def _check_bounds(submit: request.Submit) -> None:
     if submit.labels is not None:
         names += [(f"labels.{label}", f"{label}{text}") for label, text in submit.labels.items()]
     check_names(names)
+    if submit.unique is not None and NAME.fullmatch(submit.unique.key) is None:
+        raise Refused("invalid", f"unique.key {submit.unique.key[:200]!r}: 1 to 200 of A-Z a-z 0-9 . _ : ~ / @ -")

@@ -8,11 +8,12 @@ from ledger.core.backlogs import BacklogLimits, Backlogs
 from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Draft, Forward, NeedsFacts
 from ledger.core.engines import Engines
-from ledger.core.execution import Active, Buffered, Completed, Ended, Live, Requested, State, line_of
+from ledger.core.execution import Active, Buffered, Completed, Ended, Live, Requested, State, line_of, state_at_end
 from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros, partition_for, routing_key
 from ledger.core.outcome import Answer
 from ledger.core.partition import RUN_ENDS, Partition, deduplication_key, holds_its_key, rejection_key
 from ledger.core.refusal import Refused
+from ledger.core.uniqueness import unique_name
 from ledger.core.wire import Command, Event
 
 Wanting = request.Submit | request.RunNow | request.Act | request.Retry  # of a job
@@ -47,6 +48,7 @@ class PartitionView(Draft[Partition]):
         self.backlogs = None if partition.backlogs is None else Backlogs()  # what this draft adds to those of the fold
         self.executions: dict[ExecutionId, State] = {}
         self.keys: dict[str, tuple[ExecutionId, Micros]] = {}
+        self.uniques: dict[str, dict[ExecutionId, str | None]] = {}
         self.outcomes: dict[str, outcome.Rejected | outcome.Accepted] = {}
         self.schedules: dict[str, tick.InForce | None] = {}
         self.runs: dict[str, list[ExecutionId]] = {}
@@ -106,10 +108,14 @@ class PartitionView(Draft[Partition]):
             if isinstance(state, Buffered):
                 yield one, state
 
+    def alike(self, name: str) -> dict[ExecutionId, str | None]:
+        """The executions under one unique key, the oldest first, with the state in which each ended."""
+        return {**self.partition.uniques.by_key.get(name, {}), **self.uniques.get(name, {})}
+
     def outcome_of(self, command: Asked) -> outcome.Rejected | outcome.Accepted | None:
         """What became of an act, or of a command that was refused, when it came before."""
         partition = self.partition
-        if not self.outcomes and not partition.rejections and not (partition.acts and isinstance(command, request.Act | request.Control)):
+        if not self.outcomes and not partition.rejections and not (partition.acts and _has_outcome(command)):
             return None
         key = rejection_key(tenant_of(command), tag_of(command), command.command_id)
         return self.outcomes.get(key) or partition.rejections.get(key) or partition.acts.get(key)
@@ -172,6 +178,8 @@ class PartitionView(Draft[Partition]):
                 live = before if isinstance(after, Ended) else after
                 if live is not None and not isinstance(live, Ended) and (live.request.exclusive_key or type(after) is Buffered):
                     self._preview_line(live.request, after)
+                if live is not None and not isinstance(live, Ended) and live.request.unique_key is not None:
+                    self._preview_unique(live.request, state_at_end(event) if isinstance(after, Ended) else None)
             if type(event) is Requested:
                 self._preview_request(event)
             elif type(event) in RUN_ENDS and isinstance(before, Active):
@@ -202,6 +210,10 @@ class PartitionView(Draft[Partition]):
         elif holds_its_key(after):
             self.holders[key] = execution_id
 
+    def _preview_unique(self, request: Requested, ended: str | None) -> None:
+        name = unique_name(request.tenant, request.job_id, request.exclusive_key, request.unique_key or "")
+        self.uniques.setdefault(name, {})[request.execution_id] = ended
+
     def _preview_request(self, event: Requested) -> None:
         if event.kind != "on_demand":
             self.runs.setdefault(event.job_id, []).append(event.execution_id)
@@ -221,6 +233,11 @@ class PartitionView(Draft[Partition]):
 def tag_of(command: Command) -> str:
     """The stored name of a command's type."""
     return str(type(command).__struct_config__.tag)
+
+
+def _has_outcome(command: Asked) -> bool:
+    """Whether it may have been accepted without asking for an execution of its own."""
+    return command.unique is not None if isinstance(command, request.Submit) else isinstance(command, request.Act | request.Control)
 
 
 def tenant_of(command: Asked) -> str | None:

@@ -51,11 +51,18 @@ def _decide_register(command: Register, job: Job | None) -> list[Event]:
     number = command.job_version
     if job is None:
         registered = Registered(
-            command.job_id, command.job_name, command.kind, command.queue, command.exclusive_scope, command.tenant, command.actor
+            command.job_id,
+            command.job_name,
+            command.kind,
+            command.queue,
+            command.exclusive_scope,
+            command.tenant,
+            command.actor,
+            exclusive_field=command.exclusive_field,
         )
         return [registered, _versioned(command, command.job_id, number or 1, command.kind != "system")]
     wanted = (command.job_name, command.kind, command.queue, command.exclusive_scope, command.tenant, job.exclusive_key)
-    _refuse_another_identity(job, wanted)
+    _refuse_another_identity(job, (*wanted, command.exclusive_field))
     if number == AUTO:
         if any(version.content_hash == command.content_hash for version in job.versions.values()):
             return []
@@ -74,7 +81,8 @@ def _decide_schedule(command: ScheduleJob, state: Registry) -> list[Event]:
     if job is None:
         return [_registered(command, job_id, state), _versioned(command, job_id, command.job_version or 1, True)]
     queue = command.queue or job.queue
-    _refuse_another_identity(job, (command.job_name, "scheduled", queue, command.exclusive_scope, command.tenant, command.exclusive_key))
+    wanted = (command.job_name, "scheduled", queue, command.exclusive_scope, command.tenant, command.exclusive_key)
+    _refuse_another_identity(job, (*wanted, None))
     number = command.job_version
     if number == AUTO:
         current = job.current
@@ -182,11 +190,11 @@ def kept_schedule(schedule: ScheduleSpec | None) -> KeptSchedule | None:
 
 
 def _refuse_another_identity(job: Job, wanted: tuple[object, ...]) -> None:
-    stored = (job.job_name, job.kind, job.queue, job.exclusive_scope, job.tenant, job.exclusive_key)
-    names = ("job_name", "kind", "queue", "exclusive_scope", "tenant", "exclusive_key")
+    stored = (job.job_name, job.kind, job.queue, job.exclusive_scope, job.tenant, job.exclusive_key, job.exclusive_field)
+    names = ("job_name", "kind", "queue", "exclusive_scope", "tenant", "exclusive_key", "exclusive_field")
     for name, is_stored, is_wanted in zip(names, stored, wanted, strict=True):
         if is_stored != is_wanted:
-            reason = "scope_changed" if name in ("exclusive_scope", "exclusive_key") else "identity_changed"
+            reason = "scope_changed" if name.startswith("exclusive_") else "identity_changed"
             raise Refused(reason, f"{job.job_id} has {name} {is_stored!r} for its life, not {is_wanted!r}: register another job")
 
 

@@ -12,6 +12,7 @@ from ledger.core.bulk import BulkKind
 from ledger.core.execution import Options
 from ledger.core.ids import Address, ExecutionId, Micros, WorkerId
 from ledger.core.tick import Overlap
+from ledger.core.uniqueness import Unique
 
 
 class Submit(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="execution.submit.v1"):
@@ -35,6 +36,7 @@ class Submit(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_f
     after: Address | None = None  # decide not before this place of the registry
     answer: str | None = None  # a Redis channel that is told the decision
     follow: bool = False  # ... and the execution's life as well
+    unique: Unique | None = None
 
 
 class RunNow(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="job.run_now.v1"):

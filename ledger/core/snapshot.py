@@ -18,7 +18,7 @@ from ledger.core.outcome import Accepted, Rejected
 from ledger.core.partition import Partition
 from ledger.core.tick import InForce
 
-FOLD_VERSION: Final = 7  # another fold of the same events needs another number; older snapshots are ignored then
+FOLD_VERSION: Final = 8  # another fold of the same events needs another number; older snapshots are ignored then
 ENTRIES_PER_CHUNK: Final = 4000
 BYTES_PER_CHUNK: Final = 700 * 1024
 NUMBERS_PER_CHUNK: Final = 20_000  # of history
@@ -34,6 +34,7 @@ class Chunk(Struct, frozen=True, omit_defaults=True):
     ended: list[EndedRow] = []
     ended_ticks: list[EndedRow] = []
     keys: list[tuple[str, ExecutionId, Micros]] = []
+    uniques: list[tuple[Micros, str, ExecutionId, str | None]] = []  # what ended under a unique key, and how
     rejections: dict[str, Rejected] = {}
     schedules: dict[str, InForce] = {}
     acts: dict[str, Accepted] = {}
@@ -71,6 +72,7 @@ class Frozen:
         self._ended = list(partition.ended)
         self._ended_ticks = list(partition.ended_ticks)
         self._keys = list(partition.keys.items())
+        self._uniques = [(at, key, one, partition.uniques.by_key[key][one]) for at, key, one in partition.uniques.ended]
         self._rejections = dict(partition.rejections)
         self._schedules = dict(partition.schedules)
         self._acts = dict(partition.acts)
@@ -111,6 +113,8 @@ class Frozen:
             yield _encode(Chunk(ended_ticks=self._rows(self._ended_ticks[cut : cut + ENTRIES_PER_CHUNK])))
         for cut in range(0, len(self._keys), ENTRIES_PER_CHUNK // 4):
             yield _encode(Chunk(keys=[(key, *first) for key, first in self._keys[cut : cut + ENTRIES_PER_CHUNK // 4]]))
+        for cut in range(0, len(self._uniques), ENTRIES_PER_CHUNK // 4):
+            yield _encode(Chunk(uniques=self._uniques[cut : cut + ENTRIES_PER_CHUNK // 4]))
         yield from self._small()
 
     def _small(self) -> Iterator[bytes]:
@@ -188,6 +192,8 @@ def restore(partition: Partition, final: Seal, chunks: Mapping[int, bytes]) -> b
         for key, execution_id, requested_at in chunk.keys:
             partition.keys[key] = (execution_id, requested_at)
             partition.keyed.append((requested_at, key))
+        for at, key, execution_id, state in chunk.uniques:
+            partition.uniques.end(key, execution_id, state or "", at)
         partition.rejections.update(chunk.rejections)
         partition.schedules.update(chunk.schedules)
         partition.acts.update(chunk.acts)

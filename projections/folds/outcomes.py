@@ -1,4 +1,6 @@
-"""`command_outcomes`: what became of acts, and of submits that were refused. An accepted submit is found by `command_id` in its execution.
+"""`command_outcomes`: what became of acts, and of submits that were refused, or answered with an execution that was there already.
+
+Any other submit is found by `command_id` in its execution.
 
 The key is the event's place: the same refused command may come again, or in several partitions, and each refusal is in the log.
 """
@@ -9,9 +11,10 @@ from projections.patches import Place, Rows
 
 def fold(rows: Rows, event: Event, place: Place, index: int, log: str) -> None:
     outcome: str
+    detail: str | None
     match event:
         case Accepted():
-            outcome, reason, detail = event.outcome, None, None
+            outcome, reason, detail = event.outcome, None, event.execution_id
         case Rejected():
             outcome, reason, detail = "rejected", event.reason, event.detail
         case _:

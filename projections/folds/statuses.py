@@ -2,7 +2,7 @@
 
 from typing import Final, assert_never
 
-from ledger.core.execution import Cancelled, Completed, Failed, Lost, Missed, Requested, Skipped
+from ledger.core.execution import Cancelled, Completed, Failed, Lost, Missed, Requested, Skipped, state_at_end
 from ledger.core.execution import Event as OfExecution
 from ledger.core.tick import Adopted, AutoPaused, AutoResumed, Dropped, Event, SkipOrdered
 from ledger.core.tick import Missed as TickMissed
@@ -53,30 +53,12 @@ def end(kept: Rows, changed: Rows, job_id: str, event: OfExecution, place: Place
     row = to_change(kept, changed, job_id)
     if row is None:
         return  # the job has no schedule
-    row[_LAST_STATE], row[_LAST_FINISHED] = state_of_end(event), place.at
+    row[_LAST_STATE], row[_LAST_FINISHED] = state_at_end(event), place.at
     if isinstance(event, Completed):
         row[_FAILURES] = 0
     elif isinstance(event, Failed | Lost) and row[_VERSION] is not None:
         row[_FAILURES] = _number(row[_FAILURES]) + 1
     row[_ADDRESS:] = (place.partition, place.seq, index, place.offset)
-
-
-def state_of_end(event: OfExecution) -> str:
-    match event:
-        case Completed():
-            return "completed"
-        case Failed():
-            return event.state
-        case Lost():
-            return "lost"
-        case Missed():
-            return "missed"
-        case Skipped():
-            return "skipped"
-        case Cancelled():
-            return "cancelled"
-        case _:
-            raise AssertionError(f"{type(event).__name__} ends nothing")
 
 
 def _blank(job_id: str) -> Patch:

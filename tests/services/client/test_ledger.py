@@ -1,13 +1,14 @@
 """A program's view of the running system."""
 
 import asyncio
+import json
 
 import pytest
 
-from ledger import ExecutionFailed, Ledger, Refused
+from ledger import ExecutionFailed, ExecutionSkipped, Ledger, Refused, Unique
 from ledger.client.handle import Update
 from ledger.core.ids import execution_of_command
-from tests.services.client.conftest import until_all_are_over
+from tests.services.client.conftest import System, until_all_are_over
 from tests.services.client.shop import Order
 
 
@@ -52,6 +53,26 @@ async def test_a_repeat_with_the_same_key_is_the_same_execution(ledger: Ledger, 
     assert len({one.execution_id for one in both}) == 1
     other = await ledger.submit("bill", Order(number=1), idempotency_key="order-1", tenant="acme")
     assert other.execution_id != first.execution_id
+
+
+async def test_a_submit_may_be_unique_by_fields_of_its_data(ledger: Ledger, system: System) -> None:
+    wanted = Unique("number", states=("delayed", "waiting", "active", "completed"))
+    first = await ledger.submit("bill", Order(number=70), unique=wanted, delay="1h")
+    again = await ledger.submit("bill", Order(number=70), unique=wanted)
+    assert (first.was_known, again.was_known, again.execution_id) == (False, True, first.execution_id)
+    with pytest.raises(Refused, match=first.execution_id):
+        await ledger.submit("bill", Order(number=70), unique=Unique("number", on_conflict="reject"))
+    new = await ledger.submit("bill", Order(number=70), unique=Unique("number", on_conflict="replace"))
+    with pytest.raises(ExecutionSkipped, match="replaced"):
+        await first.result(30)
+    assert await new.result(30) == {"billed": 70}
+    said = system.call("submit", "bill", "--data", '{"number":70}', "--unique", "number", "--unique-states", "completed", "-o", "json")
+    assert (json.loads(said.stdout)["execution_id"], "asked for before" in said.stderr) == (new.execution_id, True), said.stderr
+    assert again.command_id is not None
+    async with asyncio.timeout(30):
+        while (row := await ledger.commands.get(again.command_id)) is None:  # noqa: ASYNC110  # the projection's work
+            await asyncio.sleep(0.05)
+    assert (row.outcome, row.detail) == ("unchanged", first.execution_id)
 
 
 async def test_a_client_without_handlers_says_the_same(ledger: Ledger) -> None:

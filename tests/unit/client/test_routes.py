@@ -7,8 +7,9 @@ from ledger.client.submission import Submission, command_of
 from ledger.config import Settings
 from ledger.config.settings import Job, SystemJob
 from ledger.core.ids import exclusive_key, execution_of_command, partition_for
-from ledger.core.refusal import Unavailable
+from ledger.core.refusal import Refused, Unavailable
 from ledger.core.request import RunNow
+from ledger.core.uniqueness import routing_name
 from ledger.handlers import Exclusive, Jobs
 
 jobs = Jobs()
@@ -16,6 +17,10 @@ jobs = Jobs()
 
 @jobs.job("by-tenant", exclusive=Exclusive("tenant"))
 async def by_tenant() -> None: ...
+
+
+@jobs.job("by-field", exclusive=Exclusive("key", field="order.account"))
+async def by_field() -> None: ...
 
 
 @jobs.job("plain")
@@ -60,6 +65,31 @@ async def test_the_execution_of_a_keyed_submit_is_not_known_beforehand() -> None
     routes = Routes(SETTINGS, jobs, Tables())
     command = command_of(Submission("plain", idempotency_key="k"))
     assert routes.of_submits([command], [await routes.find("plain")])[0][1] is None
+
+
+async def test_a_unique_submit_goes_by_its_unique_key_and_its_execution_is_not_known_beforehand() -> None:
+    routes = Routes(SETTINGS, jobs, Tables())
+    one, other = (command_of(Submission("plain", {"order": 7, "at": at}, unique="order")) for at in (1, 2))
+    assert one.unique is not None and other.unique == one.unique
+    placed = routes.of_submits([one, other], [await routes.find("plain")] * 2)
+    assert placed == [(partition_for(routing_name(None, "plain", one.unique.key), 16), None)] * 2
+
+
+async def test_the_value_of_an_exclusivity_key_may_be_in_the_data() -> None:
+    routes = Routes(SETTINGS, jobs, Tables())
+    wishes = [Submission("by-field", {"order": {"account": 7}}), Submission("by-field", {}, exclusive_key="7")]
+    placed = routes.of_submits([command_of(wish) for wish in wishes], [await routes.find("by-field")] * 2)
+    assert {partition for partition, _ in placed} == {partition_for("key:by-field:7", 16)}
+    with pytest.raises(Refused, match=r"order\.account"):
+        routes.of_submits([command_of(Submission("by-field", {"order": 1}))], [await routes.find("by-field")])
+
+
+async def test_who_does_not_know_whether_a_key_is_in_the_data_does_not_name_the_execution() -> None:
+    routes = Routes(SETTINGS, None, Tables())
+    [(_, unknown), (_, given)] = routes.of_submits(
+        [command_of(Submission("by-key", {"a": 1})), command_of(Submission("by-key", exclusive_key="k"))], [await routes.find("by-key")] * 2
+    )
+    assert unknown is None and given is not None
 
 
 async def test_a_run_now_goes_to_the_home_of_the_job() -> None:

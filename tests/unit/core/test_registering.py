@@ -114,6 +114,15 @@ def test_what_cannot_be_is_refused_and_leaves_its_reason(change: dict[str, objec
     assert len(events) == 1 and outcome(events) == reason
 
 
+def test_the_field_of_the_key_belongs_to_a_job_for_its_life() -> None:
+    home = Home()
+    home.ask(Register("a", "sync", "sync", "on_demand", "default", 1, "h", "key", exclusive_field="account"))
+    assert home.decider.registry.jobs["sync"].exclusive_field == "account"
+    assert (
+        outcome(home.ask(Register("b", "sync", "sync", "on_demand", "default", 2, "i", "key", exclusive_field="owner"))) == "scope_changed"
+    )
+
+
 def test_scope_and_key_belong_to_a_job_for_its_life() -> None:
     home = Home()
     schedule(home, "a", exclusive_scope="key", exclusive_key="7")

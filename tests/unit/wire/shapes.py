@@ -11,6 +11,7 @@ from ledger.core.definition import KeptSchedule, ScheduleSpec
 from ledger.core.execution import KeptOptions, Options
 from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId
 from ledger.core.offers import Offer, Offers
+from ledger.core.uniqueness import Unique
 from ledger.core.wire import Commit
 
 EXECUTION = ExecutionId("019ac35e7b2075c4a1d2e3f405162738-3")
@@ -74,6 +75,7 @@ EVENTS: dict[str, Struct] = {
         ignore_pause=True,
         backfill_id="b-1",
         next_tick_at=AT,
+        unique_key="7d865e959b2466918c9863afca942d0f",
     ),
     "execution.due.v1": execution.Due(EXECUTION),
     "execution.started.v1": STARTED,
@@ -112,7 +114,7 @@ EVENTS: dict[str, Struct] = {
     "tick.skipped.v1": tick.Skipped("sync", "sync", 2, AT, AT, 3, "overlap", "acme", because_of=EXECUTION, next_tick_at=AT),
     "tick.missed.v1": tick.Missed("sync", "sync", 2, AT, AT, 3, "catchup_window", "acme", next_tick_at=AT),
     "job.registered.v1": definition.Registered(
-        "sync", "sync", "scheduled", "default", "key", "acme", **PERSON, name="hourly", exclusive_key="7"
+        "sync", "sync", "scheduled", "default", "key", "acme", **PERSON, name="hourly", exclusive_key="7", exclusive_field="account"
     ),
     "job.versioned.v1": definition.Versioned(
         "sync", 2, "9f86d081884c7d65", True, DATA, KEPT_OPTIONS, KEPT_SCHEDULE, **PERSON, engine=1, tzdata="2025b"
@@ -141,6 +143,7 @@ COMMANDS: dict[str, Struct] = {
         after=Address(12, 1),
         answer="jobledger:answer:7",
         follow=True,
+        unique=Unique("7d865e959b2466918c9863afca942d0f", ("waiting", "completed"), "reject"),
     ),
     "job.run_now.v1": request.RunNow(
         "c-2",
@@ -199,7 +202,21 @@ COMMANDS: dict[str, Struct] = {
 
 REGISTRY_COMMANDS: dict[str, Struct] = {
     "job.register.v1": definition.Register(
-        "c-3", "sync", "sync", "system", "default", 2, "9f86d081884c7d65", "tenant", "acme", DATA, OPTIONS, SCHEDULE, **PERSON, answer="a"
+        "c-3",
+        "sync",
+        "sync",
+        "system",
+        "default",
+        2,
+        "9f86d081884c7d65",
+        "tenant",
+        "acme",
+        DATA,
+        OPTIONS,
+        SCHEDULE,
+        **PERSON,
+        answer="a",
+        exclusive_field="account",
     ),
     "job.schedule.v1": definition.ScheduleJob(
         "c-7",

@@ -1,0 +1,149 @@
+"""Unique submits: given what was asked for under a unique key, when it is asked for again, then it is ignored, refused, or replaces."""
+
+from typing import get_args
+
+import pytest
+from msgspec import Raw
+
+from ledger.core import execution, request, wire
+from ledger.core.definition import Register
+from ledger.core.execution import Due, Ended, Requested, Skipped
+from ledger.core.ids import ExecutionId
+from ledger.core.outcome import Accepted, Answer, Rejected
+from ledger.core.uniqueness import OnConflict, Unique, UniqueState
+from tests.unit.control.home import HOUR, NOON, SECOND, Home, fired
+
+
+def world() -> Home:
+    home = Home()
+    home.ask(Register(home.name(), "sync", "sync", "on_demand", "default", 1, "h", exclusive_scope="key", exclusive_field="account"))
+    return home
+
+
+def unique(home: Home, on_conflict: OnConflict = "ignore", *states: UniqueState, key: str = "k", **more: object) -> request.Submit:
+    wanted = Unique(key, states or ("delayed", "waiting", "active"), on_conflict)
+    return request.Submit(home.name(), str(more.pop("job_id", "beat")), unique=wanted, answer="me", **more)  # type: ignore[arg-type]  # by name
+
+
+def first(home: Home, **more: object) -> ExecutionId:
+    [one] = fired(home.send(unique(home, **more)))  # type: ignore[arg-type]  # by name
+    return one
+
+
+def known_as(home: Home, events: list[wire.Event]) -> ExecutionId | None:
+    """Which execution the submit was answered with instead of one of its own."""
+    [accepted] = events
+    assert isinstance(accepted, Accepted) and accepted.outcome == "unchanged"
+    [told] = home.answers
+    assert isinstance(told, Answer) and told.execution_id == accepted.execution_id
+    return accepted.execution_id
+
+
+def test_what_is_there_already_answers_for_it() -> None:
+    home = world()
+    one = first(home)
+    again = unique(home)
+    assert known_as(home, home.send(again)) == one
+    home.report(one)
+    assert home.send(again) == []  # a repeat of the ignored one, though the way is free now
+    assert isinstance(told := home.answers[0], Answer) and told.execution_id == one
+    assert fired(home.send(unique(home))) != [one]
+
+
+def test_others_are_not_in_the_way() -> None:
+    home = world()
+    one = first(home)
+    others = [unique(home, key="other"), unique(home, tenant="acme"), request.Submit(home.name(), "beat")]
+    others += [unique(home, job_id="sync", exclusive_key=key) for key in ("a", "b")]
+    assert len({one, *fired(home.send(*others))}) == 6
+
+
+def test_of_two_at_once_the_second_is_ignored() -> None:
+    home = world()
+    events = home.send(unique(home), unique(home))
+    [one] = fired(events)
+    assert [event.execution_id for event in events if isinstance(event, Accepted)] == [one]
+
+
+def test_it_is_refused_with_the_name_of_the_other() -> None:
+    home = world()
+    one = first(home)
+    [refused] = home.send(unique(home, "reject"))
+    assert isinstance(refused, Rejected) and refused.reason == "not_unique" and one in refused.detail
+
+
+def test_it_takes_the_place_of_what_has_not_begun() -> None:
+    home = world()
+    one = first(home, delay_ms=5000)
+    replacing = unique(home, "replace")
+    gone, requested = home.send(replacing)
+    assert isinstance(gone, Skipped) and (gone.execution_id, gone.reason) == (one, "replaced")
+    assert isinstance(requested, Requested) and requested.unique_key == "k"
+    assert home.send(replacing) == []
+    home.act(NOON + 6 * SECOND)
+    assert isinstance(home.partition.executions[one], Ended)
+
+
+def test_what_has_begun_is_not_replaced() -> None:
+    home = world()
+    one = first(home)
+    home.start(one)
+    [refused] = home.send(unique(home, "replace"))
+    assert isinstance(refused, Rejected) and "cannot be replaced" in refused.detail
+    assert len(fired(home.send(unique(home, "replace", "waiting", "delayed")))) == 1  # beside it, as the states say
+
+
+def test_under_an_exclusivity_key_the_replaced_holder_makes_way_in_the_order_of_the_line() -> None:
+    home = world()
+    data = Raw(b'{"account":7}')
+    one = first(home, job_id="sync", data=data)
+    [second] = fired(home.send(request.Submit(home.name(), "sync", data)))
+    gone, due, requested = home.send(unique(home, "replace", job_id="sync", data=data))
+    assert isinstance(gone, Skipped) and gone.execution_id == one
+    assert due == Due(second)
+    assert isinstance(requested, Requested) and (requested.exclusive_key, requested.blocked_by) == ("key:sync:7", second)
+
+
+@pytest.mark.parametrize("state", sorted(set(get_args(UniqueState)) - {"delayed", "waiting", "active", "missed", "skipped", "lost"}))
+def test_how_it_ended_may_stand_in_the_way_for_the_deduplication_window(state: UniqueState) -> None:
+    home = world()
+    one = first(home)
+    home.report(one, state)
+    for _ in range(2):  # also after a restart, and from a snapshot
+        assert known_as(home, home.send(unique(home, "ignore", state))) == one
+        home.restart(from_snapshot=True)
+    home.now += HOUR + SECOND
+    home.send(request.Submit(home.name(), "beat"))
+    assert len(fired(home.send(unique(home, "ignore", state)))) == 1
+
+
+def test_what_ended_otherwise_is_not_in_the_way() -> None:
+    home = world()
+    one = first(home)
+    home.report(one, "failed")
+    assert len(fired(home.send(unique(home, "ignore", "completed")))) == 1
+
+
+def test_nothing_is_remembered_for_ever() -> None:
+    home = world()
+    for _ in range(3):
+        home.report(first(home))
+    home.now += HOUR + SECOND
+    home.send(request.Submit(home.name(), "beat"))
+    home.send(request.Submit(home.name(), "beat"))
+    assert home.partition.uniques.by_key == {} and not home.partition.uniques.ended
+
+
+def test_a_key_that_is_no_name_is_refused() -> None:
+    home = world()
+    [refused] = home.send(unique(home, key="no name"))
+    assert isinstance(refused, Rejected) and "unique.key" in refused.detail
+
+
+def test_data_without_the_field_of_the_exclusivity_key_is_refused() -> None:
+    home = world()
+    for data in (b"{}", b'{"account":[]}', b'{"account":true}', b'{"account":""}'):
+        [refused] = home.send(request.Submit(home.name(), "sync", Raw(data)))
+        assert isinstance(refused, Rejected) and refused.reason == "invalid_data"
+    [requested] = home.send(request.Submit(home.name(), "sync", Raw(b'{"account":"x"}'), exclusive_key="given"))
+    assert isinstance(requested, execution.Requested) and requested.exclusive_key == "key:sync:given"
