@@ -8,7 +8,7 @@ from psycopg.rows import DictRow
 from sqlalchemy import ColumnElement, func, literal, select, tuple_
 
 from ledger.config import Settings
-from ledger.core.bulk import BulkKind
+from ledger.core.bulk import OnExecutions
 from ledger.core.execution import Requested
 from projections import tables
 from projections.filters import conditions
@@ -37,7 +37,7 @@ class ActingReads:
         places = {one.execution_id: (_partition(one), one.requested_offset) for one in targets}
         return await read_requests(self._settings, places)
 
-    async def counted(self, kind: BulkKind, where: ExecutionFilter) -> list[Count]:
+    async def counted(self, kind: OnExecutions, where: ExecutionFilter) -> list[Count]:
         """How many executions a bulk act concerns, by partition and state."""
         columns = tables.job_executions.c
         query = select(
@@ -51,7 +51,7 @@ class ActingReads:
 
     async def targets(
         self,
-        kind: BulkKind,
+        kind: OnExecutions,
         where: ExecutionFilter,
         partitions: Collection[int],
         *,
@@ -80,7 +80,7 @@ def command_of(bulk_id: str, execution_id: str) -> str:
     return f"{bulk_id}:{execution_id}"
 
 
-def _concerned(kind: BulkKind) -> list[ColumnElement[bool]]:
+def _concerned(kind: OnExecutions) -> list[ColumnElement[bool]]:
     columns = tables.job_executions.c
     match kind:
         case "cancel":

@@ -2,7 +2,7 @@
 what `schedule_reads.py` adds."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -134,6 +134,12 @@ class Reads(ScheduleReads, WhyReads, ActingReads):
         if (execution := await self.execution_of_command(command_id)) is None:
             return found
         return _accepted(command_id, execution)
+
+    async def accepted(self, command_ids: Sequence[str]) -> list[CommandOutcome]:
+        """Those of these acts that were decided and not refused."""
+        columns = tables.command_outcomes.c
+        query = select(tables.command_outcomes).where(columns.command_id.in_(list(command_ids)), columns.outcome != "rejected")
+        return await self._queries.rows(query.order_by(columns.decided_at), _outcome)
 
     async def positions(self, projection: str = PROJECTION) -> list[PositionRow]:
         columns = tables.projection_positions.c

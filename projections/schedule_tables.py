@@ -65,7 +65,7 @@ bulk_acts: Final = Table(
     "bulk_acts",
     METADATA,
     of.text("bulk_id", "the act; it may have a row in several partitions", required=True),
-    of.text("kind", "backfill, cancel, retry", required=True),
+    of.text("kind", "backfill, cancel, retry or redrive", required=True),
     of.document("filter", "what it is about: of a backfill the job, its version and the range of ticks; else which executions were meant"),
     of.bigint("planned", "how many it was to be", required=True),
     of.bigint("done", "how many are done", required=True),

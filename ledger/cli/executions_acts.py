@@ -12,15 +12,15 @@ from ledger.cli.output import Form, OutputOption, row_of, show_one, talk
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.submit import DECISION
 from ledger.cli.timing import Reason
-from ledger.client.bulk_run import BulkDone
+from ledger.client.bulk_frame import BulkDone
 from ledger.client.ledger import Ledger
-from ledger.core.bulk import BulkKind
+from ledger.core.bulk import OnExecutions
 from ledger.core.refusal import Refused
 from projections.rows import ExecutionFilter
 
 SAY_EVERY: Final = 5.0  # seconds
-WORDS: Final[dict[BulkKind, str]] = {"cancel": "cancelled", "retry": "retried"}
-HELP: Final[dict[BulkKind, str]] = {
+WORDS: Final[dict[OnExecutions, str]] = {"cancel": "cancelled", "retry": "retried"}
+HELP: Final[dict[OnExecutions, str]] = {
     "cancel": "Cancel an execution, or with --where all that the filters name. What waits ends at once, what runs is asked to stop first.",
     "retry": "Run again an execution that has ended, or with --where all that the filters name and that failed, timed out or were lost.",
 }
@@ -32,7 +32,7 @@ def add_acts(app: typer.Typer) -> None:
         app.command(kind, help=HELP[kind])(_command_of(kind))
 
 
-def _command_of(kind: BulkKind) -> Callable[..., None]:
+def _command_of(kind: OnExecutions) -> Callable[..., None]:
     def command(
         context: typer.Context,
         execution_id: Annotated[str | None, typer.Argument(show_default=False)] = None,
@@ -86,7 +86,7 @@ def _check(execution_id: str | None, where: bool, wanted: ExecutionFilter, resum
         raise typer.BadParameter("filters go with --where", param_hint="--where")
 
 
-async def _one(session: Session, kind: BulkKind, execution_id: str, reason: str | None, form: Form) -> None:
+async def _one(session: Session, kind: OnExecutions, execution_id: str, reason: str | None, form: Form) -> None:
     async with session.ledger() as ledger:
         if kind == "retry":
             again = await ledger.retry(execution_id, reason=reason, timeout=DECISION)
@@ -101,7 +101,7 @@ async def _one(session: Session, kind: BulkKind, execution_id: str, reason: str 
 
 
 async def _selected(
-    session: Session, kind: BulkKind, wanted: ExecutionFilter, reason: str | None, plan: bool, yes: bool, form: Form
+    session: Session, kind: OnExecutions, wanted: ExecutionFilter, reason: str | None, plan: bool, yes: bool, form: Form
 ) -> None:
     async def act(ledger: Ledger) -> BulkDone:
         many = ledger.cancel_many if kind == "cancel" else ledger.retry_many
@@ -115,7 +115,7 @@ async def _selected(
     await _many(session, kind, form, act)
 
 
-def _confirm(kind: BulkKind, planned: BulkDone) -> None:
+def _confirm(kind: OnExecutions, planned: BulkDone) -> None:
     """Raises `Refused` where nobody can be asked."""
     said = f"{planned.planned} executions ({_counted(planned)}) would be {WORDS[kind]}"
     if not sys.stdin.isatty():
@@ -123,7 +123,7 @@ def _confirm(kind: BulkKind, planned: BulkDone) -> None:
     typer.confirm(f"{said}. Go on?", abort=True, err=True)
 
 
-async def _many(session: Session, kind: BulkKind, form: Form, act: Callable[[Ledger], Awaitable[BulkDone]]) -> None:
+async def _many(session: Session, kind: OnExecutions, form: Form, act: Callable[[Ledger], Awaitable[BulkDone]]) -> None:
     async with session.ledger() as ledger:
         done = await act(ledger)
     row = row_of(done)
@@ -144,7 +144,7 @@ def _counted(planned: BulkDone) -> str:
 class _Meter:
     """Says what it is called, which one needs to go on with it, and how far it is now and then."""
 
-    def __init__(self, kind: BulkKind) -> None:
+    def __init__(self, kind: OnExecutions) -> None:
         self._kind = kind
         self._said = time.monotonic()
 

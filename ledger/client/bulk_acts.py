@@ -3,9 +3,10 @@
 from typing import Final
 from uuid import uuid4
 
-from ledger.client.bulk_run import BulkDone, BulkRun, Told, done_of, plan_of
+from ledger.client.bulk_frame import BulkDone, done_of
+from ledger.client.bulk_run import BulkRun, Told, plan_of
 from ledger.client.line import DECISION, Line
-from ledger.core.bulk import BulkKind
+from ledger.core.bulk import OnExecutions
 from ledger.core.refusal import Refused
 from projections.rows import ExecutionFilter
 
@@ -56,13 +57,13 @@ class BulkActing:
         run = await BulkRun.again(self._line, reads, bulk_id, self.actor, timeout, told)
         if run is not None:
             await run.run()
-            return await run.outcome({})
+            return await run.frame.outcome({})
         done = done_of(await reads.bulk_act(bulk_id))
         assert done is not None, "it was found a moment ago"
         return done
 
     async def _act_on_many(
-        self, kind: BulkKind, where: ExecutionFilter, reason: str | None, plan: bool, yes: bool, told: Told, timeout: float
+        self, kind: OnExecutions, where: ExecutionFilter, reason: str | None, plan: bool, yes: bool, told: Told, timeout: float
     ) -> BulkDone:
         reads = await self._line.reads()
         made = await plan_of(reads, kind, where)
@@ -70,7 +71,6 @@ class BulkActing:
             return BulkDone(kind, made.planned, made.states)
         if made.planned > MOST_UNASKED and not yes:
             raise Refused("too_many", f"that are {made.planned} executions, more than {MOST_UNASKED}: confirm with `--yes` (yes=True)")
-        bulk_id = f"{kind}-{uuid4().hex}"
-        run = BulkRun(self._line, reads, bulk_id, kind, made.where, made.partitions, self.actor, reason, timeout, told)
+        run = BulkRun.of(self._line, reads, f"{kind}-{uuid4().hex}", made, self.actor, reason, timeout, told)
         await run.run()
-        return await run.outcome(made.states)
+        return await run.frame.outcome(made.states)

@@ -9,7 +9,7 @@ import orjson
 from msgspec import Raw, ValidationError, convert
 
 from ledger.client.retrying import RETRIABLE, RETRIED
-from ledger.core.bulk import BulkKind
+from ledger.core.bulk import OnExecutions
 from ledger.core.execution import TERMINAL
 from ledger.core.refusal import Refused
 from projections.rows import ExecutionFilter
@@ -19,7 +19,7 @@ LIVE: Final = tuple(state for state in EXECUTION_STATES if state not in TERMINAL
 SAID: Final = {field.name: field.name.rstrip("_") for field in fields(ExecutionFilter)}  # a field's name, as it is written
 
 
-def meant(kind: BulkKind, where: ExecutionFilter) -> ExecutionFilter:
+def meant(kind: OnExecutions, where: ExecutionFilter) -> ExecutionFilter:
     """With the states that are meant where none are said. Raises `Refused` for a filter that is about everything, or about states that
     cannot be acted on."""
     if where == ExecutionFilter():

@@ -12,6 +12,7 @@ from ledger.client.bulk_acts import BulkActing
 from ledger.client.execution_acts import ExecutionActs
 from ledger.client.handle import ExecutionHandle, handle_of
 from ledger.client.home_acts import HomeActs
+from ledger.client.letters import DeadLetters, LetterActs
 from ledger.client.line import DECISION, Line
 from ledger.client.past_acts import PastActs
 from ledger.client.pause_acts import PauseActs
@@ -31,7 +32,7 @@ from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
 
 
-class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, WhyActs, PastActs):
+class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, LetterActs, WhyActs, PastActs):
     """Servers are connected when they are first needed: Kafka and Redis to submit, Postgres to read.
 
     Raises, everywhere: `Refused` (ask for something else), `Unavailable` (a server is away, by its address; within about 10 s),
@@ -58,6 +59,7 @@ class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, WhyAc
         self.statuses = Statuses(self._line.tables)
         self.pauses = Pauses(self._line.tables)
         self.bulk_acts = BulkActs(self._line.tables)
+        self.dead_letters = DeadLetters(settings, self._line.tables)
 
     @classmethod
     @asynccontextmanager

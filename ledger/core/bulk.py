@@ -1,5 +1,5 @@
-"""A bulk act: many cancels or retries of one mind, each a command of its own that names it. In each partition concerned it is begun with
-what is planned there, and finished when no more follow; what was done and refused is counted from the outcomes in between.
+"""A bulk act: many cancels, retries or redrives of one mind, each a command of its own that names it. In each partition concerned it is
+begun with what is planned there, and finished when no more follow; what was done and refused is counted from the outcomes in between.
 
 Source: scheduling.md, section 7; docs/decisions/0017.
 """
@@ -10,7 +10,8 @@ from msgspec import Raw, Struct
 
 from ledger.core.bodies import NOTHING
 
-BulkKind = Literal["cancel", "retry"]
+OnExecutions = Literal["cancel", "retry"]
+BulkKind = Literal[OnExecutions, "redrive"]
 
 # Events
 

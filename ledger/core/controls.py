@@ -1,4 +1,4 @@
-"""Acts on executions: cancel, retry, and the frame of a bulk act. Each leaves exactly one outcome, and its repeat nothing.
+"""Acts on executions and dead letters, and the frame of a bulk act. Each leaves exactly one outcome, and its repeat nothing.
 
 Source: scheduling.md, section 7; docs/decisions/0017.
 """
@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 from msgspec import structs
 
-from ledger.core import bulk, executing, execution, outcome, request
+from ledger.core import bulk, executing, execution, outcome, redriving, request
 from ledger.core.consequences import followed
 from ledger.core.definition import Job, Version, check_names
 from ledger.core.exclusivity import admit
@@ -31,9 +31,16 @@ def decide(view: PartitionView, command: request.Control) -> list[Event]:
                 raise Refused("unknown_execution", f"{command.execution_id} is no execution of this log: `jobledger executions list`")
             if home != view.partition.number:
                 return view.forward(command, command.command_id, home)
-            if command.bulk_id is not None and not view.bulk_goes_on(command.bulk_id):
-                raise Refused("no_bulk", f"bulk act {command.bulk_id} is not begun here, or is finished")
+            _check_bulk(view, command.bulk_id)
             return _cancel(view, command) if isinstance(command, request.Cancel) else _retry(view, command)
+        case request.Redrive() | request.Discard():
+            source = redriving.home_of(view, command)
+            if source.home != view.partition.number:
+                return view.forward(command, command.command_id, source.home)
+            if isinstance(command, request.Discard):
+                return _accepted(view, command, redriving.discard(view, command))
+            _check_bulk(view, command.bulk_id)
+            return _accepted(view, command, redriving.redrive(view, command, source))
         case request.BeginBulk():
             if not 0 <= command.planned <= MOST_PLANNED:
                 raise Refused("invalid", f"planned {command.planned}: 0 to {MOST_PLANNED}")
@@ -43,6 +50,11 @@ def decide(view: PartitionView, command: request.Control) -> list[Event]:
             return _accepted(view, command, [bulk.Finished(command.bulk_id)] if view.bulk_goes_on(command.bulk_id) else [])
         case _:
             assert_never(command)
+
+
+def _check_bulk(view: PartitionView, bulk_id: str | None) -> None:
+    if bulk_id is not None and not view.bulk_goes_on(bulk_id):
+        raise Refused("no_bulk", f"bulk act {bulk_id} is not begun here, or is finished")
 
 
 def _accepted(
@@ -57,7 +69,7 @@ def _accepted(
         None,
         command.actor,
         execution_id,
-        command.bulk_id if isinstance(command, request.Cancel | request.Retry) else None,
+        command.bulk_id if isinstance(command, request.OneOfMany) else None,
     )
     view.answer_outcome(command, verdict)
     return [*events, verdict]

@@ -18,6 +18,7 @@ from ledger.core.wire import Event, Item
 
 COMMIT_OVERHEAD = 1024  # bytes of a commit besides its events, at most
 Added = Literal["added", "full", "needs_facts"]
+Lengths = tuple[int, int, int, int, int, int, int]
 
 
 class Delivered(Struct, frozen=True, gc=False):
@@ -45,9 +46,18 @@ class Forward:
     command: wire.Command
 
 
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """A record to be appended to a partition of `topic` before this draft is: what a dead letter was to say."""
+
+    topic: str
+    partition: int
+    record: bytes
+
+
 @dataclass(slots=True)
 class Effects:
-    """Before the append: forwards and dead letters. After it, and from the folded state: answers and returned offers."""
+    """Before the append: forwards, resends, dead letters. After it, and from the folded state: answers and returned offers."""
 
     forwards: list[Forward] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -55,15 +65,16 @@ class Effects:
     followers: list[tuple[ExecutionId, str]] = field(default_factory=list)  # (execution, channel)
     returned: list[tuple[ExecutionId, str]] = field(default_factory=list)  # (execution, reason)
     limited: list[tuple[ExecutionId, str, int]] = field(default_factory=list)  # returned too: (execution, limit, milliseconds to wait)
+    resends: list[Resend] = field(default_factory=list)
 
-    def lengths(self) -> tuple[int, int, int, int, int, int]:
+    def lengths(self) -> Lengths:
         forwards, letters, answers = len(self.forwards), len(self.dead_letters), len(self.answers)
-        return forwards, letters, answers, len(self.followers), len(self.returned), len(self.limited)
+        return forwards, letters, answers, len(self.followers), len(self.returned), len(self.limited), len(self.resends)
 
-    def cut(self, lengths: tuple[int, int, int, int, int, int]) -> None:
+    def cut(self, lengths: Lengths) -> None:
         """Take back what came since `lengths` was read."""
         del self.forwards[lengths[0] :], self.dead_letters[lengths[1] :], self.answers[lengths[2] :]
-        del self.followers[lengths[3] :], self.returned[lengths[4] :], self.limited[lengths[5] :]
+        del self.followers[lengths[3] :], self.returned[lengths[4] :], self.limited[lengths[5] :], self.resends[lengths[6] :]
 
 
 class NeedsFacts(Exception):

@@ -9,7 +9,7 @@ from sys import intern
 
 from msgspec import structs
 
-from ledger.core import backfill, bulk, execution, outcome, tick
+from ledger.core import backfill, bulk, execution, letters, outcome, tick
 from ledger.core.backlog import Backlog
 from ledger.core.backlogs import FULL, Backlogs, is_over
 from ledger.core.execution import (
@@ -57,6 +57,7 @@ class Partition(LogFold):
         self.backfills: dict[str, backfill.Running] = {}
         self.backfilled: dict[str, None] = {}  # every backfill that began, also those that are done
         self.bulks: dict[str, bool] = {}  # every bulk act that began, and whether it goes on
+        self.letters: dict[str, letters.Fate] = {}  # dead letters that were acted on
         self.retries: dict[ExecutionId, tuple[ExecutionId, Micros]] = {}  # of what was retried: its retry, and when; the oldest first
         self.reckons_with: tuple[int, str | None] | None = None  # the engine and the zone data of the last owner
         self.ended: deque[tuple[Micros, ExecutionId]] = deque()
@@ -111,6 +112,8 @@ class Partition(LogFold):
             self._evolve_backfill(event)
         elif isinstance(event, bulk.Event):
             self.bulks[event.bulk_id] = isinstance(event, bulk.Begun)
+        elif isinstance(event, letters.Event):
+            self.letters[event.letter] = letters.fate_of(event)
         elif isinstance(event, tick.Rezoned):
             self.reckons_with = (event.engine, event.tzdata)
             self.schedules.update({job_id: structs.replace(state, next_at=None) for job_id, state in self.schedules.items()})
@@ -250,7 +253,7 @@ class Partition(LogFold):
             if self.retries[oldest][1] >= horizon and len(self.retries) <= self.remembered:
                 break
             del self.retries[oldest]
-        for remembered in (self.rejections, self.acts, self.backfilled, self.bulks):
+        for remembered in (self.rejections, self.acts, self.backfilled, self.bulks, self.letters):
             while len(remembered) > REMEMBERED_ACTS:
                 del remembered[next(iter(remembered))]
 

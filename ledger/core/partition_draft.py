@@ -58,7 +58,7 @@ class PartitionDraft(PartitionView):
                 return self._decide_report(command)
             case request.Submit() | request.RunNow() | request.Backfill() | request.SkipTick():
                 return self._decide_asked(command, delivered)
-            case request.Cancel() | request.Retry() | request.BeginBulk() | request.FinishBulk():
+            case request.Cancel() | request.Retry() | request.BeginBulk() | request.FinishBulk() | request.Redrive() | request.Discard():
                 return self._decide_asked(command, delivered)
             case request.Return(limit=str(limit)):
                 self.effects.limited += [(execution_id, limit, command.wait_ms) for execution_id in command.execution_ids]
@@ -113,7 +113,9 @@ class PartitionDraft(PartitionView):
                     return self._decide_submit(command, delivered.appended, delivered.hashed)
                 case request.RunNow():
                     return acts.run_now(self, command)
-                case request.Cancel() | request.Retry() | request.BeginBulk() | request.FinishBulk():
+                case (
+                    request.Cancel() | request.Retry() | request.BeginBulk() | request.FinishBulk() | request.Redrive() | request.Discard()
+                ):
                     return controls.decide(self, command)
                 case _:
                     return acts.decide(self, command)

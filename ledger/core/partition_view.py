@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from itertools import chain
 
-from ledger.core import backfill, bulk, execution, outcome, request, tick
+from ledger.core import backfill, bulk, execution, letters, outcome, request, tick
 from ledger.core.backlogs import BacklogLimits, Backlogs
 from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Draft, Forward, NeedsFacts
 from ledger.core.engines import Engines
 from ledger.core.execution import Active, Buffered, Completed, Ended, Live, Requested, State, line_of, state_at_end
 from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros, partition_for, routing_key
+from ledger.core.letters import Fate
 from ledger.core.outcome import Answer
 from ledger.core.partition import RUN_ENDS, Partition, deduplication_key, holds_its_key, rejection_key
 from ledger.core.refusal import Refused
@@ -58,6 +59,7 @@ class PartitionView(Draft[Partition]):
         self.backfills: dict[str, backfill.Running | None] = {}
         self.bulks: dict[str, bool] = {}
         self.retries: dict[ExecutionId, ExecutionId] = {}
+        self.letters: dict[str, Fate] = {}
         self.adopts_up_to: Address | None = None
         self.acknowledges = False  # somebody waits for this partition to name the registry's position
         self._here = f"-{partition.number}"  # what the ids of executions that live here end with
@@ -90,6 +92,10 @@ class PartitionView(Draft[Partition]):
         known = self.partition.retries.get(execution_id)
         return known[0] if known is not None else self.retries.get(execution_id)
 
+    def letter_of(self, letter: str) -> Fate | None:
+        """What became of a dead letter."""
+        return self.letters.get(letter) or self.partition.letters.get(letter)
+
     def live(self, job_id: str) -> dict[ExecutionId, Live]:
         """The executions of a job with a schedule that are not terminal, the oldest first."""
         if job_id not in self.partition.runs and job_id not in self.runs:
@@ -118,7 +124,9 @@ class PartitionView(Draft[Partition]):
         if not self.outcomes and not partition.rejections and not (partition.acts and _has_outcome(command)):
             return None
         key = rejection_key(tenant_of(command), tag_of(command), command.command_id)
-        return self.outcomes.get(key) or partition.rejections.get(key) or partition.acts.get(key)
+        known = self.outcomes.get(key) or partition.rejections.get(key) or partition.acts.get(key)
+        # bytes that control could not read may be readable for the control of another release
+        return None if isinstance(known, outcome.Rejected) and isinstance(command, request.Redrive) else known
 
     def wanted(self, command: Wanting) -> tuple[Job, Version]:
         """The job and its version in force. What the registry does not know here, it may know at its present end."""
@@ -193,6 +201,8 @@ class PartitionView(Draft[Partition]):
             self.backfills[event.backfill_id] = backfill.evolve(event, self.backfill_of(event.backfill_id))
         elif isinstance(event, bulk.Event):
             self.bulks[event.bulk_id] = isinstance(event, bulk.Begun)
+        elif isinstance(event, letters.Event):
+            self.letters[event.letter] = letters.fate_of(event)
         return None
 
     def _preview_line(self, request: Requested, after: State) -> None:
@@ -246,7 +256,7 @@ def tenant_of(command: Asked) -> str | None:
 
 def rejected(command: Asked, refused: Refused) -> outcome.Rejected:
     job_id = command.job_id if isinstance(command, Wanting) else None
-    bulk_id = command.bulk_id if isinstance(command, request.Cancel | request.Retry) else None
+    bulk_id = command.bulk_id if isinstance(command, request.OneOfMany) else None
     return outcome.Rejected(
         command.command_id, tag_of(command), refused.reason, refused.detail, job_id, tenant_of(command), command.actor, bulk_id
     )

@@ -122,7 +122,7 @@ class Retry(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fi
 
 
 class BeginBulk(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="bulk.begin.v1"):
-    """Many cancels or retries follow here, which name this bulk act; so many are planned in this partition. `filter`: what was meant, as
+    """Many acts of this kind follow here, which name this bulk act; so many are planned in this partition. `filter`: what was meant, as
     JSON. The same `bulk_id` again does nothing; it has the characters of a command id."""
 
     command_id: str
@@ -158,6 +158,30 @@ class Return(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_f
     wait_ms: int = 0
 
 
+class Redrive(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="letter.redrive.v1"):
+    """Send once more what could not be read: these commands, its own bytes or what they were meant to be. Goes to the partition that the
+    letter came from; of the registry, to the first."""
+
+    command_id: str
+    letter: str
+    commands: Raw
+    actor: str | None = None
+    reason: str | None = None
+    bulk_id: str | None = None
+    answer: str | None = None
+
+
+class Discard(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="letter.discard.v1"):
+    """Nobody wants a dead letter any more."""
+
+    command_id: str
+    letter: str
+    actor: str | None = None
+    reason: str | None = None
+    answer: str | None = None
+
+
 Act = Backfill | SkipTick  # of a home partition; each leaves `command.accepted` or `command.rejected`
-Control = Cancel | Retry | BeginBulk | FinishBulk  # of one partition, whose number is in the execution's id; each has one outcome as well
+OneOfMany = Cancel | Retry | Redrive  # what a bulk act is made of
+Control = OneOfMany | BeginBulk | FinishBulk | Discard  # of one partition, which they name; each has one outcome as well
 Command = Submit | RunNow | Act | Control | Return

@@ -14,11 +14,12 @@ from ledger.core.chain import Head
 from ledger.core.execution import Ended, Live, State
 from ledger.core.history import Past, Was
 from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
+from ledger.core.letters import Fate
 from ledger.core.outcome import Accepted, Rejected
 from ledger.core.partition import Partition
 from ledger.core.tick import InForce
 
-FOLD_VERSION: Final = 8  # another fold of the same events needs another number; older snapshots are ignored then
+FOLD_VERSION: Final = 9  # another fold of the same events needs another number; older snapshots are ignored then
 ENTRIES_PER_CHUNK: Final = 4000
 BYTES_PER_CHUNK: Final = 700 * 1024
 NUMBERS_PER_CHUNK: Final = 20_000  # of history
@@ -42,6 +43,7 @@ class Chunk(Struct, frozen=True, omit_defaults=True):
     backfilled: list[str] = []
     bulks: dict[str, bool] = {}
     retries: list[tuple[ExecutionId, ExecutionId, Micros]] = []
+    letters: dict[str, Fate] = {}
     history: dict[str, tuple[list[Was], list[int], int]] = {}
 
 
@@ -79,6 +81,7 @@ class Frozen:
         self._backfills = dict(partition.backfills)
         self._backfilled = list(partition.backfilled)
         self._bulks = dict(partition.bulks)
+        self._letters = dict(partition.letters)
         self._retries = [(old, *new) for old, new in partition.retries.items()]
         self._history = {job_id: past.copy() for job_id, past in partition.history.items()}
         self._final = Seal(
@@ -131,6 +134,8 @@ class Frozen:
             yield _encode(Chunk(backfills=self._backfills, backfilled=self._backfilled))
         if self._bulks:
             yield _encode(Chunk(bulks=self._bulks))
+        if self._letters:
+            yield _encode(Chunk(letters=self._letters))
         for cut in range(0, len(self._retries), ENTRIES_PER_CHUNK):
             yield _encode(Chunk(retries=self._retries[cut : cut + ENTRIES_PER_CHUNK]))
         yield from self._pasts()
@@ -200,6 +205,7 @@ def restore(partition: Partition, final: Seal, chunks: Mapping[int, bytes]) -> b
         partition.backfills.update(chunk.backfills)
         partition.backfilled.update(dict.fromkeys(chunk.backfilled))
         partition.bulks.update(chunk.bulks)
+        partition.letters.update(chunk.letters)
         partition.retries.update({old: (new, at) for old, new, at in chunk.retries})
         for job_id, past in chunk.history.items():
             partition.history[job_id] = Past(*past)

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import orjson
 from msgspec import DecodeError, Raw, Struct, convert, json
 
-from ledger.core import backfill, bulk, definition, execution, outcome, pause, request, tick
+from ledger.core import backfill, bulk, definition, execution, letters, outcome, pause, request, tick
 from ledger.core.bodies import NOTHING
 from ledger.core.chain import COMMIT_VERSION, Header
 from ledger.core.offers import Offers
@@ -26,9 +26,20 @@ MOST_EVENTS: Final = 500  # in a commit
 MOST_EVENTS_OF_A_COMMAND: Final = 100
 MOST_ITEMS: Final = 2000  # commands in a record
 
-Event = execution.Event | outcome.Event | tick.Event | tick.Rezoned | backfill.Event | bulk.Event | definition.Event | pause.Event
+Event = (
+    execution.Event
+    | outcome.Event
+    | tick.Event
+    | tick.Rezoned
+    | backfill.Event
+    | bulk.Event
+    | letters.Event
+    | definition.Event
+    | pause.Event
+)
 Command = request.Command | execution.Report
 RegistryCommand = definition.Command | pause.Command
+Unnamed = execution.Report | request.Return  # commands without an id
 
 BODIES: Final = ("data", "result", "filter")  # fields that belong to users; an upcaster sees them as `Raw`
 Document = dict[str, object]
@@ -289,14 +300,23 @@ def _is_wellformed(command: Item) -> bool:
         return False
     if isinstance(command, request.Control) and not _names_well(command):
         return False
-    if isinstance(command, definition.ApplyManifest | pause.Command | request.Cancel | request.BeginBulk | request.FinishBulk):
+    if isinstance(command, request.Control) and not isinstance(command, request.Retry):
+        return True
+    if isinstance(command, definition.ApplyManifest | pause.Command):
         return True
     return command.job_id is None or NAME.fullmatch(command.job_id) is not None
 
 
 def _names_well(command: request.Control) -> bool:
-    """The execution and the bulk act that it names."""
-    execution_id = command.execution_id if isinstance(command, request.Cancel | request.Retry) else None
-    return (execution_id is None or NAME.fullmatch(execution_id) is not None) and (
-        command.bulk_id is None or COMMAND_ID.fullmatch(command.bulk_id) is not None
-    )
+    """The execution or the letter, and the bulk act, that it names."""
+    match command:
+        case (
+            request.Cancel(execution_id=name)
+            | request.Retry(execution_id=name)
+            | request.Redrive(letter=name)
+            | request.Discard(letter=name)
+        ):
+            if NAME.fullmatch(name) is None:
+                return False
+    bulk_id = None if isinstance(command, request.Discard) else command.bulk_id
+    return bulk_id is None or COMMAND_ID.fullmatch(bulk_id) is not None

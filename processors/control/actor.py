@@ -212,13 +212,17 @@ class Actor(ABC, Generic[F]):
         return False
 
     async def _before(self, draft: "Draft[F]") -> bool:
-        """Dead letters and forwards are written before the position moves."""
+        """Dead letters, forwards and what is sent again are written before the position moves."""
         letters = [self.edges.dead_letters.write(self.commands, self.number, letter) for letter in draft.effects.dead_letters]
         if not all(await asyncio.gather(*letters)):
             return False
         commands = self.edges.settings.topic("commands")
         for forward in draft.effects.forwards:
             sent = await self.edges.forwards.append(commands, forward.partition, wire.encode(forward.command))
+            if not isinstance(sent, Appended):
+                return False
+        for again in draft.effects.resends:
+            sent = await self.edges.forwards.append(self.edges.settings.topic(again.topic), again.partition, again.record)
             if not isinstance(sent, Appended):
                 return False
         return True

@@ -13,7 +13,7 @@ from ledger.client.submission import Submission, Wish, command_of, submission_of
 from ledger.client.tables import Tables
 from ledger.config import Settings
 from ledger.core.bodies import NOTHING
-from ledger.core.bulk import BulkKind
+from ledger.core.bulk import OnExecutions
 from ledger.core.definition import ScheduleJob
 from ledger.core.execution import Requested
 from ledger.core.ids import Address, ExecutionId
@@ -189,13 +189,13 @@ class FakeReads(Reads):
     async def requests(self, targets: Sequence[Target | Execution]) -> dict[str, Requested]:
         return {one.execution_id: REQUESTED for one in targets}
 
-    async def counted(self, kind: BulkKind, where: ExecutionFilter) -> list[Count]:
+    async def counted(self, kind: OnExecutions, where: ExecutionFilter) -> list[Count]:
         self._world.asked.append(where)
         return [Count(0, self._world.execution.state, 1, AT)]
 
     async def targets(
         self,
-        kind: BulkKind,
+        kind: OnExecutions,
         where: ExecutionFilter,
         partitions: Collection[int],
         *,

@@ -5,7 +5,7 @@ A golden file is for ever: a shape that changes gets a new type name, a new file
 
 from msgspec import Raw, Struct, structs
 
-from ledger.core import backfill, bulk, definition, execution, outcome, pause, request, tick
+from ledger.core import backfill, bulk, definition, execution, letters, outcome, pause, request, tick
 from ledger.core.chain import GENESIS
 from ledger.core.definition import KeptSchedule, ScheduleSpec
 from ledger.core.execution import KeptOptions, Options
@@ -111,6 +111,8 @@ EVENTS: dict[str, Struct] = {
     "backfill.finished.v1": backfill.Finished("b-1", "sync", 20, 4, "retired"),
     "bulk.begun.v1": bulk.Begun("k-1", "retry", 24, Raw(b'{"state":["failed"]}'), **PERSON),
     "bulk.finished.v1": bulk.Finished("k-1"),
+    "letter.redriven.v1": letters.Redriven("events/3/17/0", ("c-15",), **PERSON),
+    "letter.discarded.v1": letters.Discarded("registry/0/4/1", **PERSON),
     "tick.skipped.v1": tick.Skipped("sync", "sync", 2, AT, AT, 3, "overlap", "acme", because_of=EXECUTION, next_tick_at=AT),
     "tick.missed.v1": tick.Missed("sync", "sync", 2, AT, AT, 3, "catchup_window", "acme", next_tick_at=AT),
     "job.registered.v1": definition.Registered(
@@ -180,6 +182,10 @@ COMMANDS: dict[str, Struct] = {
     ),
     "bulk.begin.v1": request.BeginBulk("c-13", "k-1", "retry", 24, Raw(b'{"state":["failed"]}'), **PERSON, answer="a"),
     "bulk.finish.v1": request.FinishBulk("c-14", "k-1", **PERSON, answer="a"),
+    "letter.redrive.v1": request.Redrive(
+        "redrive:events.3.17.0", "events/3/17/0", Raw(b'{"type":"execution.submit.v1"}'), **PERSON, bulk_id="k-1", answer="a"
+    ),
+    "letter.discard.v1": request.Discard("discard:registry.0.4.1", "registry/0/4/1", **PERSON, answer="a"),
     "offers.return.v1": request.Return(WORKER, "mail", (EXECUTION, FORMER), "limited", "queue:mail", 1500),
     "execution.report.v1": execution.Report(
         EXECUTION,
