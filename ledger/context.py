@@ -56,7 +56,8 @@ class Context:
     """One attempt, as its handler sees it. Safe to use from any thread.
 
     `token` rises with every grant: hand it to what you write to, and let it refuse a lower one. `idempotency_key` is the submit's, else
-    the execution's id: the same in every attempt, so give it to services that know how to ignore a repeat. `deadline` is when the time of
+    the execution's id without the number of its partition, which another takes the place of when the log grows: the same in every
+    attempt, so give it to services that know how to ignore a repeat. `deadline` is when the time of
     this attempt is up, by this machine's clock. `cancelled` is true once it is, once the worker has to go, or once control wants this
     attempt to stop: then end soon.
     """
@@ -113,7 +114,7 @@ class Context:
 
     @property
     def idempotency_key(self) -> str:
-        return self._offer.idempotency_key or self._offer.execution_id
+        return self._offer.idempotency_key or self._offer.execution_id.rpartition("-")[0]
 
     @property
     def log(self) -> structlog.typing.FilteringBoundLogger:

@@ -8,23 +8,32 @@ from typing import Annotated
 
 import typer
 
-from ledger.cli.output import Form, OutputOption, show_one, talk
+from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.progress import records_read
 from ledger.config import Settings
 from ledger.config.loading import load_settings
-from ledger.core.archive import REGISTRY, Place, places
+from ledger.core.archive import places
 from ledger.core.refusal import Misconfigured
 from ledger.kafka.archive_file import ArchiveFile
+from ledger.kafka.archive_source import grown, the_same
 from ledger.kafka.importing import Imported, Source, import_log
+
+HEADS = ("log", "partition", "commits", "digest")
 
 
 def import_(
     file: Annotated[Path, typer.Argument(help="An export in the form jsonl.", show_default=False)],
+    grow: Annotated[
+        bool,
+        typer.Option(
+            "--grow", help="Decide the history again for more partitions, those of the settings: a new log, under a higher epoch."
+        ),
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Check the file and say what is in it; write nothing.")] = False,
     output: OutputOption = Form.table,
 ) -> None:
     """Check the export from end to end, create the topics, and append the very same commits. Interrupted: run it again, it goes on.
-    Start control and workers only when it is done."""
+    Start control and workers when it is done, not before."""
     settings = load_settings(None, os.environ)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the error itself says it better
     with records_read("bytes") as progress:
@@ -33,31 +42,24 @@ def import_(
     talk(f"{file} is whole: log {identity.log_id}, {identity.partitions} partitions, epoch {identity.epoch}, {archive.commits} commits")
     if plan:
         heads = [archive.head(place) for place in places(identity.partitions)]
-        show_one(
-            {"log_id": identity.log_id, "partitions": identity.partitions, "commits": {f"{h.log}[{h.partition}]": h.seq for h in heads}},
-            output,
-        )
+        show_rows([{"log": one.log, "partition": one.partition, "commits": one.seq, "digest": one.digest} for one in heads], HEADS, output)
         return
+    source = _source(settings, archive, grow)
     with records_read("commits") as progress:
-        done = asyncio.run(import_log(settings, _source(settings, archive), progress))
+        done = asyncio.run(import_log(settings, source, progress))
     _show(done, output)
 
 
-def _source(settings: Settings, archive: ArchiveFile) -> Source:
-    """The same commits."""
+def _source(settings: Settings, archive: ArchiveFile, grow: bool) -> Source:
+    """The same commits; or the history decided again for more partitions."""
     identity = archive.identity
-    if settings.partitions != identity.partitions:
-        raise Misconfigured(
-            f"the export has {identity.partitions} partitions, the settings say {settings.partitions}: correct `partitions`"
-        )
-    every = list(places(identity.partitions))
-    events: list[Place] = [place for place in every if place != REGISTRY]
-    return Source(
-        identity,
-        archive.commits,
-        lambda: ((place, record) for place in events for record in archive.records(place)),
-        lambda: archive.records(REGISTRY),
-        {place: archive.head(place).position for place in every},
+    if settings.partitions == identity.partitions and not grow:
+        return the_same(archive)
+    if grow:
+        return grown(archive, settings.partitions)
+    raise Misconfigured(
+        f"the export has {identity.partitions} partitions, the settings say {settings.partitions}: correct `partitions`; or, to have more, "
+        "let the history be decided again with --grow: a new log, see docs/backup.md"
     )
 
 
