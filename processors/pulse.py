@@ -14,6 +14,7 @@ from typing import Final
 from msgspec import DecodeError, Struct, json
 
 PULSE_FD: Final = "JOBLEDGER_PULSE_FD"
+EXIT_DRAINED: Final = 79  # of a process that was asked to go and is not to be started again
 MOST_BYTES: Final = 4096  # of a pipe that nobody empties in time; a line has fewer than 100
 
 

@@ -1,4 +1,5 @@
-"""`jobledger worker`: starts the control and runner processes, restarts what ends, and ends everything within a bounded time."""
+"""`jobledger worker`: starts the control and runner processes, restarts what ends, and ends everything within a bounded time. What was
+drained is not started again; when all parts were, it ends."""
 
 import asyncio
 import ctypes
@@ -13,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from processors.pulse import PULSE_FD, Listener, Pulse
+from processors.pulse import EXIT_DRAINED, PULSE_FD, Listener, Pulse
 from processors.watchdog import EXIT_STUCK
 
 log = structlog.get_logger(__name__)
@@ -129,6 +130,9 @@ class Supervisor:
                 if await self._ended(process):
                     return await self._end(part, process)
                 child.ended(process.returncode)
+                if process.returncode == EXIT_DRAINED:
+                    log.warning("process was drained and is not started again", action="process.drained", part=part.name)
+                    return 0
             finally:
                 child.hears, child.pid = None, None
                 listener.close()

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from psycopg.rows import DictRow
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 
 from ledger.config import Settings
 from projections import tables
@@ -28,6 +28,7 @@ from projections.rows import (
     Page,
     PastEvent,
     PositionRow,
+    Running,
 )
 from projections.schedule_reads import ScheduleReads
 from projections.why_reads import WhyReads
@@ -114,6 +115,13 @@ class Reads(ScheduleReads, WhyReads, ActingReads):
         if tenant is not None:
             query = query.where(columns.tenant == tenant)
         return await self._queries.one(query.order_by(columns.requested_at.desc()), _execution)
+
+    async def running_by_worker(self) -> dict[str, Running]:
+        """Who performs how many, as far as the tables know."""
+        columns = tables.job_executions.c
+        counted = select(columns.worker, func.min(columns.queue).label("queue"), func.count().label("running"))
+        query = counted.where(columns.state.in_(("active", "processing"))).group_by(columns.worker)
+        return dict(await self._queries.rows(query, lambda row: (row["worker"], Running(row["queue"], row["running"]))))
 
     async def attempts(self, execution_id: str) -> list[Attempt]:
         """The first one first."""

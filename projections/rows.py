@@ -124,6 +124,14 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """How many executions a worker performs, and of which queue (of several the first by name)."""
+
+    queue: str
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
 class CommandOutcome:
     """`execution_id` is known of a submit that was accepted: its outcome is `accepted`."""
 

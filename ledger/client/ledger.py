@@ -23,6 +23,7 @@ from ledger.client.submission import Duration, Submission, Wish, command_of
 from ledger.client.tables import Tables
 from ledger.client.unique import Unique
 from ledger.client.why_acts import WhyActs
+from ledger.client.workers import Workers
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 from ledger.core.execution import Options
@@ -60,6 +61,7 @@ class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, Lette
         self.pauses = Pauses(self._line.tables)
         self.bulk_acts = BulkActs(self._line.tables)
         self.dead_letters = DeadLetters(settings, self._line.tables)
+        self.workers = Workers(settings, self._line.tables, actor)
 
     @classmethod
     @asynccontextmanager

@@ -11,7 +11,7 @@ from ledger.config.loading import load_settings
 from ledger.core.refusal import LedgerError, Misconfigured
 from ledger.handlers import load_jobs
 from processors import logs, seam
-from processors.pulse import to_supervisor
+from processors.pulse import EXIT_DRAINED, to_supervisor
 from processors.runner.children import Command
 from processors.runner.process import RunnerProcess
 from processors.watchdog import Limits, Watchdog
@@ -56,7 +56,11 @@ def run(queue: str, app: str | None, config: Path | None, log_format: str, log_l
     )
     faust_app.task(watchdog.beat)
     faust_app.on_worker_init.connect(lambda *_, **__: watchdog.start(), weak=False)
-    seam.run_worker(faust_app)
+    try:
+        seam.run_worker(faust_app)
+    finally:
+        if process.is_drained:
+            sys.exit(EXIT_DRAINED)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from ledger.config import Settings
 from ledger.core.ids import WorkerId
+from ledger.core.workers import DRAIN
 from processors.runner.claims import LIFE_IN_LEASES
 
 log = structlog.get_logger(__name__)
@@ -37,18 +38,19 @@ return lost
 
 
 class Lease:
-    """`held_claims` is asked at each renewal, from this object's thread. `changed` is called, there too, when `is_held` has changed, and
-    `renew_locks` at each renewal; False asks for another one soon."""
+    """`held_claims` is asked at each renewal, from this object's thread. `changed` is called, there too, when `is_held` has changed,
+    `renew_locks` at each renewal (False asks for another one soon), and `drain` as long as somebody asks this worker to go."""
 
     def __init__(
         self,
         redis: "Redis",
         settings: Settings,
         worker: WorkerId,
-        about: bytes,
+        about: Callable[[], bytes],
         held_claims: Callable[[], Sequence[str]],
         changed: Callable[[], None],
         renew_locks: Callable[[], bool] = lambda: True,
+        drain: Callable[[], None] = lambda: None,
     ) -> None:
         self._redis = redis
         self._worker = worker
@@ -59,6 +61,8 @@ class Lease:
         self._held_claims = held_claims
         self._changed = changed
         self._renew_locks = renew_locks
+        self._drain = drain
+        self._drain_key = settings.redis_key(DRAIN, worker)
         self._until = 0.0
         self._was_held = False
         self._end = threading.Event()
@@ -96,6 +100,8 @@ class Lease:
     def _renewed(self, began: float) -> bool:
         try:
             self.renew()
+            if self._redis.exists(self._drain_key):
+                self._drain()
         except (RedisError, OSError) as error:
             log.warning(
                 "the lease was not renewed", action="lease.not_renewed", seconds_left=round(self._until - began, 1), error=repr(error)
@@ -111,7 +117,7 @@ class Lease:
             keys = claims[start : start + CLAIMS_AT_ONCE]
             life = round(LIFE_IN_LEASES * self._lease * 1000)
             lost = self._redis.eval(
-                RENEW, len(keys), *keys, self._worker, life, round(self._lease * 1000), self._key, self._about, self._channel
+                RENEW, len(keys), *keys, self._worker, life, round(self._lease * 1000), self._key, self._about(), self._channel
             )
             if lost:
                 log.warning(

@@ -2,12 +2,12 @@
 
 import asyncio
 import gc
-import json
 import os
 import re
 import secrets
 import signal
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +16,7 @@ from typing import Final
 
 import redis
 import structlog
+from msgspec import structs
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
@@ -25,8 +26,11 @@ from redis.retry import Retry
 from ledger.config import Settings
 from ledger.core.ids import WorkerId
 from ledger.core.refusal import Misconfigured
+from ledger.core.workers import About, encode_about
 from ledger.handlers import Jobs, RunIn, near_miss
+from ledger.version import __version__
 from processors.broker_clock import BrokerClock
+from processors.pulse import EXIT_DRAINED
 from processors.runner.children import Children, Command
 from processors.runner.claims import RedisClaims
 from processors.runner.guards import MARGIN
@@ -73,6 +77,16 @@ class RunnerProcess:
         self._threads = ThreadPoolExecutor(min(settings.limits.slots, MOST_THREADS), thread_name_prefix="job")
         self._children = None if children is None else Children(replace(children, memory=settings.limits.process_memory_mb * MEGABYTE))
         self._stuck = False
+        self._finishing: asyncio.Task[None] | None = None
+        self._known = About(
+            queue,
+            socket.gethostname(),
+            os.getpid(),
+            settings.limits.slots,
+            time.time(),
+            __version__,
+            {one.name: one.version for one in jobs},
+        )
 
     @property
     def topic(self) -> str:
@@ -102,8 +116,18 @@ class RunnerProcess:
         def lease_changed() -> None:
             loop.call_soon_threadsafe(runner.wake)
 
+        def drain() -> None:
+            loop.call_soon_threadsafe(self._finish)
+
         lease = Lease(
-            renewing, self._settings, self.worker, self._about(), lambda: runner.held_claims(), lease_changed, lambda: runner.renew_locks()
+            renewing,
+            self._settings,
+            self.worker,
+            self._about,
+            lambda: runner.held_claims(),
+            lease_changed,
+            lambda: runner.renew_locks(),
+            drain,
         )
         locks = LockServers(self._settings, connection, renewing)
         sender = KafkaSender(self._settings, clock)
@@ -152,8 +176,27 @@ class RunnerProcess:
             await self._children.warm()
 
     def _about(self) -> bytes:
-        about = {"queue": self._queue, "host": socket.gethostname(), "pid": os.getpid(), "slots": self._settings.limits.slots}
-        return json.dumps(about).encode()
+        """Asked for at each renewal, from the thread of the lease."""
+        running = 0 if self._runner is None else self._runner.running
+        return encode_about(structs.replace(self._known, running=running, draining=self.is_drained))
+
+    @property
+    def is_drained(self) -> bool:
+        """Somebody asked it to go."""
+        return self._finishing is not None
+
+    def _finish(self) -> None:
+        if self._finishing is None and self._runner is not None:
+            log.warning("this worker was asked to go: it takes no more, and ends when what runs has ended", action="runner.draining")
+            self._finishing = asyncio.get_running_loop().create_task(self._runner.finish())
+            self._finishing.add_done_callback(self._has_finished)
+
+    def _has_finished(self, finishing: asyncio.Task[None]) -> None:
+        if finishing.cancelled():
+            return
+        if (error := finishing.exception()) is not None:
+            self._bug(error)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _has_stuck(self) -> None:
         """Ask ourselves to end as anybody else would, once."""
@@ -172,7 +215,7 @@ class RunnerProcess:
             await self._children.end()
         log.info("the runner has ended", action="runner.ended", worker=self.worker, all_ended=all_ended)
         if not all_ended:
-            os._exit(EXIT_STUCK if self._stuck else 0)
+            os._exit(EXIT_DRAINED if self.is_drained else EXIT_STUCK if self._stuck else 0)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

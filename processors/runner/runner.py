@@ -41,6 +41,7 @@ MOST_AT_ONCE: Final = 500  # claims in one round trip
 MOST_UNTOLD: Final = 10_000  # reports without an ack; beyond, nothing new is started
 SWEEP: Final = 0.05  # seconds between two looks at who waits too long
 LAST_WORDS: Final = 2.0  # seconds for code that was asked to stop, at the end of the grace
+BACK_EVERY: Final = 1.0  # seconds that what was offered again waits, in a worker that finishes what runs
 FLUSH: Final = 3.0  # seconds to tell what is untold, at the end
 NO_LOCKS: Final = NoLocks()
 
@@ -336,15 +337,37 @@ class Runner:
 
     # Out
 
-    async def drain(self) -> bool:
-        """Take no more, give back what has not started, let what runs end within the grace and hand back the rest, tell everything.
+    async def finish(self) -> None:
+        """Take no more, and let what runs end in its own time. What is offered meanwhile goes back, if it comes again only after a while:
+        there may be no other worker."""
+        self._take_no_more()
+        while self._running.attempts or self._starting.pending:
+            if self._running.attempts:
+                await self._running.wait(BACK_EVERY)
+            else:
+                await asyncio.sleep(SWEEP)
+            for claim, refused in self._refused.items():
+                if refused is not None:
+                    self._refused[claim] = None
+                    self._give_back(refused, "draining")
 
-        False: there is code that does not end, and only the end of the process ends it. Bounded in time."""
+    def _take_no_more(self) -> None:
         self._draining = True
         for attempt in self._gate.clear():
             self._waiting.pop(attempt.claim, None)
             self._refuse_while_draining(attempt)
         self._starting.drain()
+
+    @property
+    def running(self) -> int:
+        """How many attempts; from any thread."""
+        return len(self._running.attempts)
+
+    async def drain(self) -> bool:
+        """Take no more, give back what has not started, let what runs end within the grace and hand back the rest, tell everything.
+
+        False: there is code that does not end, and only the end of the process ends it. Bounded in time."""
+        self._take_no_more()
         await self._running.wait(self._grace)
         for attempt in list(self._waiting.values()):  # claimed for so long because Redis is away
             self._give_back(attempt, "draining")

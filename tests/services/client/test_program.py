@@ -1,6 +1,7 @@
 """The program against the running system: what scripts build on."""
 
 import json
+import time
 
 from tests.services.client.conftest import System
 
@@ -75,3 +76,19 @@ def test_the_past_on_the_command_line(system: System) -> None:
         (one["kind"], one["name"], one["what"]) for one in changes
     }
     assert system.call("executions", "list", "--as-of", "2020-01-01").stdout.count("\n") == 1
+
+
+def test_a_worker_is_shown_and_asked_to_go(system: System) -> None:
+    before = {one["worker"] for one in json.loads(system.call("workers", "list", "-o", "json").stdout)}
+    with system.running("worker", "--only", "runner", "--no-apply") as program:
+        deadline = time.monotonic() + 60
+        while not (new := {one["worker"] for one in json.loads(system.call("workers", "list", "-o", "json").stdout)} - before):
+            assert time.monotonic() < deadline and program.poll() is None, "it did not come"
+        (worker,) = new
+        shown = json.loads(system.call("workers", "show", worker, "-o", "json").stdout)
+        assert (shown["state"], shown["queue"], shown["running"], shown["executions"]) == ("working", "default", 0, [])
+        assert shown["jobs"]["bill"] == 1 and shown["slots"] == system.settings.limits.slots and shown["version"]
+        ended = system.call("workers", "drain", worker, "--wait", "--wait-timeout", "60", "-o", "json")
+        assert (ended.returncode, json.loads(ended.stdout)["state"]) == (0, "gone"), ended.stderr
+        assert program.wait(30) == 0, "its supervisor has nothing left to keep"
+    assert system.call("workers", "drain", worker).returncode == 3

@@ -105,7 +105,7 @@ class Held:
         self.changes: list[bool] = []
         client = blocking.Redis.from_url(settings.redis.url.get_secret_value(), socket_timeout=0.2, socket_connect_timeout=0.2)
         self.client = client
-        self.lease = Lease(client, settings, ADA, b'{"pid":1}', lambda: self.claims, self.changed)
+        self.lease = Lease(client, settings, ADA, lambda: b'{"pid":1}', lambda: self.claims, self.changed)
 
     def changed(self) -> None:
         self.changes.append(self.lease.is_held())

@@ -210,6 +210,24 @@ async def test_sigterm_hands_back_what_runs_and_takes_the_sign_of_life_away(queu
     assert await workers(redis, queue.settings) == []
 
 
+async def test_who_was_asked_to_go_takes_no_more_lets_what_runs_end_and_ends(queue: Queue, redis: Redis) -> None:
+    child = await queue.runner()
+    (running,), late = queue.make("until-told", 1), queue.make("quick", 3)
+    await queue.offer([running])
+    await queue.until(lambda: running.execution_id in {report.execution_id for report in queue.reports})
+    (sign,) = await redis.keys(queue.settings.redis_key("worker", "*"))
+    await redis.set(queue.settings.redis_key("drain", sign.decode().rsplit(":", 1)[1]), "somebody")
+    async with asyncio.timeout(REPORT):
+        while b'"draining":true' not in (await redis.get(sign) or b""):  # noqa: ASYNC110  # told by its next renewal
+            await asyncio.sleep(0.05)
+    await queue.offer(late)
+    await queue.until(lambda: {one.execution_id for one in late} <= queue.returned)
+    queue.tell(running)
+    await asyncio.wait_for(child.wait(), REPORT)
+    await queue.until(lambda: queue.ended() == Counter({running.execution_id: 1}))
+    assert not await redis.exists(sign)
+
+
 async def test_a_thread_that_does_not_end_ends_with_its_process(queue: Queue, redis: Redis) -> None:
     child = await queue.runner()
     (stubborn,) = queue.make("stubborn", 1)

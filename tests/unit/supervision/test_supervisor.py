@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from processors.pulse import PULSE_FD, Pulse, tell_nobody, to_supervisor
+from processors.pulse import EXIT_DRAINED, PULSE_FD, Pulse, tell_nobody, to_supervisor
 from processors.supervisor import Part, Supervisor, parts
 from processors.watchdog import EXIT_STUCK
 
@@ -55,6 +55,13 @@ async def test_what_the_watchdog_ended_is_counted_and_comes_back() -> None:
         child = supervisor.children["part"]
         await until(lambda: child.restarts >= 1 and child.ended_by_watchdog >= 2)
         assert child.last_code == EXIT_STUCK
+
+
+async def test_what_was_drained_does_not_come_back_and_without_a_part_left_it_ends() -> None:
+    async with supervising(f"import os; os._exit({EXIT_DRAINED})") as supervisor:
+        child = supervisor.children["part"]
+        await until(lambda: child.last_code == EXIT_DRAINED and child.pid is None)
+    assert child.restarts == 0
 
 
 async def test_the_watchdog_of_a_control_process_is_at_work_before_any_server_answers(tmp_path: Path) -> None:
