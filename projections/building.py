@@ -5,7 +5,7 @@ their own (`_held`), written at each checkpoint in one transaction with the fina
 seal writes what was held, and takes those tables away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ from projections.patches import Changes
 from projections.places import Opened, sources
 from projections.positions import PositionRows
 from projections.projection import HELD, NEXT, Projection
+from projections.retention import Horizons, Retention
 from projections.statements import statements_for
 from projections.stored import StoredRows, written_by
 from projections.swapping import Swap
@@ -43,8 +44,12 @@ class Resumed:
 class Building:
     """`connection` is in autocommit and belongs to the build alone; used by one thread at a time."""
 
-    def __init__(self, connection: Connection[TupleRow], schema: str, projection: Projection) -> None:
+    def __init__(self, connection: Connection[TupleRow], schema: str, projection: Projection, keep: Mapping[str, int]) -> None:
+        """`keep`: of ended executions, in milliseconds by state."""
         self.keyed = False
+        self.horizons: Horizons = {}
+        self._keep = keep
+        self._retention = Retention(schema, projection.name + NEXT)
         self._connection = connection
         self._projection = projection
         self._schema = schema
@@ -65,6 +70,7 @@ class Building:
             if not begin:
                 raise Conflict(f"no tables of {self._projection.name!r} are built: `jobledger projections rebuild` builds them")
             self._begin(identity)
+        self.horizons = self._retention.read(self._connection)
         for statements, _ in self._tables:
             self._connection.execute(statements.create_stage)
         if not self._held.is_there():
@@ -118,6 +124,8 @@ class Building:
                 SQL("DELETE FROM {} WHERE projection = %s").format(Identifier(self._schema, "projection_positions")),
                 (self._projection.name + NEXT,),
             )
+            self._retention.forget(self._connection)
+            self._retention.advance(self._connection, self._keep)
             self._next.create()
             self._held.create()
             for source in sources(identity):

@@ -12,13 +12,16 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
+from projections.forms import EXECUTIONS
 from projections.patches import Changes, Form, Key, Patch, Rows, is_whole
 from projections.projection import Projection
+from projections.retention import Horizons, may_be_missing
 from projections.statements import Encoding, Statements, encoding_of, statements_for
 from projections.stored import key_of, key_places, read_rows
 from projections.writing import copy_rows, write_table
 
 PARKED: Final = "_parked"
+NO_HORIZONS: Final[Horizons] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class Pair:
 
 
 class Compared(NamedTuple):
-    """`rows` of the fold were looked for in a table; all but these are there as they should be."""
+    """`rows` of the fold were looked for in a table (without those that need not be there and are not); all but these are there as they
+    should be."""
 
     form: Form
     rows: int
@@ -45,6 +49,8 @@ class _Table:
     parked: Statements
     differing: Composed  # in the stage
     differing_parked: Composed
+    not_kept: Composed | None  # counts those of the stage that are missing and may be
+    not_kept_parked: Composed | None
 
     @property
     def form(self) -> Form:
@@ -52,11 +58,13 @@ class _Table:
 
 
 class Comparison:
-    """`connection` is in one transaction that sees one moment; `suffix`: of the tables' names."""
+    """`connection` is in one transaction that sees one moment; `suffix`: of the tables' names; `horizons`: of what need not be there."""
 
-    def __init__(self, connection: Connection[TupleRow], schema: str, projection: Projection, suffix: str = "") -> None:
+    def __init__(
+        self, connection: Connection[TupleRow], schema: str, projection: Projection, suffix: str = "", horizons: Horizons = NO_HORIZONS
+    ) -> None:
         self._connection = connection
-        self._tables = tuple((_table(form, schema, suffix), rows_of) for form, rows_of in projection.tables)
+        self._tables = tuple((_table(form, schema, suffix, horizons), rows_of) for form, rows_of in projection.tables)
         self._parked: set[str] = set()
         for table, _ in self._tables:
             connection.execute(table.statements.create_stage)
@@ -68,7 +76,8 @@ class Comparison:
             rows = rows_of(changes)
             whole = [row for row in rows.values() if row and is_whole(row)]
             if whole:
-                compared.append(Compared(table.form, len(whole), list(self._look_for(table, whole))))
+                pairs = list(self._look_for(table, whole))
+                compared.append(Compared(table.form, len(whole) - self._count(table.not_kept), pairs))
             if len(whole) < len(rows) and not table.form.is_kept:
                 self._park(table, {key: row for key, row in rows.items() if not is_whole(row)})
         return compared
@@ -87,8 +96,8 @@ class Comparison:
         for table, _ in self._tables:
             if table.form.table in self._parked:
                 name = Identifier("pg_temp", table.form.table + PARKED)
-                (count,) = self._connection.execute(SQL("SELECT count(*) FROM {}").format(name)).fetchone() or (0,)
-                compared.append(Compared(table.form, int(count), list(self._pairs(table, table.differing_parked))))
+                rows = self._count(SQL("SELECT count(*) FROM {}").format(name)) - self._count(table.not_kept_parked)
+                compared.append(Compared(table.form, rows, list(self._pairs(table, table.differing_parked))))
                 self._connection.execute(SQL("TRUNCATE {}").format(name))
         return compared
 
@@ -100,6 +109,10 @@ class Comparison:
             if table.form.table in self._parked:
                 cursor.execute(table.parked.delete)  # asked for again: what was parked counts no more
         yield from self._pairs(table, table.differing)
+
+    def _count(self, query: Composed | None) -> int:
+        found = None if query is None else self._connection.execute(query).fetchone()
+        return 0 if found is None else int(found[0])
 
     def _pairs(self, table: _Table, query: Composed) -> Iterator[Pair]:
         form, places, width = table.form, key_places(table.form), len(table.form.columns)
@@ -120,23 +133,36 @@ class Comparison:
             write_table(cursor, table.parked, [rows], again=True)
 
 
-def _table(form: Form, schema: str, suffix: str) -> _Table:
+def _table(form: Form, schema: str, suffix: str, horizons: Horizons) -> _Table:
     stage, parked = Identifier("pg_temp", f"stage_{form.table}"), Identifier("pg_temp", form.table + PARKED)
     there = Identifier(schema, form.table + suffix)
+    absent = may_be_missing(form, horizons, Identifier(schema, EXECUTIONS.table + suffix))
     return _Table(
         statements_for(form, schema, suffix),
         statements_for(form, "pg_temp", PARKED),
-        _differing(form, stage, there),
-        _differing(form, parked, there),
+        _differing(form, stage, there, absent),
+        _differing(form, parked, there, absent),
+        None if absent is None else _not_kept(form, stage, there, absent),
+        None if absent is None else _not_kept(form, parked, there, absent),
     )
 
 
-def _differing(form: Form, rows: Composable, there: Composable) -> Composed:
-    same_key = SQL(" AND ").join(SQL("t.{0} = s.{0}").format(Identifier(name)) for name in form.key)
+def _differing(form: Form, rows: Composable, there: Composable, absent: Composed | None) -> Composed:
     wanted, found = columns_of(form, "s"), columns_of(form, "t")
-    return SQL("SELECT {}, {} FROM {} AS s LEFT JOIN {} AS t ON {} WHERE ROW({}) IS DISTINCT FROM ROW({})").format(
-        wanted, found, rows, there, same_key, found, wanted
+    unless = SQL("") if absent is None else SQL(" AND NOT (t.log_offset IS NULL AND {})").format(absent)
+    return SQL("SELECT {}, {} FROM {} AS s LEFT JOIN {} AS t ON {} WHERE ROW({}) IS DISTINCT FROM ROW({}){}").format(
+        wanted, found, rows, there, _same_key(form), found, wanted, unless
     )
+
+
+def _not_kept(form: Form, rows: Composable, there: Composable, absent: Composed) -> Composed:
+    return SQL("SELECT count(*) FROM {} AS s LEFT JOIN {} AS t ON {} WHERE t.log_offset IS NULL AND {}").format(
+        rows, there, _same_key(form), absent
+    )
+
+
+def _same_key(form: Form) -> Composed:
+    return SQL(" AND ").join(SQL("t.{0} = s.{0}").format(Identifier(name)) for name in form.key)
 
 
 def columns_of(form: Form, table: str) -> Composed:

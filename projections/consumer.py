@@ -16,6 +16,7 @@ from ledger.kafka.opening import LogIdentity, check_identity
 from projections.builtin import TABLES
 from projections.following import Consumer, Progress, Report, pause
 from projections.projection import Projection
+from projections.retention import purge_on_and_on
 from projections.sql_thread import SqlThread
 from projections.subscription import Subscription
 
@@ -35,9 +36,11 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report = lambda p
     if subscription is None:
         return
     consumer = Consumer(settings, identity, projection, subscription, sql, report)
+    purging = asyncio.create_task(purge_on_and_on(settings, stop) if projection is TABLES else asyncio.sleep(0))
     try:
         await _until(stop, consumer.follow(stop))
     finally:
+        purging.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN):
                 await asyncio.gather(consumer.finish(), subscription.stop(), return_exceptions=True)

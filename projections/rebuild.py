@@ -24,6 +24,7 @@ from projections.connecting import connect, not_upgraded, unavailable
 from projections.patches import Changes
 from projections.places import tails_from
 from projections.projection import NEXT, Projection
+from projections.retention import keep_ms, kept
 from projections.sweeping import USUAL, Sizes, Sweep, end_of
 from projections.tail import Source, Stretch, Tail
 from projections.verify import Difference, Verified, verify
@@ -81,7 +82,8 @@ async def rebuild(
     connection = connect(settings)
     try:
         with Behind("rebuild-sql") as behind:
-            building = Building(connection, settings.database.table_schema, projection)
+            keep = keep_ms(settings) if projection is TABLES else {}
+            building = Building(connection, settings.database.table_schema, projection, keep)
             return await _Rebuild(settings, identity, projection, building, behind, report, sizes, wanted).run()
     except (UndefinedTable, UndefinedColumn, InvalidSchemaName) as error:
         raise not_upgraded(settings) from error
@@ -175,6 +177,8 @@ class _Rebuild:
             return
         ended, held = self._projection.split(stretch.changes)
         tail.hold(held)
+        if self._building.horizons:
+            ended = kept(ended, self._building.horizons)
         self._since_checkpoint += events
         if at_end or self._since_checkpoint >= max(self._sizes.events_a_checkpoint, 8 * len(held)):
             await self._write(ended, stretch, copied(held, self._projection))

@@ -16,6 +16,7 @@ from ledger.crashpoints import crash_point
 from projections.patches import Form
 from projections.positions import PositionRows
 from projections.projection import HELD, LIVE, NEXT, OLD, Projection
+from projections.retention import Retention
 from projections.table_sets import TableSet, quoted
 
 LOCK_TRIES: Final = 10
@@ -112,6 +113,7 @@ class Swap:
     def _forget_positions(self, suffix: str) -> None:
         query = SQL("DELETE FROM {} WHERE projection = %s").format(Identifier(self._schema, "projection_positions"))
         self._connection.execute(query, (self._projection.name + suffix,))
+        Retention(self._schema, self._projection.name + suffix).forget(self._connection)
 
     def _rename(self, before: str, after: str) -> None:
         """Every table of a set that is there, with its indexes, and the positions."""
@@ -125,6 +127,7 @@ class Swap:
             run(SQL("ALTER TABLE {} RENAME TO {}").format(Identifier(self._schema, form.table + before), Identifier(form.table + after)))
         moved = SQL("UPDATE {} SET projection = %s WHERE projection = %s").format(Identifier(self._schema, "projection_positions"))
         run(moved, (name + after, name + before))
+        Retention(self._schema, name + before).rename(self._connection, name + after)
 
     def _indexes(self, form: Form, suffix: str) -> list[str]:
         """Of a table as it is there, which may be of another version."""

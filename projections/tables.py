@@ -179,6 +179,15 @@ projection_positions: Final = Table(
     PrimaryKeyConstraint("projection", "version", "log", "log_partition", name="projection_positions_pkey"),
 )
 
+retention_horizons: Final = Table(
+    "retention_horizons",
+    METADATA,
+    of.text("projection", "the tables that it is about", required=True),
+    of.text("state", "a terminal state of executions", required=True),
+    of.instant("purged_before", "executions that ended so before this may be gone from the tables (`keep` in the settings)", required=True),
+    PrimaryKeyConstraint("projection", "state", name="retention_horizons_pkey"),
+)
+
 TABLES: Final = (
     job_definitions,
     job_versions,
@@ -190,6 +199,7 @@ TABLES: Final = (
     command_outcomes,
     bulk_acts,
     projection_positions,
+    retention_horizons,
 )
 VIEWS: Final = {
     "jobs": (

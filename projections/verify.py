@@ -27,6 +27,7 @@ from projections.patches import Changes, Form, Key, Patch
 from projections.places import sources
 from projections.positions import Position, PositionRows
 from projections.projection import LIVE, Projection
+from projections.retention import Retention
 from projections.statements import encoding_of
 from projections.strangers import Strangers
 from projections.sweeping import USUAL, Sizes, Sweep, end_of
@@ -155,7 +156,8 @@ class _Verification:
         self._there = self._strangers.count()
         for (table, _), count in self._there.items():
             self._verified.rows[table] = self._verified.rows.get(table, 0) + count
-        self._comparison = Comparison(connection, self._schema, self._projection, self._suffix)
+        horizons = Retention(self._schema, self._projection.name + self._suffix).read(connection)
+        self._comparison = Comparison(connection, self._schema, self._projection, self._suffix, horizons)
         return {source: self._positions.read(connection, source) or Position("", 0, -1, "") for source in sources(self._identity)}
 
     async def _compare(self, source: Source, position: Position, end: int) -> AsyncGenerator[Difference, None]:

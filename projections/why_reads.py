@@ -8,6 +8,7 @@ from psycopg.rows import DictRow
 from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from projections import schedule_tables, tables
+from projections.folds import PROJECTION
 from projections.paging import with_address
 from projections.querying import Queries
 from projections.rows import Execution, Tick
@@ -56,6 +57,12 @@ class WhyReads:
             query = select(tables.job_executions).where(columns.execution_id.in_(ids[first : first + AT_A_TIME]))
             found |= {one.execution_id: one for one in await self._queries.rows(query, _execution)}
         return found
+
+    async def not_kept_before(self) -> datetime | None:
+        """Executions that ended before this may be gone from the tables; None: all are there."""
+        columns = tables.retention_horizons.c
+        query = select(func.max(columns.purged_before).label("before")).where(columns.projection == PROJECTION)
+        return await self._queries.one(query, lambda row: row["before"])
 
     async def holders(self, exclusive_key: str, from_: datetime, to: datetime) -> list[Execution]:
         """Executions with this key that had started before `to` and not ended at `from_`."""

@@ -1,7 +1,7 @@
 """`why JOB`: every tick that the schedules in force expected in a range, and what became of it. Reads tables and log, changes nothing."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -130,11 +130,12 @@ async def _explain(
     ids = {name for one in found.rows for name in (one.execution_id, one.blocked_by) if name is not None}
     executions = await reads.executions_by_id(sorted(ids))
     runs = {name: _run(one) for name, one in executions.items()}
+    runs |= (gone := _not_kept(found.rows, runs, await reads.not_kept_before()))
     explained = explain(expected, list(map(_outcome, found.rows)), runs, after, until, now, found.newest)
     made_up = {one.address.seq: micros_of(one.tick_at) for one in found.rows if one.outcome == "fired"}
     windows = {number: spec.catchup_window_ms for number, spec in found.specs.items()}
     held = [*found.registry.held, *found.home.held]
-    known = Known(executions, held, found.home.ordered, made_up, {}, _zones(found), windows)
+    known = Known(executions, held, found.home.ordered, made_up, {}, _zones(found), windows, gone.keys())
     missed = [one for one in found.rows if one.outcome == "missed"][:MOST_LOOKED_INTO]
     for row in missed:
         quiet = await silence(settings, row.address.partition, row.address.offset, micros_of(row.tick_at))
@@ -167,6 +168,16 @@ def _outcome(row: Tick) -> Outcome:
         row.execution_id,
         row.blocked_by,
     )
+
+
+def _not_kept(rows: Sequence[Tick], runs: Mapping[str, Run], before: datetime | None) -> dict[str, Run]:
+    """What ended so long ago that its row may be gone (`keep` in the settings): how late it was is known up to its decision."""
+    gone = [row for row in rows if row.outcome == "fired" and row.execution_id is not None and row.execution_id not in runs]
+    return {
+        row.execution_id: Run("not kept", finished_at=micros_of(row.decided_at))
+        for row in gone
+        if row.execution_id is not None and before is not None and row.decided_at < before
+    }
 
 
 def _run(one: Execution) -> Run:

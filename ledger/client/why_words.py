@@ -1,6 +1,6 @@
 """What `why` says of a tick, in words for people. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, assert_never
@@ -43,6 +43,7 @@ class Known:
     silences: dict[int, tuple[int, int]] = field(default_factory=dict)  # tick -> when its partition said nothing
     zones: str | None = None  # that other zone data were reckoned with
     window_ms: Mapping[int, int] = field(default_factory=dict)  # of a version: how late its ticks are made up
+    not_kept: Collection[str] = ()  # executions whose rows are gone by now
 
 
 def said(moment: datetime | int | None) -> str:
@@ -104,6 +105,8 @@ def words(one: Explained, row: Tick | None, known: Known, spent: Sequence[Spent]
 
 def _fired(one: Explained, known: Known, spent: Sequence[Spent]) -> str:
     execution_id = one.outcome.execution_id if one.outcome is not None else None
+    if execution_id in known.not_kept:
+        return f"decided {long(one.late_us or 0)} after it was due; execution {execution_id} ended, and its row is not kept any more"
     run = known.executions.get(execution_id or "")
     state = "" if run is None else f"; {run.state}" + (f" ({run.reason})" if run.reason else "")
     started = run is not None and run.first_started_at is not None

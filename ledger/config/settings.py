@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from ledger.config.fields import Part, RateText, Section, TopicPart, comma_separated, filled
+from ledger.config.fields import Part, Positive, RateText, Section, TopicPart, comma_separated, filled
 from ledger.config.jobs import Concurrency, Defaults, Execution, Job, SystemJob
 from ledger.core.backlogs import ANY, BacklogLimits
 from ledger.core.limits import Limit, Rate, parse_rate
@@ -82,6 +82,18 @@ class Limits(Part):
     snapshot_interval: Annotated[float, Field(ge=1)] = 300.0
 
 
+class Keep(Part):
+    """How long rows of executions stay in the tables after their end, by state; absent: for ever. The log keeps all of them."""
+
+    completed: Positive | None = None
+    failed: Positive | None = None
+    timed_out: Positive | None = None
+    lost: Positive | None = None
+    missed: Positive | None = None
+    skipped: Positive | None = None
+    cancelled: Positive | None = None
+
+
 class Settings(Part):
     prefix: TopicPart = "jobledger"
     partitions: Annotated[int, Field(ge=1, le=1000)] = 4
@@ -92,6 +104,7 @@ class Settings(Part):
     tenants: dict[TenantName, Annotated[Tenant, Section]] = Field(default_factory=dict)
     """What a tenant may take up; `'*'`: each that is not named here."""
     limits: Limits = Limits()
+    keep: Annotated[Keep, Section] = Keep()
     defaults: Defaults = Defaults()
     jobs: list[Job] = Field(default_factory=list)
     system_jobs: list[SystemJob] = Field(default_factory=list)

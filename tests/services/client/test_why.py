@@ -56,6 +56,7 @@ async def test_every_tick_of_a_jobs_life_has_its_reason(ledger: Ledger, system: 
     ran = next(one for one in found.ticks if one.execution_id is not None)
     assert "completed" in system.call("why", ran.execution_id or "").stdout
     _with_a_lost_outcome(system, job_id)
+    await _with_an_execution_not_kept(ledger, system, job_id, ran.execution_id)
 
 
 def settled(counts: dict[str, int]) -> dict[str, int]:
@@ -71,6 +72,21 @@ def _with_a_lost_outcome(system: System, job_id: str) -> None:
     assert "unexplained  the schedule in force expected it and it has no outcome" in ended.stdout
     assert system.call("why", "nosuch").returncode == 3
     assert system.call("why", "bill").returncode == 4
+
+
+async def _with_an_execution_not_kept(ledger: Ledger, system: System, job_id: str, execution_id: str | None) -> None:
+    """Its row is missed, unless it is past its time."""
+    schema = system.settings.database.table_schema
+    move = f'UPDATE "{schema}".job_executions SET execution_id = %s WHERE execution_id = %s'.encode()
+    with connect(system.settings) as connection:
+        connection.execute(move, ("hidden", execution_id))
+        assert (await ledger.why(job_id)).counts["unexplained"] == 1
+        connection.execute(f"INSERT INTO \"{schema}\".retention_horizons VALUES ('tables', 'completed', now())".encode())
+        found = await ledger.why(job_id)
+        connection.execute(f'DELETE FROM "{schema}".retention_horizons'.encode())
+        connection.execute(move, (execution_id, "hidden"))
+    (gone,) = (one for one in found.ticks if one.execution_id == execution_id)
+    assert "unexplained" not in found.counts and gone.why.endswith("ended, and its row is not kept any more")
 
 
 @contextmanager
