@@ -16,6 +16,7 @@ from projections.cursors import cursor_of, read_cursor
 from projections.filters import conditions
 from projections.folds import PROJECTION
 from projections.history import read_history
+from projections.load_reads import LoadReads
 from projections.paging import instant_of, micros_of, page_of, with_address
 from projections.querying import Queries, open_queries
 from projections.rows import (
@@ -46,7 +47,7 @@ async def open_reads(settings: Settings) -> AsyncIterator["Reads"]:
         yield Reads(settings, queries)
 
 
-class Reads(ScheduleReads, WhyReads, ActingReads):
+class Reads(ScheduleReads, WhyReads, ActingReads, LoadReads):
     """Every method raises `Unavailable` if Postgres is away, `Misconfigured` if it has no tables. Lists raise `Refused` for a limit or a
     cursor that cannot be."""
 

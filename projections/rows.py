@@ -199,6 +199,22 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What a queue, a tenant or an exclusivity key has to do. `waits_since`: since when the oldest of those that wait may run. `paused`: it
+    is held, `since` then, by `actor`."""
+
+    name: str
+    waiting: int = 0
+    delayed: int = 0
+    active: int = 0
+    waits_since: datetime | None = None
+    paused: bool = False
+    note: str | None = None
+    actor: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BulkAct:
     """How far an act is that goes on in steps; in each partition by itself."""
 

@@ -16,7 +16,7 @@ from ledger.client.letters import DeadLetters, LetterActs
 from ledger.client.line import DECISION, Line
 from ledger.client.past_acts import PastActs
 from ledger.client.pause_acts import PauseActs
-from ledger.client.reading import BulkActs, Commands, Definitions, Executions, Pauses, Statuses, Ticks, Versions
+from ledger.client.reading import BulkActs, Commands, Definitions, Executions, Loads, Pauses, Statuses, Ticks, Versions
 from ledger.client.schedule_acts import ScheduleActs
 from ledger.client.sending import PATIENCE
 from ledger.client.submission import Duration, Submission, Wish, command_of
@@ -59,6 +59,9 @@ class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, Lette
         self.ticks = Ticks(self._line.tables)
         self.statuses = Statuses(self._line.tables)
         self.pauses = Pauses(self._line.tables)
+        self.queues = Loads(self._line.tables, "queue")
+        self.tenants = Loads(self._line.tables, "tenant")
+        self.keys = Loads(self._line.tables, "key")
         self.bulk_acts = BulkActs(self._line.tables)
         self.dead_letters = DeadLetters(settings, self._line.tables)
         self.workers = Workers(settings, self._line.tables, actor)

@@ -1,5 +1,5 @@
 """The read services: `ledger.definitions`, `ledger.versions`, `ledger.executions`, `ledger.ticks`, `ledger.statuses`, `ledger.pauses`,
-`ledger.bulk_acts`, `ledger.commands`."""
+`ledger.bulk_acts`, `ledger.commands`, `ledger.queues`, `ledger.tenants`, `ledger.keys`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ledger.client import job_history
 from ledger.client.tables import Tables
+from ledger.core.pause import PauseScope
 from projections.rows import (
     Attempt,
     BulkAct,
@@ -16,6 +17,7 @@ from projections.rows import (
     JobDefinition,
     JobStatus,
     JobVersion,
+    Load,
     Page,
     PastEvent,
     Pause,
@@ -196,6 +198,18 @@ class Commands:
     async def history(self, found: CommandOutcome) -> Sequence[PastEvent]:
         """What it led to, oldest first, read from the log itself; of one that asked for an execution the events of that."""
         return await job_history.command_events(self._tables.settings, await self._tables.reads(), found)
+
+
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """Of queues, of tenants or of exclusivity keys."""
+
+    _tables: Tables
+    _scope: PauseScope
+
+    async def list(self, *, cursor: str | None = None, limit: int = 50) -> Page[Load]:
+        """Those with executions that have not ended, and those that are paused, by name."""
+        return await (await self._tables.reads()).loads(self._scope, cursor=cursor, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)

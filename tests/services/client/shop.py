@@ -5,7 +5,7 @@ import threading
 
 from pydantic import BaseModel
 
-from ledger import Context, Jobs, Retry, UnrecoverableError
+from ledger import Context, Exclusive, Jobs, Retry, UnrecoverableError
 
 jobs = Jobs()
 
@@ -30,6 +30,11 @@ async def climb(ctx: Context) -> str:
         await ctx.progress(percent, f"at {percent}")
         await asyncio.sleep(0.6)
     return "top"
+
+
+@jobs.job("guard", exclusive=Exclusive("key"))
+async def guard() -> str:
+    return "guarded"
 
 
 @jobs.job("stand")

@@ -119,6 +119,27 @@ async def test_a_bulk_act_whose_client_died_goes_on_where_it_was(system: System,
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+@pytest.mark.parametrize(("scope", "name"), [("job", "guard"), ("queue", "default"), ("tenant", "held"), ("key", "key:guard:7")])
+async def test_what_is_paused_holds_what_comes_says_who_holds_it_and_lets_it_go(ledger: Ledger, scope: str, name: str) -> None:
+    assert (await ledger.pause(**{scope: name}, note="stock-taking", reason="asked")).outcome == "applied"
+    one = await ledger.submit("guard", tenant="held", exclusive_key="7")
+
+    async def waits() -> bool:
+        row = await one.row()
+        pause = await ledger.pauses.get(scope, name)
+        return (
+            row is not None and row.state == "waiting" and pause is not None and (pause.note, pause.actor) == ("stock-taking", ledger.actor)
+        )
+
+    await until(waits)
+    if scope != "job":
+        service = {"queue": ledger.queues, "tenant": ledger.tenants, "key": ledger.keys}[scope]
+        [load] = [load for load in (await service.list(limit=200)).items if load.name == name]
+        assert (load.waiting > 0, load.active, load.paused, load.note) == (True, 0, True, "stock-taking")
+    assert (await ledger.resume(**{scope: name}, reason="done")).outcome == "applied"
+    assert await one.result(timeout=20) == "guarded"
+
+
 async def running(ledger: Ledger, job: str) -> str:
     """An execution whose code runs."""
     made = await ledger.submit(job)

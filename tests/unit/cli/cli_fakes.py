@@ -18,6 +18,7 @@ from ledger.core.definition import ScheduleJob
 from ledger.core.execution import Requested
 from ledger.core.ids import Address, ExecutionId
 from ledger.core.outcome import Answer
+from ledger.core.pause import PauseScope
 from ledger.core.refusal import LedgerError
 from ledger.core.request import Act, Control, Retry
 from ledger.core.wire import RegistryCommand
@@ -32,6 +33,7 @@ from projections.rows import (
     JobDefinition,
     JobStatus,
     JobVersion,
+    Load,
     Page,
     Pause,
     Target,
@@ -42,6 +44,7 @@ from tests.unit.client.client_rows import (
     DEFINITION,
     HISTORY,
     HOURLY,
+    LOADS,
     OUTCOME,
     PAUSES,
     REQUESTED,
@@ -215,6 +218,9 @@ class FakeReads(Reads):
 
     async def command(self, command_id: str) -> CommandOutcome | None:
         return OUTCOME if command_id == OUTCOME.command_id else None
+
+    async def loads(self, scope: PauseScope, *, cursor: str | None = None, limit: int = 50) -> Page[Load]:
+        return Page(LOADS.get(scope, ()), self._world.next)
 
     async def pauses(self, *, scope: str | None = None, cursor: str | None = None, limit: int = 50) -> Page[Pause]:
         return Page(tuple(one for one in PAUSES if scope in (None, one.scope)))

@@ -100,11 +100,18 @@ def test_a_queue_that_is_not_there_is_exit_3(call: Call, world: World, arguments
     assert "did you mean 'default'?" in ended.stderr
 
 
-def test_what_is_paused_is_listed(call: Call) -> None:
-    assert call("queues", "list", "-o", "json").json == [
-        {"name": "default", "partitions": 4, "paused": True, "note": "stock-taking", "actor": "ada", "since": "2026-01-02T03:04:05.678Z"}
-    ]
-    assert [json.loads(line)["name"] for line in call("tenants", "list", "-o", "jsonl").stdout.splitlines()] == ["acme"]
+def test_what_has_work_and_what_is_paused_is_listed(call: Call, world: World) -> None:
+    default, former = call("queues", "list", "-o", "jsonl").stdout.splitlines()
+    at = "2026-01-02T03:04:05.678Z"
+    assert json.loads(default) == {
+        "name": "default", "waiting": 3, "delayed": 1, "active": 2, "waits_since": at, "paused": True, "note": "stock-taking",
+        "actor": "ada", "since": at, "partitions": 4,
+    }  # fmt: skip
+    assert (json.loads(former)["name"], json.loads(former)["partitions"]) == ("former", None)
+    world.next = "more"
+    tenants = call("tenants", "list", "-o", "jsonl")
+    assert [json.loads(line)["name"] for line in tenants.stdout.splitlines()] == ["acme", "zoo"]
+    assert "--cursor more" in tenants.stderr
     assert call("keys", "list", "-o", "jsonl").stdout == ""
 
 

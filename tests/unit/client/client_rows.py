@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from ledger.core.execution import KeptOptions, Requested
 from ledger.core.ids import ExecutionId, Micros
-from projections.rows import Address, Attempt, CommandOutcome, Execution, JobDefinition, JobStatus, JobVersion, Pause
+from projections.rows import Address, Attempt, CommandOutcome, Execution, JobDefinition, JobStatus, JobVersion, Load, Pause
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 HERE = Address(0, 1, 0, 0)
@@ -59,6 +59,10 @@ HISTORY = (
     JobVersion("hourly", 1, "c", {"n": 1}, None, {"every_ms": 60_000}, "me", None, AT, HERE),
 )
 PAUSES = (Pause("queue", "default", "stock-taking", "ada", AT, HERE), Pause("tenant", "acme", None, "me", AT, HERE))
+LOADS = {
+    "queue": (Load("default", 3, 1, 2, AT, True, "stock-taking", "ada", AT), Load("former", 1)),
+    "tenant": (Load("acme", paused=True, actor="me", since=AT), Load("zoo", active=1)),
+}
 STATUS = row_with(JobStatus, job_id="hourly", in_force_version=2, firings=8, consecutive_failures=0)
 REQUESTED = Requested(
     ExecutionId("e1-0"),
