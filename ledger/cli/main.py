@@ -34,6 +34,7 @@ ENTRIES: Final = (
     Entry("executions", "ledger.cli.executions", "What ran, runs and will run."),
     Entry("why", "ledger.cli.why", "Each expected tick explained; why an execution waits or ended so.", is_verb=True),
     Entry("diff", "ledger.cli.diff", "What changed between two moments: jobs, versions, pauses, schedules.", is_verb=True),
+    Entry("whatif", "ledger.cli.whatif", "Replay the recorded past of jobs under another policy.", is_verb=True),
     Entry("queues", "ledger.cli.queues", "Where executions wait: list, pause, resume."),
     Entry("tenants", "ledger.cli.tenants", "For whom they run: list, pause, resume."),
     Entry("keys", "ledger.cli.keys", "Exclusivity keys: list, pause, resume."),

@@ -13,7 +13,7 @@ from ledger.core.moment import Moment, name_of
 from ledger.core.refusal import Refused
 from ledger.core.wire import Commit
 from ledger.kafka import history
-from ledger.kafka.log_reader import LogReader, walk
+from ledger.kafka.log_reader import AcceptedCommit, LogReader, walk
 from projections.folds import fold_of
 from projections.history import head_before
 from projections.patches import Changes, Place
@@ -44,17 +44,10 @@ async def moment_of(settings: Settings, field: str, when: datetime | str, now: i
     return Moment(Micros(found.header.at), name)
 
 
-async def commits_until(
-    settings: Settings,
-    source: Source,
-    moment: Moment,
-    wants: Callable[[bytes], bool] | None = None,
-    *,
-    start: int = 0,
-    progress: Progress = quietly,
-) -> AsyncGenerator[tuple[Commit, Place], None]:
-    """The accepted commits up to a moment, in order; of the last one see `Moment.covered`. `wants` looks at a record before it is decoded.
-    At `start` there has to be an accepted one. Raises `ChainBroken`, `Conflict`, `Unavailable`."""
+async def accepted_until(
+    settings: Settings, source: Source, moment: Moment, *, start: int = 0, progress: Progress = quietly
+) -> AsyncGenerator[AcceptedCommit, None]:
+    """The accepted commits up to a moment, in order. At `start` there has to be one. Raises `ChainBroken`, `Conflict`, `Unavailable`."""
     head: Head | None = Head(*source) if start == 0 else None
     async with LogReader(settings, *source) as reader:
         end = (await reader.bounds()).end
@@ -68,12 +61,27 @@ async def commits_until(
                 for accepted in walked.commits:
                     if not moment.covers(accepted.header):
                         return
-                    if wants is None or wants(accepted.record):
-                        header = accepted.header
-                        yield accepted.commit(), Place(header.partition, header.seq, accepted.offset, header.at)
+                    yield accepted
                 if walked.broken is not None:
                     raise walked.broken
                 progress(batch.next_offset - start, end - start)
+
+
+async def commits_until(
+    settings: Settings,
+    source: Source,
+    moment: Moment,
+    wants: Callable[[bytes], bool] | None = None,
+    *,
+    start: int = 0,
+    progress: Progress = quietly,
+) -> AsyncGenerator[tuple[Commit, Place], None]:
+    """The same, decoded; of the last one see `Moment.covered`. `wants` looks at a record before it is decoded."""
+    async with aclosing(accepted_until(settings, source, moment, start=start, progress=progress)) as commits:
+        async for accepted in commits:
+            if wants is None or wants(accepted.record):
+                header = accepted.header
+                yield accepted.commit(), Place(header.partition, header.seq, accepted.offset, header.at)
 
 
 async def registry_at(settings: Settings, partitions: int, moment: Moment, progress: Progress = quietly) -> Changes:

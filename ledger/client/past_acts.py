@@ -1,13 +1,16 @@
-"""`as_of`, `diff`: the past, asked of the logs. Nothing is written."""
+"""`as_of`, `diff`, `whatif`: the past, asked of the logs. Nothing is written."""
 
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ledger.client.as_of import AsOf
 from ledger.client.as_of_reading import Progress, moment_of, quietly
 from ledger.client.diffing import Change, diff
 from ledger.client.line import Line
+from ledger.client.moments import datetime_of
+from ledger.client.whatif import WhatIf, whatif
+from ledger.core.whatif import policy_of
 
 
 class PastActs:
@@ -26,6 +29,25 @@ class PastActs:
         settings, now = self._line.settings, _now()
         first, second = await moment_of(settings, "from", from_, now), await moment_of(settings, "to", to, now)
         return await diff(settings, first, second, progress)
+
+    async def whatif(
+        self,
+        *jobs: str,
+        from_: datetime | str,
+        to: datetime | str | None = None,
+        overlap: str | None = None,
+        cron: str | Sequence[str] | None = None,
+        timezone: str | None = None,
+        catchup_window: str | timedelta | None = None,
+        concurrency: int | None = None,
+        progress: Progress = quietly,
+    ) -> WhatIf:
+        """The recorded past of jobs with a schedule, replayed in memory as if they had had this policy: runs added, removed and moved,
+        ticks skipped, the change in waiting. With none it is the recorded history. `concurrency`: so many runs of a job at once."""
+        settings, now = self._line.settings, _now()
+        first, second = await moment_of(settings, "from", from_, now), await moment_of(settings, "to", to or datetime_of(now), now)
+        policy = policy_of(overlap, cron, timezone, catchup_window, concurrency)
+        return await whatif(settings, jobs, first, second, policy, progress)
 
 
 def _now() -> int:

@@ -57,11 +57,27 @@ async def test_every_tick_of_a_jobs_life_has_its_reason(ledger: Ledger, system: 
     assert "completed" in system.call("why", ran.execution_id or "").stdout
     _with_a_lost_outcome(system, job_id)
     await _with_an_execution_not_kept(ledger, system, job_id, ran.execution_id)
+    await _replayed(ledger, system, job_id, began)
 
 
 def settled(counts: dict[str, int]) -> dict[str, int]:
     """What still waits for a worker is late by more at every look."""
     return {"fired": counts.get("on_time", 0) + counts.get("late", 0), "skipped": counts["skipped"]}
+
+
+async def _replayed(ledger: Ledger, system: System, job_id: str, began: datetime) -> None:
+    """The same policy gives exactly what is recorded, over all of its life and over a part of it; another one says what differs."""
+    for first in (began, began + timedelta(seconds=1.5)):
+        found = await ledger.whatif(job_id, from_=first)
+        assert found.is_same, found.jobs
+    [job] = (await ledger.whatif(job_id, from_=began, overlap="skip", cron="* * * * * *")).jobs
+    assert job.recorded.fired >= 3 and job.recorded.ticks["skipped(by_hand)"] == job.replayed.ticks["skipped(by_hand)"] == 1
+    told = json.loads(system.call("whatif", job_id, "--from", began.isoformat(), "-o", "json").stdout)
+    assert told["is_same"] and told["jobs"][0]["recorded"]["fired"] == job.recorded.fired
+    shown = system.call("whatif", job_id, "--from", began.isoformat(), "--cron", "0 0 * * *")
+    assert (shown.returncode, "removed" in shown.stdout) == (0, True), shown.stderr
+    assert system.call("whatif", "bill", "--from", "2020-01-01").returncode == 4
+    assert system.call("whatif", job_id, "--from", began.isoformat(), "--overlap", "skpi").returncode == 4
 
 
 def _with_a_lost_outcome(system: System, job_id: str) -> None:

@@ -1,0 +1,286 @@
+"""One home partition, replayed in memory under another policy: control's own fold, draft and schedules, driven by a virtual clock.
+
+The clock stops at each recorded commit, with the registry as that commit knew it, and between them where the other policy has something to
+decide. Nothing here reads or writes a log.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from typing import Final, assert_never
+
+from msgspec import structs
+
+from ledger.client.whatif_plans import Planned, Plans, Queue
+from ledger.core import executing, execution, tick
+from ledger.core.chain import Header
+from ledger.core.consequences import followed
+from ledger.core.engines import version_of
+from ledger.core.exclusivity import admit
+from ledger.core.execution import Active, Cancelled, CancelRequested, Requested, Waiting
+from ledger.core.ids import Address, ExecutionId, Micros
+from ledger.core.overlap import Placed, place
+from ledger.core.partition import Partition
+from ledger.core.partition_draft import PartitionDraft
+from ledger.core.pause import names_of
+from ledger.core.recorded import Asked, Recorder
+from ledger.core.registry import RegistryFold, Touched
+from ledger.core.wire import Event
+from processors.control.schedules import Schedules
+
+AWAY: Final = 75_000_000  # control that says nothing for longer was not there: it appends at least once a minute
+BEFORE_TICKS: Final = (execution.AttemptLost, execution.Lost)  # what control finds out by itself, it decides before the ticks
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A recorded commit of the partition: when, and which place of the registry it knew."""
+
+    seq: int
+    at: Micros
+    registry: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryCommit:
+    header: Header
+    events: tuple[Event, ...]
+
+
+@dataclass(slots=True)
+class Facts:
+    """The registry, followed from commit to commit."""
+
+    commits: Sequence[RegistryCommit]
+    fold: RegistryFold = field(default_factory=RegistryFold)
+    _next: int = 0
+
+    def reach(self, place: Address | None) -> Touched:
+        while place is not None and self._next < len(self.commits) and self.commits[self._next].header.seq <= place.seq:
+            commit = self.commits[self._next]
+            self.fold.accept(commit.header, commit.events, "", self._next)
+            self._next += 1
+        touched, self.fold.touched = self.fold.touched, Touched()
+        return touched
+
+
+class World:
+    """`partition`: as recorded up to where the replay begins. `beats`: the recorded commits behind that, in order. `most`: so many
+    executions of a job run at once, if anything is said of it. `told`: the events of the replay with their times."""
+
+    def __init__(
+        self, partition: Partition, facts: Facts, recorder: Recorder, plans: Plans, beats: Sequence[Beat], most: int | None = None
+    ) -> None:
+        self._partition, self._facts, self._recorder, self._plans = partition, facts, recorder, plans
+        self._beats, self._times, self._most = beats, [one.at for one in beats], most
+        self._schedules = Schedules(partition, facts.fold.registry)
+        self._schedules.begin()
+        self._nth = 0  # the next recorded commit
+        self._held: list[Planned] = []
+        self._running: dict[str, set[ExecutionId]] = {}
+        self._quiet_at: int | None = None  # a wish of the clock that came to nothing
+        self._followed = 0  # events of the draft under way
+        self.told: list[tuple[Micros, Event]] = []
+        for execution_id, state in list(partition.executions.items()):
+            if not isinstance(state, execution.Ended):
+                plans.resume(execution_id, state, Micros(partition.head.at))
+                if isinstance(state, Active):
+                    self._running.setdefault(state.request.job_id, set()).add(execution_id)
+
+    def run(self) -> None:
+        """To the time of the last recorded commit: what is due behind that is not decided in the record either."""
+        for nth, beat in enumerate(self._beats):
+            self._nth = nth
+            self._between(beat.at)
+            if self._schedules.notice(self._facts.reach(beat.registry)):
+                self._release()
+            self._decide(beat.at, beat.seq)
+            self._plans.reached = beat.seq + 1
+        if self._beats:
+            self._nth = len(self._beats)
+            self._between(self._times[-1] + 1)
+
+    # The clock
+
+    def _between(self, before: int) -> None:
+        """All that is decided earlier than this."""
+        while (wake := self._next_wake()) is not None and wake < before:
+            told = len(self.told)
+            self._decide(Micros(wake), None)
+            self._quiet_at = wake if len(self.told) == told else None
+
+    def _next_wake(self) -> int | None:
+        wishes = [self._plans.next_free(), self._next_tick(), self._next_timer()]
+        at = min((one for one in wishes if one is not None), default=None)
+        return None if at is None else self._when_there(at)
+
+    def _when_there(self, at: int) -> int:
+        """Control decides at once where it was there; else when it came back."""
+        now = self._partition.head.at
+        if self._nth == len(self._beats):
+            return max(at, now)
+        before = self._beats[self._nth - 1].at if self._nth else now
+        after = self._beats[self._nth].at
+        return max(at, now, after if after - before > AWAY else now)
+
+    def _next_tick(self) -> int | None:
+        """Of the schedules; ticks that were recorded are decided with the commits that decided them."""
+        found = (
+            due
+            for job_id, state in self._partition.schedules.items()
+            if (due := self._schedules.due_of(job_id)) is not None and due != self._quiet_at and not self._is_recorded(job_id, state)
+        )
+        return min(found, default=None)
+
+    def _is_recorded(self, job_id: str, state: tick.InForce) -> bool:
+        """A commit that is still to come decided the next tick of this job."""
+        following: int | None = state.next_at
+        if following is None:
+            found = version_of(self._facts.fold.registry, job_id, state.job_version)
+            engine = self._schedules.engines.of(found[1].schedule) if found is not None and found[1].schedule is not None else None
+            following = None if engine is None else engine.next_us(state.decided_until)
+        seq = None if following is None else self._recorder.decision(job_id, following)
+        return seq is not None and self._nth < len(self._beats) and seq >= self._beats[self._nth].seq
+
+    def _next_timer(self) -> int | None:
+        timers = self._partition.timers
+        if not timers or timers[0][0] == self._quiet_at:
+            return None
+        until, execution_id = timers[0]
+        script, nth = self._recorder.scripts.get(execution_id), bisect_left(self._times, until, self._nth)
+        is_recorded = script is not None and nth < len(self._beats) and self._beats[nth].seq in script.by_timer
+        return None if is_recorded else until
+
+    # Deciding
+
+    def _decide(self, at: Micros, seq: int | None) -> None:
+        """As an actor does: what the registry moved, what was lost, what is due, then what was asked for and reported; until nothing is
+        left."""
+        queue: Queue = [] if seq is None else self._plans.at_commit(seq)
+        draft = self._begun(self._draft(at))
+        for entry in sorted(one for one in queue if self._is_before_ticks(one[2])):
+            queue.remove(entry)
+            draft = self._include(draft, seq, entry[2])
+        heapify(queue)
+        self._due(draft)
+        if seq is None:
+            for nth, planned in enumerate(self._plans.pop_free(at)):
+                heappush(queue, (nth, 0, planned))
+        else:
+            for asked in self._recorder.asked.get(seq, ()):
+                heappush(queue, (asked.mark.nth, 0, asked))
+        while queue or draft.events:
+            while queue:
+                draft = self._include(draft, seq, heappop(queue)[2])
+            draft = self._begun(self._append(draft))
+            self._due(draft)
+
+    def _draft(self, at: Micros) -> PartitionDraft:
+        self._followed = 0
+        return PartitionDraft(self._partition, self._facts.fold.registry, at, facts_are_fresh=True, engines=self._schedules.engines)
+
+    def _begun(self, draft: PartitionDraft) -> PartitionDraft:
+        """What the registry moved is taken over."""
+        while not self._schedules.adopt(draft):
+            draft = self._append(draft)
+        self._follow(draft)
+        return draft
+
+    def _due(self, draft: PartitionDraft) -> None:
+        self._schedules.fire(draft)
+        timers = self._partition.timers
+        while timers and timers[0][0] <= draft.at and draft.include(draft.decide_timer(timers[0][1])):
+            heappop(timers)
+        self._follow(draft)
+
+    def _append(self, draft: PartitionDraft) -> PartitionDraft:
+        """What was decided is in the fold; the next draft."""
+        self._follow(draft)
+        if draft.events:
+            self._partition.accept(draft.header(), tuple(draft.events), "", self._partition.head.next_offset)
+            self.told += [(draft.at, event) for event in draft.events]
+        self._schedules.committed({event.job_id for event in draft.events if isinstance(event, tick.Event)})
+        return self._draft(draft.at)
+
+    def _follow(self, draft: PartitionDraft) -> None:
+        """Events taken in since the last time lead to plans."""
+        events, self._followed = draft.events[self._followed :], len(draft.events)
+        for event in events:
+            if isinstance(event, tick.AutoResumed):
+                self._release()
+            elif isinstance(event, execution.Event):
+                after = draft.state_of(event.execution_id)
+                self._plans.follow(event, after, draft.at)
+                if isinstance(after, Active):
+                    self._running.setdefault(after.request.job_id, set()).add(event.execution_id)
+                else:
+                    self._stopped(event.execution_id)
+
+    def _stopped(self, execution_id: ExecutionId) -> None:
+        for running in self._running.values():
+            if execution_id in running:
+                running.discard(execution_id)
+                self._release()
+
+    def _include(self, draft: PartitionDraft, seq: int | None, what: Planned | Asked) -> PartitionDraft:
+        if not draft.include(self._events_of(draft, what, seq)):
+            draft = self._append(draft)
+            draft.include(self._events_of(draft, what, seq))
+        self._follow(draft)
+        return draft
+
+    def _events_of(self, draft: PartitionDraft, what: Planned | Asked, seq: int | None) -> Sequence[Event]:
+        if isinstance(what, Asked):
+            return self._of_asked(draft, what)
+        state = draft.state_of(what.execution_id)
+        if self._plans.nth.get(what.execution_id, 0) != what.nth:
+            return ()
+        if what.act == "start" and isinstance(state, Waiting):
+            if seq is None and self._has_to_wait(draft, state.request):
+                self._held.append(what)
+                return ()
+            return followed(draft, [self._plans.of_start(what, state)])
+        if what.act != "start" and isinstance(state, Active):
+            return followed(draft, [self._plans.of_end(what, state, draft.at)])
+        return ()
+
+    def _of_asked(self, draft: PartitionDraft, asked: Asked) -> Sequence[Event]:
+        match asked.event:
+            case Requested() as requested:
+                placed = Placed()
+                if requested.trigger == "run_now":
+                    placed = place(asked.policy, draft.live(requested.job_id), requested.execution_id, draft.at)
+                return admit(draft, structs.replace(requested, blocked_by=placed.blocked_by), placed.events)
+            case CancelRequested() | Cancelled() as wish:
+                cancel = execution.Cancel(wish.execution_id, "asked", None, wish.actor, wish.detail)
+                return followed(draft, executing.decide(cancel, draft.state_of(wish.execution_id), draft.at))
+            case tick.SkipOrdered() as ordered:
+                state = draft.schedule_of(ordered.job_id)
+                return [ordered] if state is not None and ordered.tick_at > state.decided_until else []
+            case _:
+                assert_never(asked.event)
+
+    def _is_before_ticks(self, what: Planned | Asked) -> bool:
+        if isinstance(what, Asked) or what.act == "start":
+            return False
+        script = self._recorder.scripts.get(what.execution_id)
+        return script is not None and what.nth < len(script.tries) and isinstance(script.tries[what.nth].end, BEFORE_TICKS)
+
+    # Who has to wait with its start
+
+    def _has_to_wait(self, draft: PartitionDraft, request: Requested) -> bool:
+        """For a pause, or for another of its job to end. Asked of those alone that do not start as recorded."""
+        if self._most is not None and len(self._running.get(request.job_id, ())) >= self._most:
+            return True
+        if request.ignore_pause:
+            return False
+        standing, state = self._facts.fold.registry.pauses.standing, draft.schedule_of(request.job_id)
+        names = names_of(request.job_id, request.queue, request.tenant, request.exclusive_key)
+        return (state is not None and state.stopped is not None) or any(name in standing for name in names)
+
+    def _release(self) -> None:
+        """Who was held tries again."""
+        held, self._held = self._held, []
+        for planned in held:
+            self._plans.again(planned, self._partition.head.at)

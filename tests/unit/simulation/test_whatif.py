@@ -1,0 +1,182 @@
+"""What-if: the same policy gives exactly the recorded history; another one what it would have led to."""
+
+import os
+import random
+
+import pytest
+
+from ledger.client.whatif_tape import Cast, Tape, books, registry_under
+from ledger.core import wire
+from ledger.core.execution import Active, Waiting
+from ledger.core.ids import ExecutionId, Micros
+from ledger.core.invalid import Invalid
+from ledger.core.moment import Moment
+from ledger.core.pause import Pause, Resume
+from ledger.core.whatif import JobWhatIf, Policy, compared, policy_of
+from tests.unit.control.home import DAY, MINUTE, NOON, SECOND, Home
+from tests.unit.simulation.year import Year
+
+SEED = int(os.environ.get("JOBLEDGER_SEED", "20261124"))
+
+
+AS_IT_WAS = Policy()
+
+
+def replayed(
+    home: Home, jobs: list[str], first: int, until: int, policy: Policy = AS_IT_WAS, changed: bool = False
+) -> dict[str, JobWhatIf]:
+    """A year's logs, read to `until` and replayed from `first` on."""
+    cast = Cast(0, frozenset(jobs), frozenset())
+    tape = Tape(cast, Moment(Micros(first)), capped=policy.concurrency is not None)
+    for offset, record in enumerate(home.log):
+        header = wire.decode_header(record)
+        if header.at <= until:
+            tape.feed(header, record, offset)
+    tape.end()
+    registry = list(registry_under(policy, map(wire.decode_commit, home.registry_log), cast, cast.jobs))
+    recorded, other = books(tape, registry, policy, jobs if changed else [])
+    return {job_id: compared(job_id, recorded, other) for job_id in jobs}
+
+
+def same(jobs: int, often: float, seed: int, *ranges: tuple[int, int]) -> None:
+    """Edits, pauses, retirements, cancels by policy, runs by hand, retries, restarts, a partition that hears nothing: all given again."""
+    year = Year(random.Random(seed), jobs, often)
+    year.run()
+    names = [f"job-{number}" for number in range(jobs)]
+    for first, until in ranges:
+        found = replayed(year.home, names, NOON + first * DAY, NOON + until * DAY)
+        assert [(job_id, one) for job_id, one in found.items() if not one.is_same] == [], f"seed {seed}"
+        assert sum(one.recorded.fired for one in found.values()) > jobs
+
+
+def test_the_same_policy_gives_the_recorded_history() -> None:
+    same(20, 0.05, SEED, (100, 200))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(SEED, SEED + 4))
+def test_the_same_policy_gives_the_recorded_history_of_busy_years(seed: int) -> None:
+    same(60, 0.1, seed, (0, 366), (37, 211), (300, 310))
+
+
+JOB = "beat:1"
+
+
+class Past(Home):
+    """One job, whose control is always there: it says so every half minute, as one that is idle does every minute."""
+
+    def beat(self) -> None:
+        draft = self.draft()
+        record = draft.record()
+        assert not draft.events and self.writer.confirm(draft, record, len(self.log))
+        self.log.append(record)
+
+    def live_for(self, minutes: int, runs_for: int, wait: int = 2) -> None:
+        """Every run starts `wait` seconds after it may and takes `runs_for` seconds, one after the other."""
+        starts: dict[ExecutionId, int] = {}
+        for second in range(0, minutes * 60, 2):
+            self.act(NOON + second * SECOND)
+            for execution_id in list(self.live()):
+                state = self.partition.executions[execution_id]
+                if isinstance(state, Waiting) and state.eligible_at <= self.now - wait * SECOND:
+                    self.start(execution_id)
+                    starts[execution_id] = self.now
+                elif isinstance(state, Active) and starts[execution_id] <= self.now - runs_for * SECOND:
+                    self.report(execution_id)
+            if second % 30 == 0:
+                self.beat()
+
+    def whatif(self, policy: Policy, first: int = NOON, *, changed: bool = False) -> JobWhatIf:
+        return replayed(self, [JOB], first, self.now, policy, changed)[JOB]
+
+
+def past(runs_for: int, scope: str = "none", **spec: object) -> Past:
+    home = Past()
+    home.schedule(JOB, every_ms=60_000, exclusive_scope=scope, **spec)
+    home.live_for(30, runs_for)
+    assert home.whatif(Policy()).is_same
+    assert home.whatif(Policy(), NOON + 7 * MINUTE + 11 * SECOND).is_same
+    return home
+
+
+def test_what_was_skipped_runs_when_overlap_is_allowed() -> None:
+    """Runs take 80 s of each minute: every other tick was skipped."""
+    home = past(80, overlap="skip")
+    found = home.whatif(Policy(overlap="allow_all"))
+    assert (found.recorded.ticks["fired"], found.recorded.ticks["skipped(overlap)"]) == (15, 14)
+    assert found.replayed.ticks == {"fired": 29}
+    added = [change for change in found.changes if change.what == "added"]
+    assert len(added) == 14 and {change.recorded for change in added} == {"skipped(overlap)"}
+    assert not [change for change in found.changes if change.what in ("moved", "removed")]
+    run = found.replayed.waited_us // found.replayed.started
+    assert run == 2 * SECOND, "a run that never was starts as quickly as is usual"
+
+
+def test_what_ran_is_skipped_or_waits() -> None:
+    home = past(80, overlap="allow_all")
+    skipped = home.whatif(Policy(overlap="skip"))
+    removed = [change for change in skipped.changes if change.what == "removed"]
+    assert len(removed) == 14 and {change.replayed for change in removed} == {"skipped(overlap)"}
+    waiting = home.whatif(Policy(overlap="buffer_all"))
+    assert waiting.replayed.ticks == {"fired": 29} and waiting.waited_us > 14 * 20 * SECOND
+    assert all((change.moved_us or 0) > 0 for change in waiting.changes if change.what == "moved" and change.replayed == "completed")
+    one_at_a_time = home.whatif(Policy(concurrency=1))
+    assert one_at_a_time.waited_us > 14 * 20 * SECOND and home.whatif(Policy(concurrency=2)).waited_us <= 0
+
+
+def test_who_waits_for_an_exclusivity_key_goes_on_doing_so() -> None:
+    home = past(80, "tenant", overlap="allow_all")
+    assert home.whatif(Policy(overlap="buffer_all")).is_same
+    found = home.whatif(Policy(overlap="skip"))
+    assert found.waited_us < 0 and {change.what for change in found.changes} == {"removed", "moved"}
+
+
+def test_other_ticks_and_a_part_of_the_past_alone() -> None:
+    home = past(20)
+    found = home.whatif(Policy(cron=("*/5 * * * *",)), NOON + 10 * MINUTE, changed=True)
+    assert (found.recorded.ticks, found.replayed.ticks) == ({"fired": 19}, {"fired": 3})
+    assert [change.what for change in found.changes].count("removed") == 16, "those at every fifth minute are the same runs"
+    found = home.whatif(Policy(cron=("30 * * * * *",)), NOON + 10 * MINUTE, changed=True)
+    assert found.replayed.ticks == {"fired": 20}
+    added = [change for change in found.changes if change.what == "added"]
+    assert len(added) == 20 and {change.recorded for change in added} == {"not expected"}
+
+
+def test_a_cancelled_run_goes_on_where_nothing_cancels_it() -> None:
+    home = Past()
+    home.schedule(JOB, every_ms=60_000, exclusive_scope="none", overlap="cancel_other")
+    home.act(NOON + MINUTE)
+    [one] = home.live()
+    home.start(one)
+    home.act(NOON + 2 * MINUTE)
+    home.act(NOON + 2 * MINUTE + SECOND)
+    home.report(one, "cancelled")
+    home.live_for(6, 20)
+    assert home.whatif(Policy()).is_same
+    found = home.whatif(Policy(overlap="skip"))
+    assert [(change.what, change.recorded, change.replayed) for change in found.changes][:1] == [
+        ("ended_otherwise", "cancelled", "completed")
+    ]
+
+
+def test_a_pause_holds_what_is_replayed_too() -> None:
+    home = Past()
+    home.schedule(JOB, every_ms=60_000, exclusive_scope="none", overlap="skip")
+    home.live_for(10, 80)
+    home.ask(Pause(home.name(), "job", JOB, "stop"))
+    home.act()
+    home.act(NOON + 20 * MINUTE)
+    home.ask(Resume(home.name(), "job", JOB))
+    home.act()
+    assert home.whatif(Policy()).is_same
+    found = home.whatif(Policy(overlap="allow_all"))
+    assert found.replayed.ticks["skipped(paused)"] == found.recorded.ticks["skipped(paused)"] == 11
+    assert all(change.what == "added" for change in found.changes)
+
+
+def test_policies_as_people_say_them() -> None:
+    assert policy_of("skip", "@hourly", "Europe/Berlin", "90s", 2) == Policy("skip", ("@HOURLY",), "Europe/Berlin", 90_000, 2)
+    assert policy_of() == Policy()
+    for said in ({"overlap": "skpi"}, {"cron": "* *"}, {"timezone": "Nowhere"}, {"catchup_window": "1s"}, {"concurrency": 0}):
+        with pytest.raises(Invalid):
+            policy_of(**said)  # type: ignore[arg-type]  # one at a time
