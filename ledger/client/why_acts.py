@@ -5,13 +5,14 @@ from datetime import datetime
 
 from ledger.client.line import Line
 from ledger.client.moments import datetime_of
+from ledger.client.redis_reads import Standing, limits_of, open_redis, standing
 from ledger.client.why_execution import Around, WhyExecution, explain_execution
 from ledger.client.why_job import WhyJob, why_job
 from ledger.client.why_late import lateness
 from ledger.client.why_words import Spent
 from ledger.config import Settings
 from ledger.core.pause import Paused, names_of
-from ledger.core.refusal import Refused
+from ledger.core.refusal import Refused, Unavailable
 from ledger.core.tick import ON_TIME
 from projections.paging import micros_of
 from projections.reads import Reads
@@ -59,7 +60,19 @@ async def _around(settings: Settings, reads: Reads, one: Execution, now: int) ->
         await reads.running_in(one.queue),
         await reads.started_in(one.queue, since, datetime_of(now)),
         spent,
+        await _limits(settings, one) if one.blocked_by is None else (),
     )
+
+
+async def _limits(settings: Settings, one: Execution) -> list[Standing]:
+    """The limits over all workers that hold it up now; none while Redis, which knows them, is away."""
+    try:
+        async with open_redis(settings) as redis:
+            limits = await limits_of(settings, redis, one.queue, one.job_name, one.tenant)
+            found = [await standing(settings, redis, limit) for limit in limits]
+    except Unavailable:
+        return []
+    return [one for one in found if one.is_reached]
 
 
 async def _standing(reads: Reads, one: Execution) -> list[Held]:

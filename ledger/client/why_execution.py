@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ledger.client.redis_reads import Standing
 from ledger.client.why_words import Known, Spent, blocker_said, held_during, long, pause_said, said, spent_said
 from ledger.core.execution import Cancelled, CancelRequested, Requested
 from projections.paging import micros_of
@@ -34,7 +35,8 @@ class WhyExecution:
 @dataclass(frozen=True, slots=True)
 class Around:
     """What was read about an execution. `line`: who holds its exclusivity key now, and who waits for it, in order; `busy`: how many run in
-    its queue; `started`: how many of it started since this one waits; `spent`: what the time to its first start went into."""
+    its queue; `started`: how many of it started since this one waits; `spent`: what the time to its first start went into; `limits`: those
+    over all workers that concern it and are reached."""
 
     execution: Execution
     now: int
@@ -46,6 +48,7 @@ class Around:
     busy: int = 0
     started: int = 0
     spent: Sequence[Spent] = ()
+    limits: Sequence[Standing] = ()
 
 
 def explain_execution(around: Around) -> WhyExecution:
@@ -87,7 +90,10 @@ def _waiting(around: Around) -> list[Reason]:
     if not _ignores_pause(around):
         standing = [held for held in held_during(around.held, around.now, around.now) if held.until is None]
         reasons += [Reason("paused", f"paused by {pause_said(held)}") for held in standing]
-    if not any(reason.kind == "paused" for reason in reasons):
+    if any(reason.kind == "paused" for reason in reasons):
+        return reasons
+    reasons += [_limited(standing) for standing in around.limits]
+    if not around.limits:
         reasons.append(_no_worker(around))
     return reasons
 
@@ -102,6 +108,15 @@ def _in_line(around: Around) -> Reason:
         return Reason("lock", f"its exclusivity {one.exclusive_key} was held by {one.blocked_by}{where}", one.blocked_by)
     text = f"its exclusivity {one.exclusive_key} is held by {blocker_said(holder.execution_id, _known(holder))}{where}"
     return Reason("lock", text, holder.execution_id)
+
+
+def _limited(standing: Standing) -> Reason:
+    limit = standing.limit
+    if standing.next_us:
+        return Reason("limit", f"limit {limit}: the next may start in {long(standing.next_us)}")
+    others = standing.held - len(standing.holders)
+    held = ", ".join(standing.holders) + (f" and {others} more" if others > 0 else "")
+    return Reason("limit", f"limit {limit}: held by {held}", standing.holders[0] if standing.holders else None)
 
 
 def _no_worker(around: Around) -> Reason:

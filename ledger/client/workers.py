@@ -1,27 +1,22 @@
 """`ledger.workers`: who works now, by the signs of life in Redis and what the tables say runs; and how a worker is asked to go."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
+from ledger.client.redis_reads import open_redis, workers_alive
 from ledger.client.tables import Tables
 from ledger.config import Settings
-from ledger.core.refusal import Refused, Unavailable
+from ledger.core.refusal import Refused
 from ledger.core.workers import ASKED_FOR_MS, DRAIN, About, decode_about
 from ledger.handlers import near_miss
 from projections.rows import Execution, ExecutionFilter
 
-CALL: Final = 5.0  # seconds
-LOOK: Final = 0.2
-AT_A_TIME: Final = 500
+LOOK: Final = 0.2  # seconds
 RUNNING: Final = ("active", "processing")
 
 State = Literal["working", "draining", "gone"]
@@ -53,8 +48,8 @@ class Workers:
 
     async def list(self, *, queue: str | None = None) -> Sequence[Worker]:
         """By queue and name. Those that are gone last: control is about to give their executions to others."""
-        async with self._redis() as redis:
-            known = await self._known(redis)
+        async with open_redis(self._settings) as redis:
+            known = await workers_alive(self._settings, redis)
         running = await (await self._tables.reads()).running_by_worker()
         alive = [_worker(name, about) for name, about in known.items()]
         gone = [_gone(name, one.queue, one.running) for name, one in running.items() if name not in known]
@@ -79,13 +74,13 @@ class Workers:
         one = await self.get(worker)
         if one.state == "gone":
             raise Refused("unknown_worker", f"{worker} is gone already: what it ran is given to others")
-        async with self._redis() as redis:
+        async with open_redis(self._settings) as redis:
             await redis.set(self._settings.redis_key(DRAIN, worker), self._actor or "-", px=ASKED_FOR_MS)
             return await self._until(redis, one, self._settings.limits.lease, draining=True)
 
     async def until_gone(self, worker: Worker, timeout: float | None = None) -> Worker:
         """Wait until it has gone, or so many seconds."""
-        async with self._redis() as redis:
+        async with open_redis(self._settings) as redis:
             return await self._until(redis, worker, timeout, draining=False)
 
     async def _until(self, redis: "Redis", worker: Worker, timeout: float | None, *, draining: bool) -> Worker:
@@ -101,30 +96,6 @@ class Workers:
                     await asyncio.sleep(LOOK)  # between two looks
         except TimeoutError:
             return worker
-
-    async def _known(self, redis: "Redis") -> dict[str, About]:
-        prefix = self._settings.redis_key("worker", "")
-        keys = [key async for key in redis.scan_iter(f"{prefix}*", count=1000)]
-        found: dict[str, About] = {}
-        for first in range(0, len(keys), AT_A_TIME):
-            some = keys[first : first + AT_A_TIME]
-            for key, value in zip(some, await redis.mget(some), strict=True):
-                if isinstance(value, bytes):
-                    found[key.decode().removeprefix(prefix)] = decode_about(value)
-        return found
-
-    @asynccontextmanager
-    async def _redis(self) -> AsyncIterator["Redis"]:
-        url = self._settings.redis.url.get_secret_value()
-        redis = Redis.from_url(url, socket_timeout=CALL, socket_connect_timeout=CALL, retry=Retry(NoBackoff(), 0))
-        try:
-            yield redis
-        except (RedisError, OSError) as error:
-            place = redis.connection_pool.connection_kwargs
-            where = f"{place.get('host', '?')}:{place.get('port', '?')}"
-            raise Unavailable(f"Redis at {where} does not answer ({error}): is it running? `redis.url` says where it is") from error
-        finally:
-            await redis.aclose()
 
 
 def _worker(name: str, about: About) -> Worker:

@@ -4,6 +4,8 @@ from typing import Final
 
 from msgspec import DecodeError, Struct, json
 
+from ledger.core.limits import Limit
+
 DRAIN: Final = "drain"  # the key `drain:WORKER`; its value says who asked
 ASKED_FOR_MS: Final = 86_400_000  # so long a worker that is away may still find it
 
@@ -18,6 +20,7 @@ class About(Struct, frozen=True, omit_defaults=True):
     since: float = 0.0  # by its wall clock, in seconds since 1970
     version: str = ""  # of jobledger
     jobs: dict[str, int] = {}  # its handlers and the newest version each understands
+    limits: list[Limit] = []  # of its handlers, over all workers
     running: int = 0
     draining: bool = False
 

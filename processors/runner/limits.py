@@ -21,6 +21,10 @@ YOUNG: Final = 1 / 6  # of a lease: a place that was taken so lately is not rene
 TENANTS_KNOWN: Final = 10_000
 
 
+def limits_of_handlers(jobs: Jobs) -> list[Limit]:
+    return [Limit("job", one.name, one.concurrency, one.rate) for one in jobs if one.concurrency is not None or one.rate is not None]
+
+
 class Table:
     """The limits of what waits in `queue`."""
 
@@ -28,8 +32,7 @@ class Table:
         self._settings = settings
         of_queue = settings.limit_of_queue(queue)
         self._any: tuple[Limit, ...] = () if of_queue is None else (of_queue,)
-        bounded = (one for one in jobs if one.concurrency is not None or one.rate is not None)
-        self._jobs = {one.name: (*self._any, Limit("job", one.name, one.concurrency, one.rate)) for one in bounded}
+        self._jobs = {limit.name: (*self._any, limit) for limit in limits_of_handlers(jobs)}
         self._tenants: dict[str, Limit | None] = {}
 
     def __bool__(self) -> bool:

@@ -36,6 +36,7 @@ from processors.runner.claims import RedisClaims
 from processors.runner.guards import MARGIN
 from processors.runner.in_process import InProcess
 from processors.runner.lease import Lease
+from processors.runner.limits import limits_of_handlers
 from processors.runner.lock_servers import LockServers
 from processors.runner.orders import listen
 from processors.runner.perform import InThread, Perform, in_task
@@ -86,6 +87,7 @@ class RunnerProcess:
             time.time(),
             __version__,
             {one.name: one.version for one in jobs},
+            limits_of_handlers(jobs),
         )
 
     @property

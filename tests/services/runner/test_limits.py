@@ -8,9 +8,11 @@ import pytest
 import redis as blocking
 from redis.asyncio import Redis
 
+from ledger.client.redis_reads import Standing, limits_of, open_redis, standing
 from ledger.config import Settings
 from ledger.core.ids import WorkerId
 from ledger.core.limits import Limit, Rate
+from ledger.core.workers import About, encode_about
 from processors.runner.claims import RedisClaims, Verdict
 from processors.runner.limited_claims import Refused
 from processors.runner.places import BlockingHolders, RedisHolders
@@ -137,3 +139,20 @@ async def test_a_clock_of_redis_that_was_set_back_leaves_nothing_behind(
     await redis.zadd(runner_settings.redis_key("places", "queue:mail"), {"a": hour, "b": hour})
     await redis.set(runner_settings.redis_key("rate", "tenant:acme"), f"{hour:.0f}")
     assert letters(await claims[0].claim([key(0), key(1)], (), [[TWO], [ONE_A_MINUTE]])) == "ww"
+
+
+async def test_a_reader_sees_who_holds_what_and_when_the_next_may_start(
+    claims: tuple[RedisClaims, RedisClaims], key: Callable[[int], str], redis: Redis, runner_settings: Settings
+) -> None:
+    about = About("mail", limits=[Limit("job", "greet", 2)], jobs={"greet": 1})
+    await redis.set(runner_settings.redis_key("worker", "ada"), encode_about(about))
+    await redis.set(runner_settings.redis_key("worker", "of-another-release"), b'{"queue":[]}')
+    async with open_redis(runner_settings) as reading:
+        assert await limits_of(runner_settings, reading, "default", "greet", "acme") == about.limits
+        (greet,) = about.limits
+        assert await standing(runner_settings, reading, greet) == Standing(greet)
+        await claims[0].claim([key(0), key(1)], (), [[greet], [greet, ONE_A_MINUTE]])
+        full = await standing(runner_settings, reading, greet)
+        assert full.is_reached and (full.held, set(full.holders)) == (2, {"x0", "x1"})
+        slow = await standing(runner_settings, reading, ONE_A_MINUTE)
+        assert slow.is_reached and 58_000_000 < slow.next_us <= 60_000_000

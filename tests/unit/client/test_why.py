@@ -6,11 +6,13 @@ from datetime import timedelta
 import pytest
 
 from ledger.cli.why import lines_of, tick_row
+from ledger.client.redis_reads import Standing
 from ledger.client.why_execution import Around, explain_execution
 from ledger.client.why_job import WhyJob, WhyTick
 from ledger.client.why_words import Known, Spent, long, words
 from ledger.core.execution import Cancelled, Requested
 from ledger.core.ids import ExecutionId, Micros
+from ledger.core.limits import Limit, Rate
 from ledger.core.tick import SkipOrdered
 from ledger.core.why import Explained, Outcome
 from projections.paging import micros_of
@@ -94,6 +96,18 @@ def test_all_that_an_execution_waits_for() -> None:
         HERE, NOW, Requested(ExecutionId("e1-0"), "greet", "greet", 1, "on_demand", "default", Micros(NOW), ignore_pause=True)
     )
     assert reasons(Around(EXECUTION, later, held=held, events=[asked])) == ["no_worker"]
+
+
+def test_a_limit_that_is_reached_is_named_with_who_holds_it() -> None:
+    places = Standing(Limit("queue", "mail", 4), 4, ("e1-0", "e2-0"))
+    [reason] = explain_execution(Around(EXECUTION, NOW, limits=[places])).reasons
+    assert (reason.kind, reason.execution_id) == ("limit", "e1-0")
+    assert reason.text == "limit queue mail: 4 at once: held by e1-0, e2-0 and 2 more"
+    rate = Standing(Limit("job", "greet", None, Rate(10, 60_000)), next_us=4_200_000)
+    assert (
+        explain_execution(Around(EXECUTION, NOW, limits=[rate])).reasons[0].text == "limit job greet: 10 in 1m: the next may start in 4.2 s"
+    )
+    assert reasons(Around(EXECUTION, NOW, limits=[places, rate], held=[PAUSED])) == ["paused"]
 
 
 def test_what_is_not_before_its_time() -> None:
