@@ -110,6 +110,13 @@ Index(
     postgresql_where=text("finished_at IS NULL"),
 )
 Index("job_executions_requested", job_executions.c.requested_at, job_executions.c.execution_id)
+Index(
+    "job_executions_tenant_requested",
+    job_executions.c.tenant,
+    job_executions.c.requested_at,
+    job_executions.c.execution_id,
+    postgresql_where=text("tenant IS NOT NULL"),
+)
 Index("job_executions_command", job_executions.c.command_id, postgresql_where=text("command_id IS NOT NULL"))
 Index(
     "job_executions_labels",

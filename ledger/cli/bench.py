@@ -90,10 +90,23 @@ def exclusive(
 def rebuild(
     runs: Runs = 3, events: Annotated[int, typer.Option("--events", min=1000)] = 600_000, output: Form = "table", yes: Yes = False
 ) -> None:
-    """The tables from the log's first commit."""
+    """The tables from the log's first commit, and compared with it."""
     from ledger.cli.measuring import rebuild as measuring
 
     _measure(measuring.measure(_settings(yes), _say, runs=runs, events=events), output)
+
+
+@app.command()
+def reads(
+    executions: Annotated[int, typer.Option("--executions", min=1000)] = 1_000_000,
+    count: Annotated[int, typer.Option("--count", min=20, help="Questions of each kind.")] = 200,
+    output: Form = "table",
+    yes: Yes = False,
+) -> None:
+    """How long lists with filters and single executions take, on a million of them."""
+    from ledger.cli.measuring import reads as measuring
+
+    _measure(measuring.measure(_settings(yes), _say, executions=executions, reads=count), output)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from pathlib import Path
 import uvloop
 from msgspec import json
 
-from ledger.cli.measuring import e2e, exclusive, latency, rebuild, recovery, schedules
+from ledger.cli.measuring import e2e, exclusive, latency, reads, rebuild, recovery, schedules
 from ledger.cli.measuring.result import Result
 from ledger.config import Settings
 from ledger.config.loading import load_settings
@@ -32,6 +32,7 @@ async def measure_all(settings: Settings) -> list[Result]:
         ("exclusive", lambda: exclusive.measure(settings, say, runs=RUNS, count=20_000, keys=50, slots=20)),
         ("schedules", lambda: schedules.measure(settings, say, runs=1, jobs=1000, seconds=60, jitter=None)),
         ("rebuild", lambda: rebuild.measure(settings, say, runs=RUNS, events=600_000)),
+        ("reads", lambda: reads.measure(settings, say, executions=1_000_000, reads=200)),
         ("recovery", lambda: recovery.measure(settings, say, runs=RUNS, events=1_000_000)),
     ]
     for name, part in parts:
