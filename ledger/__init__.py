@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from ledger.client.acted import Acted as Acted
+    from ledger.client.bulk_frame import BulkDone as BulkDone
     from ledger.client.errors import ExecutionCancelled as ExecutionCancelled
     from ledger.client.errors import ExecutionEnded as ExecutionEnded
     from ledger.client.errors import ExecutionFailed as ExecutionFailed
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
     from ledger.handlers import Jobs as Jobs
     from ledger.handlers import Retry as Retry
     from ledger.version import __version__ as __version__
+    from projections.rows import ExecutionFilter as ExecutionFilter
 
 _HOMES: Final = {
     "ledger.client.acted": ("Acted",),
+    "ledger.client.bulk_frame": ("BulkDone",),
     "ledger.client.errors": ("ExecutionCancelled", "ExecutionEnded", "ExecutionFailed", "ExecutionSkipped", "Undecided"),
     "ledger.client.handle": ("ExecutionHandle", "Update"),
     "ledger.client.ledger": ("Ledger",),
@@ -50,12 +53,14 @@ _HOMES: Final = {
     "ledger.core.refusal": ("Conflict", "LedgerError", "Misconfigured", "Refused", "Unavailable"),
     "ledger.handlers": ("CallNext", "Exclusive", "Jobs", "Retry"),
     "ledger.version": ("__version__",),
+    "projections.rows": ("ExecutionFilter",),
 }
 _HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Acted",
     "AttemptCancelled",
+    "BulkDone",
     "CallNext",
     "Cancel",
     "Conflict",
@@ -64,6 +69,7 @@ __all__ = [
     "ExecutionCancelled",
     "ExecutionEnded",
     "ExecutionFailed",
+    "ExecutionFilter",
     "ExecutionHandle",
     "ExecutionSkipped",
     "Jobs",

@@ -128,7 +128,8 @@ async def _many(session: Session, kind: OnExecutions, form: Form, act: Callable[
         done = await act(ledger)
     row = row_of(done)
     if form is Form.table:
-        row = {name: value for name, value in row.items() if value not in ({}, None)}
+        planned_only = ("done", "refused") if done.bulk_id is None else ()
+        row = {name: value for name, value in row.items() if value not in ({}, None) and name not in planned_only}
     show_one(row, form)
     if done.bulk_id is None:
         talk(f"{done.planned} executions would be {WORDS[kind]}; nothing was done")
