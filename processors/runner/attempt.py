@@ -1,7 +1,7 @@
 """One attempt on its way through the pipeline: what was offered, what runs it, how it went, and what of that is still to be told."""
 
 from asyncio import Task
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec import Raw
 
@@ -17,6 +17,13 @@ Outcome = Literal["completed", "failed", "timed_out", "handed_back", "skipped", 
 Stopping = Literal["timed_out", "handed_back", "cancelled", "fenced"]
 
 
+class Guard(Protocol):
+    """The lock of an exclusive attempt."""
+
+    def holds(self) -> bool:
+        """Now; safe from any thread."""
+
+
 class Attempt:
     """Mutable on purpose: it is made once per offer, and every step fills in its part. Times are monotonic seconds."""
 
@@ -29,6 +36,7 @@ class Attempt:
         "ended",
         "error_message",
         "error_type",
+        "guard",
         "handler",
         "limited_by",
         "limits",
@@ -80,6 +88,7 @@ class Attempt:
         self.said_start = False
         self.start_again = False  # nobody answered it
         self.answer: str | None = None  # where control answers its start
+        self.guard: Guard | None = None
 
     def reports(self, worker: WorkerId, now: float) -> list[Report]:
         """What has to be told by now, in order; a start is implied by whatever follows it. Telling it is up to the caller."""

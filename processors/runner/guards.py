@@ -32,8 +32,12 @@ class Guard:
     attempt: Attempt
     taken: float
     until: float
+    clock: Callable[[], float]
     let_go: bool = False
     told: bool = False
+
+    def holds(self) -> bool:
+        return not self.told and self.until > self.clock()
 
 
 class Guards:
@@ -72,7 +76,7 @@ class Guards:
         verdicts, until = await self._locks.take(wanted)
         for attempt, (key, value), verdict in zip(attempts, wanted, verdicts, strict=True):
             if verdict == "held":
-                self._held[attempt] = Guard(key, value, attempt, now, until)
+                attempt.guard = self._held[attempt] = Guard(key, value, attempt, now, until, self._clock)
         if self._held and self._look is None:
             self._look_later()
         return verdicts
@@ -91,6 +95,7 @@ class Guards:
         guard = self._held.pop(attempt, None)
         if guard is None:
             return
+        attempt.guard = None  # it refers back
         guard.let_go = True  # said before it is done: see `renew`
         self._leaving.append((guard.key, guard.value))
         if self._letting_go is None:

@@ -32,6 +32,12 @@ class InProcess:
         except asyncio.CancelledError as error:
             perform.settle_error(attempt, error)
             return
+        try:
+            perform.refuse_without_lock(attempt)
+        except asyncio.CancelledError as error:
+            self.children.give_back(child)
+            perform.settle_error(attempt, error)
+            return
         talk = asyncio.create_task(self._talk(child, attempt))
         killing: asyncio.TimerHandle | None = None
         while not talk.done():

@@ -112,9 +112,18 @@ def begin(attempt: Attempt) -> Handler:
 
 def arguments_of(attempt: Attempt, handler: Handler) -> tuple[object, ...]:
     """What the handler is called with. Raises what ends the attempt before its code begins."""
+    refuse_without_lock(attempt)
     signature = handler.signature
     context = (attempt.context,) if signature.takes_context else ()
     return (signature.read(attempt.offer.data), *context) if signature.takes_data else context
+
+
+def refuse_without_lock(attempt: Attempt) -> None:
+    """This process may have stood still since control accepted the start, and the code waited for a thread or a process meanwhile."""
+    guard = attempt.guard
+    if guard is not None and not guard.holds():
+        attempt.stopping = attempt.stopping or "handed_back"
+        raise asyncio.CancelledError
 
 
 def settle_error(attempt: Attempt, error: BaseException) -> None:

@@ -25,7 +25,7 @@ from ledger.kafka.opening import open_log
 from ledger.stack import Stack
 from projections import schema
 from projections.connecting import url_of
-from tests.faults.probe import JOURNAL, Line, jobs, read_journal
+from tests.faults.probe import EXCLUSIVE, JOURNAL, Line, jobs, read_journal
 from tests.faults.processes import Ended, Processes
 
 PATIENCE: Final = 90.0  # seconds for things that take some on a busy machine
@@ -143,6 +143,7 @@ async def cluster_on(stack: Stack, folder: Path, seed: int, **changes: object) -
     config = folder / "jobledger.yaml"
     config.write_text(json.dumps(document))
     settings = load_settings(config, {})
+    (folder / EXCLUSIVE).mkdir()
     processes = Processes(folder, {"JOBLEDGER_CONFIG": str(config), JOURNAL: str(folder / "journal")})
     try:
         yield Cluster(stack, settings, folder, processes, random.Random(seed))

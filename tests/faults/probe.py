@@ -10,10 +10,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from ledger.cli.measuring import overlaps
 from ledger.context import Context
-from ledger.handlers import Jobs, Retry
+from ledger.handlers import Exclusive, Jobs, Retry
 
 JOURNAL = "FAULTS_JOURNAL"
+EXCLUSIVE = "exclusive"  # the folder of the journal of exclusive code
 jobs = Jobs()
 
 
@@ -75,3 +77,24 @@ async def held(data: dict[str, str], ctx: Context) -> None:
         await ctx.progress(1, "held")
         while not Path(data["until"]).exists():  # noqa: ASYNC110  # the word comes from another process
             await asyncio.sleep(0.02)
+
+
+@contextmanager
+def guarded_by(key: str, ctx: Context) -> Iterator[None]:
+    """Noted as all else is, and in the journal of what excludes each other, which stands beside."""
+    with noted(ctx), overlaps.noted(Path(os.environ[JOURNAL]).parent / EXCLUSIVE, key, ctx):
+        yield
+
+
+@jobs.job("guarded", configured=False, exclusive=Exclusive("key"))
+async def guarded(data: dict[str, str], ctx: Context) -> None:
+    """Takes `ms` under its key."""
+    with guarded_by(data["key"], ctx):
+        await asyncio.sleep(int(data["ms"]) / 1000)
+
+
+@jobs.job("guarded-blocking", configured=False, exclusive=Exclusive("key"))
+def guarded_blocking(data: dict[str, str], ctx: Context) -> None:
+    """In a thread, and deaf to whoever asks it to stop."""
+    with guarded_by(data["key"], ctx):
+        time.sleep(int(data["ms"]) / 1000)

@@ -48,7 +48,8 @@ class Processes:
         if name in self.running:
             raise AssertionError(f"{name} runs already")
         log = self.folder / f"{name}.log"
-        here = {**os.environ, **self.environment, **environment}
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("JOBLEDGER_")}  # they would name other servers
+        here = {**ours, **self.environment, **environment}
         here["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         with log.open("ab") as output:
             process = subprocess.Popen(

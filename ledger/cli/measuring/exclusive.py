@@ -1,18 +1,15 @@
 """Exclusive executions: how many a second, and whether any two of one key ever overlapped. Seen in the log, by file locks, in a journal."""
 
 import time
-from contextlib import aclosing
 from typing import Final
 
 from ledger.cli.measuring.bed import Bed, Say, bed
-from ledger.cli.measuring.overlaps import Intervals, overlaps_of, read_runs
+from ledger.cli.measuring.overlaps import overlaps_in_log, overlaps_of, read_runs
 from ledger.cli.measuring.result import Result, result
 from ledger.client.ledger import Ledger
 from ledger.client.submission import Submission
 from ledger.config import Settings
-from ledger.core.chain import Head
 from ledger.core.refusal import LedgerError
-from ledger.kafka.log_reader import LogReader
 
 WARM_UP: Final = 10_000
 SHOWN: Final = 5
@@ -60,18 +57,8 @@ async def _overlaps(made: Bed, expected: int) -> list[str]:
     wrong = overlaps_of(journal)
     if len(journal) != expected:
         wrong.append(f"the journal holds {len(journal)} runs of {expected} executions")
-    starts = 0
-    for partition in range(made.settings.partitions):
-        intervals = Intervals()
-        async with LogReader(made.settings, "events", partition) as reader:
-            bounds = await reader.bounds()
-            async with aclosing(reader.commits(Head("events", partition), bounds.end)) as walk:
-                async for walked in walk:
-                    for accepted in walked.commits:
-                        for event in accepted.commit().events:
-                            intervals.note(event)
-        wrong += intervals.wrong
-        starts += intervals.starts
+    in_log, starts = await overlaps_in_log(made.settings)
+    wrong += in_log
     if starts < expected:
         wrong.append(f"the log holds {starts} starts of {expected} executions")
     return wrong

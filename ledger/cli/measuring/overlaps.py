@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cache
@@ -14,8 +14,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from ledger.config import Settings
 from ledger.context import Context
 from ledger.core import execution, wire
+from ledger.core.chain import Head
+from ledger.kafka.log_reader import LogReader
 
 ENDS: Final = (
     execution.Completed,
@@ -124,3 +127,21 @@ class Intervals:
         if token <= self.tokens.get(key, -1):
             self.wrong.append(f"{name} started under {token}, after {self.tokens[key]}, both under {key}")
         self.active[key], self.tokens[key] = name, token
+
+
+async def overlaps_in_log(settings: Settings) -> tuple[list[str], int]:
+    """What is wrong with the attempts in the log, and how many exclusive ones were started."""
+    wrong: list[str] = []
+    starts = 0
+    for partition in range(settings.partitions):
+        intervals = Intervals()
+        async with LogReader(settings, "events", partition) as reader:
+            bounds = await reader.bounds()
+            async with aclosing(reader.commits(Head("events", partition), bounds.end)) as walk:
+                async for walked in walk:
+                    for accepted in walked.commits:
+                        for event in accepted.commit().events:
+                            intervals.note(event)
+        wrong += intervals.wrong
+        starts += intervals.starts
+    return wrong, starts

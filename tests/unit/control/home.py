@@ -8,7 +8,7 @@ from msgspec import structs
 from ledger.core import chain, outcome, snapshot, tick, wire
 from ledger.core.definition import Register, ScheduleJob, ScheduleSpec
 from ledger.core.draft import Delivered
-from ledger.core.execution import Active, Report, Requested, Waiting
+from ledger.core.execution import Active, Lose, Report, Requested, Waiting
 from ledger.core.ids import NOWHERE, ExecutionId, Micros, Position, WorkerId
 from ledger.core.orders import Order
 from ledger.core.partition import Partition
@@ -32,10 +32,11 @@ def opening(log: str) -> bytes:
 
 
 class Home:
-    """Everything at home in one partition. `now` is the broker's time."""
+    """Everything at home in one partition. `now` is the broker's time; `deciding` is the product's own, or it without a rule."""
 
-    def __init__(self, now: int = NOON) -> None:
+    def __init__(self, now: int = NOON, deciding: type[PartitionDraft] = PartitionDraft) -> None:
         self.now = now
+        self.deciding = deciding
         self.numbers = count(1)
         self.decider, self.facts = RegistryFold(), RegistryFold()
         self.registry_log: list[bytes] = []
@@ -102,7 +103,7 @@ class Home:
         self.schedules.begin()
 
     def draft(self) -> PartitionDraft:
-        draft = PartitionDraft(self.partition, self.facts.registry, Micros(self.now), facts_are_fresh=True, engines=self.schedules.engines)
+        draft = self.deciding(self.partition, self.facts.registry, Micros(self.now), facts_are_fresh=True, engines=self.schedules.engines)
         if self.schedules.adopt(draft):
             self.schedules.fire(draft)
             for _, execution_id in sorted(self.partition.timers):
@@ -129,6 +130,17 @@ class Home:
             self.answers = [answer for _, answer in draft.effects.answers]
             events += draft.events
         raise AssertionError("it never comes to rest")
+
+    def lose(self, worker: WorkerId, most: int = 3) -> list[wire.Event]:
+        """The rescuer missed this worker for a lease."""
+        draft = self.draft()
+        for execution_id in list(self.partition.workers.get(worker, ())):
+            draft.include(draft.decide_loss(Lose(execution_id, worker, most)))
+        if draft.is_worth_a_commit:
+            record = draft.record()
+            assert self.writer.confirm(draft, record, len(self.log))
+            self.log.append(record)
+        return [*draft.events, *self.act()]
 
     def send(self, *commands: wire.Command) -> list[wire.Event]:
         """Commands to the partition, and all that follows."""

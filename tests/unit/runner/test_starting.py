@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -188,6 +189,24 @@ async def test_a_draining_worker_starts_nothing(world: World, ran: list[int]) ->
     assert [report.outcome for report in said(world, 2)] == [None, "handed_back"]
     assert world.sender.returned == {"draining": [locking.execution_id]}
     assert world.locks.there == {"jobledger:lock:key:sync:8": "1 somebody"} and ran == []
+
+
+@pytest.mark.parametrize("kind", ["thread", "coroutine"])
+async def test_code_does_not_begin_in_a_process_that_stood_still_after_its_start_was_accepted(world: World, kind: str) -> None:
+    begun, one = [], offer(2, key=KEY)
+    world.answers, world.limits, world.locks.life = False, world.limits.model_copy(update={"lease": 0.4}), 0.4
+
+    async def as_coroutine() -> None:
+        begun.append("coroutine")
+
+    world.jobs.job("sync")((lambda: begun.append("thread")) if kind == "thread" else as_coroutine)
+    runner = world.begin()
+    runner.take(record_of(one))
+    await world.sender.until(lambda: bool(said(world, 2)))
+    runner.obey(accepted(one))
+    time.sleep(0.45)  # noqa: ASYNC251  # frozen: the code's first step was due, and the lock has ended meanwhile
+    await world.sender.until(lambda: bool(world.sender.ends))
+    assert begun == [] and [report.outcome for report in world.sender.ends] == ["handed_back"]
 
 
 # While it runs
