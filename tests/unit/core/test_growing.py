@@ -14,6 +14,8 @@ from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.refusal import Refused
 from tests.synthetic_log import SyntheticLog, execution_id, requested, scheduled_lives, varied_lives
+from tests.unit.control.home import SECOND, Home
+from tests.unit.control.test_exclusivity import POLICIES, check, submit, waiting, world
 from tests.unit.core.growths import accepted, audited, folded, grown, registry_of, started, tables_of
 from tests.unit.simulation.world import WINDOW, Rules, World, registry
 from tests.unit.simulation.year import Year
@@ -101,9 +103,9 @@ def test_a_decided_log_is_the_same_state_in_more_partitions(seed: int) -> None:
 def test_a_command_that_is_sent_again_decides_to_nothing(seed: int) -> None:
     world = decided(seed)
     before, after = grown_world(world)
-    for submit, appended in world.sent:
-        if not again(before, submit, appended):
-            assert not again(after[partition_for(submit.command_id, len(after))], submit, appended)
+    for one, appended in world.sent:
+        if not again(before, one, appended):
+            assert not again(after[partition_for(one.command_id, len(after))], one, appended)
 
 
 def grown_world(world: World) -> tuple[Partition, list[Partition]]:
@@ -113,10 +115,10 @@ def grown_world(world: World) -> tuple[Partition, list[Partition]]:
     return before, folded(grown({0: world.log}, registry(), 3), window=WINDOW)
 
 
-def again(partition: Partition, submit: request.Submit, appended: int) -> bool:
+def again(partition: Partition, one: request.Submit, appended: int) -> bool:
     """Whether it decides to anything."""
     draft = PartitionDraft(partition, registry(), Micros(partition.head.at), facts_are_fresh=True)
-    draft.add(Delivered(Position(10**6, 0), Micros(appended), submit, murmur2(submit.command_id.encode())))
+    draft.add(Delivered(Position(10**6, 0), Micros(appended), one, murmur2(one.command_id.encode())))
     return bool(draft.events)
 
 
@@ -138,6 +140,43 @@ def test_a_year_of_schedules_adds_up_in_more_partitions(partitions: int) -> None
     assert tables_of(after, year.home.registry_log) == tables_of(log, year.home.registry_log)
     schedules = {job: state for partition in folded(after) for job, state in partition.schedules.items()}
     assert schedules == {job: state for partition in folded(log) for job, state in partition.schedules.items()}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_who_holds_a_key_holds_it_and_the_lines_keep_their_order(seed: int) -> None:
+    home = crowd(random.Random(seed))
+    known = registry_of(home.registry_log)
+    after = folded(grown({0: home.log}, known, 5))
+    for partition in after:
+        check(partition)
+    assert {key: head(one) for partition in after for key, one in partition.holders.items()} == {
+        key: head(one) for key, one in home.partition.holders.items()
+    }
+    assert {line: list(map(head, waits)) for partition in after for line, waits in partition.buffered.items()} == {
+        line: list(map(head, waits)) for line, waits in home.partition.buffered.items()
+    }
+    assert tables_of(grown({0: home.log}, known, 5)) == tables_of({0: home.log})
+
+
+def crowd(chance: random.Random) -> Home:
+    """Exclusive submits, ticks and runs by hand, started and ended at random."""
+    home = world()
+    home.schedule(every_ms=5000, overlap="allow_all", exclusive_scope="job")
+    home.schedule("beat:2", every_ms=7000, overlap="cancel_other", exclusive_scope="tenant", tenant="acme")
+    for _ in range(120):
+        live = waiting(home)
+        match chance.randrange(6):
+            case 0 | 1:
+                home.send(submit(home, chance.choice(POLICIES), chance.choice("abcdefgh")))
+            case 2:
+                home.act(home.now + chance.randrange(4) * SECOND)
+            case 3:
+                home.send(request.RunNow(home.name(), chance.choice(("beat:1", "beat:2")), ignore_pause=chance.random() < 0.3))
+            case 4 if live:
+                home.report(chance.choice(live), chance.choice(("completed", "failed")))
+            case _ if startable := [one for one in live if isinstance(home.partition.executions[one], Waiting)]:
+                home.start(chance.choice(startable))
+    return home
 
 
 def test_schedules_that_were_reckoned_with_other_zone_data_are_reckoned_anew() -> None:

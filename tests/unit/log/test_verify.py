@@ -9,16 +9,16 @@ from ledger.core.outcome import Opened
 from ledger.core.wire import Commit, encode
 from ledger.kafka.blame import Surroundings, Vouched, blame
 from ledger.kafka.log_reader import Walked, walk
-from ledger.kafka.verify import Finding, compare, miss_end, take
+from ledger.kafka.verify import Finding, LogName, compare, miss_end, take
 from tests.unit.log.chains import LOG_ID, Stored, chain_of, rewritten, stored
 
 GOOD = chain_of(6)
 
 
-def verified(records: list[bytes], vouched: Vouched | None = None) -> Finding:
+def verified(records: list[bytes], vouched: Vouched | None = None, place: tuple[LogName, int] = ("events", 0)) -> Finding:
     """As verify finds it: the walk ends, and what stands around the place where it ended is looked at."""
-    finding, found = Finding("events", 0), stored(records)
-    walked = walk(Head("events", 0), found)
+    finding, found = Finding(*place), stored(records)
+    walked = walk(Head(*place), found)
     take(finding, walked, vouched)
     if walked.broken is not None and finding.broken is None:
         last, place = walked.commits[-1] if walked.commits else None, walked.broken.offset
