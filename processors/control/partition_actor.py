@@ -14,6 +14,7 @@ from ledger.core.ids import ExecutionId, Micros, WorkerId
 from ledger.core.offers import Offer, Offers
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
+from ledger.core.refusal import Conflict
 from ledger.core.registry import Touched
 from processors.control import answers, snapshots
 from processors.control.actor import IDLE_COMMIT, Actor
@@ -31,6 +32,7 @@ from processors.control.unfit import Unfit
 from processors.control.work import Work
 
 log = structlog.get_logger(__name__)
+REGISTRY_PATIENCE = 10.0  # seconds; its end was read, but a new leader may not know of all that the former one gave out
 ADOPTION_PAUSE = 0.25  # an act makes an idle actor append at most four times a second
 
 
@@ -64,13 +66,26 @@ class PartitionActor(Actor[Partition]):
         await self.snapshots.restore(self.edges.identity)
 
     async def recovered(self) -> None:
-        if self.fold.head.registry is not None:
-            await self.facts.reach(self.fold.head.registry)
         await self.refresh_facts()
+        await self._find_registry()
         self.schedules.begin()
         self.facts.listeners.add(self._notice)
         self.orders.begin()
         await self._begin_dispatch()
+
+    async def _find_registry(self) -> None:
+        """What the partition was decided with has to be there. Raises `Conflict`."""
+        known = self.fold.head.registry
+        if known is None:
+            return
+        try:
+            async with asyncio.timeout(REGISTRY_PATIENCE):
+                await self.facts.reach(known)
+        except TimeoutError as error:
+            raise Conflict(
+                f"{self.topic}[{self.number}] was decided with commit {known.seq} of the registry, which ends at "
+                f"{self.facts.registry.at.seq}: its end is gone (`jobledger ledger verify`), or `jobledger ledger import` was interrupted"
+            ) from error
 
     async def _begin_dispatch(self) -> None:
         queues = list(self.fold.backlog.queues)

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from ledger import Ledger
+from ledger import Ledger, Settings
+from ledger.core.archive import REGISTRY, places
+from ledger.kafka import topics
+from ledger.kafka.archive_file import ArchiveFile
 from projections import schema
 from tests.services.client.conftest import System, until_all_are_over, write_settings
 from tests.services.client.conftest import system_of as set_up
 from tests.services.client.shop import jobs
 from tests.services.client.test_acts import until
 from tests.services.conftest import Fresh, run
+from tests.services.log.writing import append_all, read_all
 
 TICK: list[dict[str, object]] = [{"name": "tick", "every": "1s"}]
 
@@ -55,13 +59,18 @@ async def _fired(ledger: Ledger, most: int) -> bool:
     return len((await ledger.ticks.list(job="tick", outcome="fired")).items) >= most
 
 
+def with_its_jobs(backup: Backup, folder: Path, settings: Settings) -> System:
+    """Nothing runs there yet."""
+    former = backup.system.settings
+    settings = settings.model_copy(update={"app": former.app, "jobs": former.jobs, "system_jobs": former.system_jobs})
+    write_settings(folder, settings)
+    return System(folder, settings)
+
+
 @pytest.mark.parametrize("partitions", [pytest.param(2, id="the same", marks=pytest.mark.slow), pytest.param(5, id="with more partitions")])
 def test_workers_go_on(fresh: Fresh, backup: Backup, tmp_path: Path, partitions: int) -> None:
     with fresh(partitions) as settings:
-        former = backup.system.settings
-        settings = settings.model_copy(update={"app": former.app, "jobs": former.jobs, "system_jobs": former.system_jobs})
-        write_settings(tmp_path, settings)
-        system = System(tmp_path, settings)
+        system = with_its_jobs(backup, tmp_path, settings)
         if partitions != 2:
             refused = system.call("ledger", "import", str(backup.file))
             assert (refused.returncode, "--grow" in refused.stderr) == (1, True)
@@ -74,6 +83,27 @@ def test_workers_go_on(fresh: Fresh, backup: Backup, tmp_path: Path, partitions:
         audited = system.call("audit", "-o", "json")
         assert audited.returncode == 0, audited.stdout + audited.stderr
         assert system.call("ledger", "verify").returncode == 0
+
+
+@pytest.mark.slow
+def test_control_decides_nothing_with_half_a_registry(fresh: Fresh, backup: Backup, tmp_path: Path) -> None:
+    """As after an import that died in its last moment."""
+    archive = ArchiveFile(backup.file)
+    logs = {place: list(archive.records(place)) for place in places(2)}
+    logs[REGISTRY] = logs[REGISTRY][:1]
+    with fresh(2) as settings:
+        run(topics.apply(settings))
+        run(append_all(settings, logs))
+        system = with_its_jobs(backup, tmp_path, settings)
+        with system.running("worker", "--only", "control", "--no-apply"):
+            run(until(lambda: _says(tmp_path / "worker.log", "which ends at"), 60))
+        for place in places(2):
+            if place != REGISTRY:
+                assert run(read_all(settings, *place)) == logs[place]
+
+
+async def _says(file: Path, words: str) -> bool:
+    return words in file.read_text()
 
 
 async def _go_on(system: System, backup: Backup) -> None:
