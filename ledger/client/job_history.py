@@ -132,7 +132,7 @@ async def command_events(settings: Settings, reads: Reads, found: CommandOutcome
         raise ChainBroken(found.log, found.address.partition, found.address.offset, "the commit that the tables name is not there")
     commit, last = accepted.commit(), found.address.index
     ends = [index for index, event in enumerate(commit.events[:last]) if isinstance(event, outcome.Event)]
-    cause = Cause(found.actor or "control", "command", found.command_id)
+    cause = Cause(found.actor, "command", found.command_id)
     first = ends[-1] + 1 if ends else 0
     return [_past(commit, accepted.offset, index, commit.events[index], cause) for index in range(first, last + 1)]
 

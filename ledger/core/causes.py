@@ -19,9 +19,9 @@ _Wish = execution.CancelRequested | execution.Cancelled
 
 
 class Cause(NamedTuple):
-    """`actor`: a person or a program, a worker, or control by itself. `name`: of what `kind` says."""
+    """`actor`: a person or a program, a worker, or control by itself; None where who asked did not say. `name`: of what `kind` says."""
 
-    actor: str
+    actor: str | None
     kind: Kind
     name: str | None = None
 
@@ -76,18 +76,17 @@ class Story:
             return Cause(event.actor or CONTROL, "execution", event.because_of)
         if event.reason == "by_handler":
             return Cause(self._worker, "report")
-        return Cause(event.actor or CONTROL, "command", command_behind(events, nth))
+        return Cause(event.actor, "command", command_behind(events, nth))
 
 
 def _of_request(event: execution.Requested) -> Cause:
-    actor = event.actor or CONTROL
     match event.trigger:
         case "schedule":
-            return Cause(actor, "tick", None if event.tick_at is None else instant(event.tick_at))
+            return Cause(CONTROL, "tick", None if event.tick_at is None else instant(event.tick_at))
         case "backfill":
-            return Cause(actor, "backfill", event.backfill_id)
+            return Cause(event.actor, "backfill", event.backfill_id)
         case "submit" | "run_now" | "retry":
-            return Cause(actor, "command", event.command_id)
+            return Cause(event.actor, "command", event.command_id)
         case _:
             assert_never(event.trigger)
 
@@ -126,9 +125,9 @@ def cause_of_job(events: Sequence[Event], nth: int) -> Cause:
         case execution.Requested():
             return _of_request(event)
         case definition.Registered() | definition.Versioned() | definition.Retired() | definition.ManifestApplied():
-            return Cause(event.actor or CONTROL, "command", command_behind(events, nth))
+            return Cause(event.actor, "command", command_behind(events, nth))
         case pause.Began() | pause.Ended():
-            return Cause(event.actor or CONTROL, "command", command_behind(events, nth))
+            return Cause(event.actor, "command", command_behind(events, nth))
         case tick.Adopted() | tick.Dropped():
             return Cause(CONTROL, "registry")
         case tick.AutoResumed():
@@ -136,17 +135,17 @@ def cause_of_job(events: Sequence[Event], nth: int) -> Cause:
         case tick.AutoPaused():
             return Cause(CONTROL, "execution", event.because_of)
         case tick.SkipOrdered():
-            return Cause(event.actor or CONTROL, "command", event.command_id)
+            return Cause(event.actor, "command", event.command_id)
         case tick.Skipped():
             return Cause(CONTROL, "schedule") if event.because_of is None else Cause(CONTROL, "execution", event.because_of)
         case tick.Missed():
             return Cause(CONTROL, "schedule")
         case backfill.Begun():
-            return Cause(event.actor or CONTROL, "command", event.command_id)
+            return Cause(event.actor, "command", event.command_id)
         case backfill.Advanced() | backfill.Finished():
             return Cause(CONTROL, "backfill", event.backfill_id)
         case outcome.Accepted() | outcome.Rejected():
-            return Cause(event.actor or CONTROL, "command", event.command_id)
+            return Cause(event.actor, "command", event.command_id)
         case _:
             raise TypeError(f"{type(event).__name__} is of no job")
 

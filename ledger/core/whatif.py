@@ -178,7 +178,7 @@ class JobWhatIf:
 
 def compared(job_id: str, recorded: Book, replayed: Book) -> JobWhatIf:
     mine, other = _runs(job_id, recorded), _runs(job_id, replayed)
-    changes = tuple(_changes(job_id, recorded, replayed, mine, other))
+    changes = tuple(sorted(_changes(job_id, recorded, replayed, mine, other), key=lambda one: (one.tick_at or 0, one.execution_id)))
     both = [(one, other[name]) for name, one in mine.items() if name in other]
     more = sum((b.waited or 0) - (a.waited or 0) for a, b in both if a.waited is not None and b.waited is not None)
     same_ticks = recorded.ticks.get(job_id, []) == replayed.ticks.get(job_id, [])

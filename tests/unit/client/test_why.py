@@ -1,7 +1,10 @@
 """What `why` says: of ticks that fired, did not or were late; of an execution that waits or has ended."""
 
+import inspect
+import re
 from dataclasses import replace
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 
@@ -9,7 +12,8 @@ from ledger.cli.why import lines_of, tick_row
 from ledger.client.redis_reads import Standing
 from ledger.client.why_execution import Around, explain_execution
 from ledger.client.why_job import WhyJob, WhyTick
-from ledger.client.why_words import Known, Spent, long, words
+from ledger.client.why_words import UNEXPLAINED, Known, Spent, long, words
+from ledger.core import execution, tick, why
 from ledger.core.execution import Cancelled, Requested
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.limits import Limit, Rate
@@ -52,6 +56,33 @@ def test_who_left_a_tick_out_and_who_stood_in_its_way() -> None:
     former = replace(EXECUTION, execution_id="e0-0", state="active", first_started_at=AT)
     text = said_of("skipped", "overlap", tick_of("skipped", "overlap", blocked_by="e0-0"), Known({"e0-0": former}))
     assert "e0-0 (active, ran 2026-01-02T03:04:05.678Z to now) had not ended" in text
+
+
+@pytest.mark.parametrize(
+    ("is_", "reasons"),
+    [
+        ("skipped", (*get_args(tick.SkipReason), *get_args(execution.SkipReason))),
+        ("missed", (*get_args(tick.MissReason), "start_deadline")),
+        ("pending", ("not_due", "overdue")),
+        ("unexplained", tuple(UNEXPLAINED)),
+        ("on_time", (None,)),
+        ("late", (None,)),
+    ],
+)
+def test_each_class_and_each_reason_is_said(is_: str, reasons: tuple[str | None, ...]) -> None:
+    """None of them falls through to a word alone."""
+    run = replace(EXECUTION, execution_id="e1-0", error_message="of version 1")
+    of_execution = get_args(execution.SkipReason)
+    for reason in reasons:
+        row = tick_of(is_, reason, blocked_by="e0-0", execution="e1-0" if is_ in ("on_time", "late") or reason in of_execution else None)
+        text = said_of(is_, reason, row, Known({"e1-0": run}), late_us=1000)
+        assert len(text) > len(f"{is_}({reason}): ") or is_ == "pending", text
+        assert is_ not in ("skipped", "missed") or text.startswith(f"{is_}({reason}): "), text
+
+
+def test_every_reason_of_what_is_unexplained_has_words() -> None:
+    said = re.findall(r'"unexplained", "([a-z_]+)"|why = "([a-z_]+)" if .* else "([a-z_]+)"', inspect.getsource(why))
+    assert {name for found in said for name in found if name} == set(UNEXPLAINED)
 
 
 def test_what_was_missed_says_when_it_was_decided_and_what_was_made_up_instead() -> None:

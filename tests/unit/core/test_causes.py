@@ -34,7 +34,7 @@ def requested(**more: object) -> Requested:
         (requested(command_id="c1", actor="ann"), "ann: command c1"),
         (requested(trigger="schedule", tick_at=NOON), "control: tick 2027-01-15T08:00:00.000Z"),
         (requested(trigger="backfill", backfill_id="b1", actor="ann"), "ann: backfill b1"),
-        (requested(trigger="retry", command_id="c2", retry_of=Y), "control: command c2"),
+        (requested(trigger="retry", command_id="c2", retry_of=Y), "None: command c2"),
     ],
 )
 def test_who_asked(event: Requested, cause: str) -> None:

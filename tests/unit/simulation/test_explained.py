@@ -13,6 +13,7 @@ from ledger.core.execution import Requested
 from ledger.core.ids import Address, Micros
 from ledger.core.stretches import Decided, Moved, Stretch, TakenOver, moves_of, stretches
 from ledger.core.why import Expected, Outcome, Run, explain
+from tests.unit.control.home import DAY
 from tests.unit.simulation.year import Year
 
 PARTITION = 0
@@ -102,16 +103,20 @@ def test_every_expected_tick_of_the_year_is_explained(logs: Logs) -> None:
                     outcomes[event.job_id].append((row, _decided(row, commit.seq, index)))
                 case _:
                     pass
-    explained = 0
+    explained, seen = 0, set[tuple[str, str | None]]()
     for job_id, taken in takeovers.items():
         rows = [row for row, _ in outcomes[job_id]]
         found = stretches(None, taken, logs.moves[job_id], [decided for _, decided in outcomes[job_id]])
         expected = [one for stretch in found if (one := _expected(logs, job_id, stretch, rows)) is not None]
         runs = {row.execution_id or "": Run("completed", None, row.decided_at) for row in rows}
-        classes = explain(expected, rows, runs, 0, logs.now, logs.now, max((row.last for row in rows), default=0))
+        newest = max((row.last for row in rows), default=0)
+        classes = explain(expected, rows, runs, 0, logs.now + DAY, logs.now, newest)
         assert not [one for one in classes if one.is_ == "unexplained"], job_id
         explained += sum(one.count for one in classes if one.is_ != "pending")
+        seen |= {(one.is_, one.reason) for one in classes}
     assert explained == logs.audited().figures["expected"]
+    assert {"on_time", "late", "pending", "skipped", "missed"} == {is_ for is_, _ in seen}
+    assert {"overlap", "buffer_full", "paused", "catchup_window"} <= {reason for _, reason in seen}
 
 
 def _decided(row: Outcome, seq: int, index: int) -> Decided:
