@@ -106,7 +106,7 @@ class Cluster:
 
     def positions(self) -> dict[tuple[str, int], int]:
         """(log, partition) -> the seq up to which the tables hold it."""
-        query = SQL("SELECT log, log_partition, log_seq FROM {}").format(
+        query = SQL("SELECT log, log_partition, log_seq FROM {} WHERE projection = 'tables'").format(
             Identifier(self.settings.database.table_schema, "projection_positions")
         )
         with psycopg.connect(url_of(self.settings), connect_timeout=5) as connection:
