@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from msgspec import Raw, Struct, json
 
-from ledger.core import backfill, bulk, causes, definition, execution, outcome, pause, tick, wire
+from ledger.core import backfill, bulk, causes, definition, execution, letters, outcome, pause, tick, wire
 from ledger.core.causes import Cause, Story
 from ledger.core.consequences import ENDS
 from ledger.core.ids import ExecutionId
@@ -118,6 +118,8 @@ def _subject(event: Event, known: _Known | None) -> str | None:
         return f"jobs/{event.job_id}"
     if isinstance(event, pause.Event):
         return f"pauses/{event.scope}/{event.name}"
+    if isinstance(event, letters.Event):
+        return f"letters/{event.letter}"
     return f"bulk/{event.bulk_id}" if isinstance(event, bulk.Event) else None
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import structs
 
-from ledger.core import backfill, bulk, execution, outcome, tick
+from ledger.core import backfill, bulk, execution, letters, outcome, tick
 from ledger.core.definition import Registry
 from ledger.core.execution import Requested
 from ledger.core.ids import ExecutionId, exclusive_key, partition_for, partition_of
@@ -18,6 +18,7 @@ from ledger.core.uniqueness import routing_name
 from ledger.core.wire import Event
 
 SUBMIT: Final = "execution.submit.v1"
+OF_A_LETTER: Final = frozenset({"letter.redrive.v1", "letter.discard.v1"})
 
 
 class Homes:
@@ -39,7 +40,7 @@ class Homes:
         match event:
             case outcome.Accepted() | outcome.Rejected():
                 return self._of_outcome(event, former)
-            case outcome.DeadLettered() | bulk.Begun() | bulk.Finished():
+            case outcome.DeadLettered() | letters.Redriven() | letters.Discarded() | bulk.Begun() | bulk.Finished():
                 return former
             case outcome.Opened() | outcome.Forwarded() | tick.Rezoned():
                 return None
@@ -114,6 +115,10 @@ def at_home(event: Event, homes: Homes, former: int) -> Event:
             return structs.replace(event, execution_id=named(event.execution_id))
         case tick.Skipped() if event.because_of is not None:
             return structs.replace(event, because_of=named(ExecutionId(event.because_of)))
+        case letters.Redriven() | letters.Discarded():
+            return structs.replace(event, letter=f"former/{event.letter}")  # a letter of this log may come to stand at the same place
+        case outcome.Accepted() | outcome.Rejected() if event.command_type in OF_A_LETTER:
+            return structs.replace(event, command_id=f"former:{event.command_id}")  # which follows from that place
         case tick.AutoPaused() if event.because_of is not None:
             return structs.replace(event, because_of=named(event.because_of))
     return structs.replace(event, execution_id=named(event.execution_id)) if isinstance(event, execution.Event) else event

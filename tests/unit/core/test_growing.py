@@ -3,12 +3,14 @@
 import random
 
 import pytest
+from msgspec import structs
 
-from ledger.core import definition, execution, request, tick
+from ledger.core import definition, execution, letters, outcome, pause, request, tick, wire
 from ledger.core.definition import Registry
 from ledger.core.draft import Delivered
 from ledger.core.execution import Ended, Waiting
 from ledger.core.growing import grown_id, next_epoch
+from ledger.core.homes import Homes, at_home
 from ledger.core.ids import INDEX_BITS, SEQ_BITS, ExecutionId, Micros, Position, murmur2, partition_for, partition_of
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
@@ -19,6 +21,7 @@ from tests.unit.control.test_exclusivity import POLICIES, check, submit, waiting
 from tests.unit.core.growths import accepted, audited, folded, grown, registry_of, started, tables_of
 from tests.unit.simulation.world import WINDOW, Rules, World, registry
 from tests.unit.simulation.year import Year
+from tests.unit.wire import shapes
 
 SIZES = [(1, 2), (1, 5), (2, 3), (3, 8)]
 
@@ -235,6 +238,32 @@ def test_a_retry_stays_with_what_it_retries() -> None:
     (_, request_, retry) = accepted("events", home, grown({0: one.records}, Registry(), 9)[home])
     assert isinstance(retry.events[0], execution.Requested) and isinstance(request_.events[0], execution.Requested)
     assert retry.events[0].retry_of == request_.events[0].execution_id
+
+
+@pytest.mark.parametrize("name", [name for name, one in shapes.EVENTS.items() if not isinstance(one, definition.Event | pause.Event)])
+def test_every_event_there_is_finds_a_home_and_names_executions_as_they_are_called_there(name: str) -> None:
+    homes, event, key = Homes(Registry(), 9), shapes.EVENTS[name], "tenant:send:acme"
+    moved = [structs.replace(requested(1, 3), execution_id=one, exclusive_key=key) for one in (shapes.EXECUTION, shapes.FORMER)]
+    homes.expect(moved, 3)
+    assert isinstance(event, wire.Event)
+    if isinstance(event, execution.Requested):
+        event = structs.replace(event, exclusive_key=key)
+    home = homes.of(event, 3)
+    assert (home is None) == (name in ("log.opened.v1", "command.forwarded.v1", "schedule.rezoned.v1"))
+    if isinstance(event, execution.Event):
+        assert home == partition_for(key, 9) != 3
+    told = wire.encode(at_home(event, homes, 3)).decode()
+    assert not [one for one in (shapes.EXECUTION, shapes.FORMER) if f'"{one}"' in told], told
+
+
+def test_what_became_of_a_dead_letter_is_no_fate_of_one_that_comes_to_the_same_place() -> None:
+    """Letters are named by the offsets of commands, which begin anew."""
+    one = SyntheticLog("events", 0)
+    one.open("former", 1)
+    one.commit([letters.Redriven("events/0/7/0"), outcome.Accepted("redrive:events.0.7.0", "letter.redrive.v1", "applied")])
+    (partition, _) = folded(grown({0: one.records}, Registry(), 2))
+    assert partition.letters == {"former/events/0/7/0": "redriven"}
+    assert [accepted.command_id for accepted in partition.acts.values()] == ["former:redrive:events.0.7.0"]
 
 
 def test_what_makes_room_for_a_new_one_is_told_apart_in_the_same_commit() -> None:
