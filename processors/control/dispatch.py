@@ -55,14 +55,19 @@ class Window:
     outstanding: int = 0
     shrunk_at: float = -1.0
     paused_until: float = 0.0
+    moved: bool = False  # something started since workers had no room last
 
     def started(self) -> None:
         self.size = min(self.most, self.size + 1)
+        self.moved = True
 
     def full(self, now: float) -> None:
+        """A worker had no room. If others have, and so start some, what it gave back is for them at once."""
         if now - self.shrunk_at > 0.1:
             self.size, self.shrunk_at = max(min(LEAST_WINDOW, self.most), self.size // 2), now
-        self.paused_until = now + PAUSE
+        if not self.moved:
+            self.paused_until = now + PAUSE
+        self.moved = False
 
 
 @dataclass(slots=True)
@@ -151,6 +156,7 @@ class Dispatch:
 
     def take_back(self, execution_ids: Iterable[tuple[ExecutionId, str]], now: float) -> None:
         """A worker returned these offers: they wait again, first in line; or aside, if it cannot run them at all."""
+        full: set[str] = set()
         for execution_id, reason in execution_ids:
             one = self.offered.pop(execution_id, None)
             if one is None:
@@ -162,8 +168,10 @@ class Dispatch:
                 self._set_aside(execution_id, one.token, reason, now)
                 continue
             if reason not in ("draining", "locked"):
-                window.full(now)
+                full.add(one.queue)
             self._wait_again(execution_id, one.token)
+        for queue in full:
+            self.windows[queue].full(now)
 
     def take_back_limited(self, returned: Sequence[tuple[ExecutionId, str, int]], now: float) -> None:
         """A worker returned these offers because a limit over all workers is reached: they wait for that, out of the way of others."""

@@ -17,6 +17,9 @@ from processors.runner.line import PATIENCE, Line
 
 GAP: Final = 0.15  # seconds between two looks at them that tell of a standstill
 MOST_WAITING: Final = 5000
+BEHIND_SLOW: Final = (
+    8  # one for so many slots may wait where all are taken by what does not end soon: more would be kept from other workers
+)
 MOST_STARTING: Final = 1000
 MOST_BYTES_WAITING: Final = 64 * 1024 * 1024
 
@@ -39,6 +42,8 @@ class Gate:
         self._most_waiting = most_waiting
         self._most_bytes = most_bytes
         self._page_turned = 0.0
+        self._moved = False  # a slot was taken or left in the present quarter of a second
+        self._stands = False  # none was in the one before, and all are taken
         self._looked = 0.0
         self._patient_since = 0.0
 
@@ -55,6 +60,8 @@ class Gate:
         """Let it wait for a slot. False: there is no room left to wait."""
         size = len(memoryview(attempt.offer.data))
         if self._waiting >= self._most_waiting or self._bytes + size > self._most_bytes:
+            return False
+        if self._stands and self._waiting > self.slots // BEHIND_SLOW:
             return False
         self._waiting += 1
         self._bytes += size
@@ -133,6 +140,7 @@ class Gate:
         if attempt.offer.exclusive_key is None:
             line.admitted += 1
             self.free -= 1
+            self._moved = True
         else:
             self._starting.add(attempt)
         if attempt.handler is not None and attempt.handler.concurrency is not None:
@@ -146,6 +154,7 @@ class Gate:
             return False
         self._starting.discard(attempt)
         self.free -= 1
+        self._moved = True
         self._exclusive.admitted += 1
         return True
 
@@ -155,6 +164,7 @@ class Gate:
             self._starting.discard(attempt)
         else:
             self.free += 1
+            self._moved, self._stands = True, False
         name = attempt.offer.job_name
         if attempt.handler is not None and attempt.handler.concurrency is not None:
             self._running[name] -= 1
@@ -203,6 +213,7 @@ class Gate:
 
     def _turn_page(self, now: float) -> None:
         self._page_turned = now
+        self._stands, self._moved = not self.free and not self._moved, False
         self._line.turn_page()
         self._exclusive.turn_page()
         self._behind.turn_page()

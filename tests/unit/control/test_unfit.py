@@ -175,6 +175,8 @@ def test_a_paused_window_opens_when_an_attempt_ends_and_not_when_something_is_wa
     first, second = dispatch.take(0.0)["default"]
     start(world, dispatch, first)
     dispatch.take_back([(second, "no_slot")], 0.0)
+    assert second in dispatch.take(0.0)["default"], "something started, so another worker may have room"
+    dispatch.take_back([(second, "no_slot")], 0.0)
     dispatch.settle(world.when(submit(command_id="another")))
     assert dispatch.take(0.1) == {}, "what is wanted frees no slot"
     end(world, dispatch, first)

@@ -2,7 +2,7 @@
 
 from ledger.handlers import Handler, Jobs, RunIn
 from processors.runner.attempt import Attempt
-from processors.runner.gate import PATIENCE, Gate
+from processors.runner.gate import BEHIND_SLOW, PATIENCE, Gate
 from tests.unit.runner.runner_fakes import attempt_of, offer
 
 
@@ -145,3 +145,18 @@ def test_those_that_need_a_process_share_what_there_is_in_turn_and_do_not_stand_
     (fourth,) = admit(gate)
     assert {third.offer.job_name, fourth.offer.job_name} == {"one", "other"}
     assert admit(gate) == []
+
+
+def test_behind_slow_ones_that_fill_all_slots_only_a_few_wait_and_the_others_go_back_at_once() -> None:
+    gate = Gate(2 * BEHIND_SLOW)
+    slow, *_ = waiting(gate, *[QUICK] * 2 * BEHIND_SLOW)
+    admit(gate)
+    waiting(gate, QUICK, arrived=0.0)
+    looks(gate, PATIENCE - 0.01)
+    waiting(gate, *[QUICK] * 20, arrived=PATIENCE)  # lately a slot was taken, so it may go on like that
+    looks(gate, 4 * PATIENCE, since=PATIENCE)
+    assert len(gate) == 0
+    accepted = [gate.wait(attempt_of(offer(nth), 1.0)) for nth in range(8)]
+    assert accepted == [True] * 3 + [False] * 5
+    gate.leave(slow)
+    assert gate.wait(attempt_of(offer(99), 1.0))
