@@ -8,9 +8,10 @@ from ledger.bootstrap import handlers_of
 from ledger.cli.config import tell_warnings
 from ledger.cli.errors import DIFFERENCES
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
-from ledger.cli.session import actor, session_of, wait_for
+from ledger.cli.session import session_of, wait_for
 from ledger.cli.submit import DECISION
 from ledger.client.applying import Plan, apply_configuration, plan_configuration
+from ledger.client.who import who
 
 COLUMNS = ("job_id", "verdict", "job_version", "details")
 
@@ -35,7 +36,7 @@ def command(
         if exit_code and found.changes_something:
             raise typer.Exit(DIFFERENCES)
         return
-    found = wait_for(apply_configuration(settings, jobs, rollback=rollback, actor=actor(), reason=reason, timeout=DECISION))
+    found = wait_for(apply_configuration(settings, jobs, rollback=rollback, actor=who(), reason=reason, timeout=DECISION))
     _show(found, output)
     if found.manifest == "stale":
         talk("this configuration was superseded by a newer one, so the system jobs stay as they are; `--rollback` goes back on purpose")

@@ -1,10 +1,8 @@
 """What a command works with: the settings, and a ledger for the time of a block. Tests hand in another way to open one."""
 
 import asyncio
-import getpass
 import logging
 import os
-import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import typer
 from ledger.bootstrap import open_ledger
 from ledger.cli.output import talk
 from ledger.client.ledger import Ledger
+from ledger.client.who import who
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 from processors import logs
@@ -36,7 +35,7 @@ class Session:
 
     def ledger(self) -> AbstractAsyncContextManager[Ledger]:
         be_quiet()
-        return self.open(self.load(), actor())
+        return self.open(self.load(), who())
 
 
 def session_of(context: typer.Context) -> Session:
@@ -48,15 +47,6 @@ def be_quiet() -> None:
     logs.configure("console", "ERROR")
     for name in ("aiokafka", "psycopg.pool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def actor() -> str:
-    """Who it is, for the log."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
 
 
 def wait_for(work: Coroutine[object, object, T]) -> T:

@@ -16,6 +16,7 @@ from ledger.client.declared import Declared, declared
 from ledger.client.ledger import Ledger
 from ledger.client.line import DECISION
 from ledger.client.naming import fresh_command_id
+from ledger.client.who import who
 from ledger.config import Settings
 from ledger.core import definition
 from ledger.core.definition import AUTO, Job, Registry, Version
@@ -195,6 +196,7 @@ async def apply_configuration(
 ) -> ApplyReport:
     """Register what is new, then put the manifest in force. Raises `Misconfigured`, `Conflict` (drift; nothing is applied then),
     `Unavailable`, `Undecided` if no control decides within `timeout`. `planned` is told what is about to be done."""
+    actor = actor or who()
     wanted = declared(settings, jobs)
     fold = RegistryFold()
     registry = await read_registry(settings, fold)

@@ -38,5 +38,5 @@ def _is_fresh(job_id: str, number: int, registry: Registry, moment: Moment, pati
 
 async def run_at_once(ledger: Ledger, job_id: str, number: int, after: Address | None, reason: str | None, timeout: float) -> None:
     named = blake2b(f"{job_id}\0{number}".encode(), digest_size=16).hexdigest()
-    command = RunNow(f"immediately-{named}", job_id, actor=ledger.actor, reason=reason or "immediately", after=after)
+    command = RunNow(f"immediately-{named}", job_id, actor=ledger.acting, reason=reason or "immediately", after=after)
     await ledger.run_one(command, timeout=timeout)

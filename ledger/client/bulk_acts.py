@@ -21,7 +21,7 @@ class BulkActing:
     """A part of `Ledger`."""
 
     _line: Line
-    actor: str | None
+    acting: str
 
     async def cancel_many(
         self,
@@ -54,7 +54,7 @@ class BulkActing:
     async def resume_bulk(self, bulk_id: str, *, told: Told = _unheard, timeout: float = DECISION) -> BulkDone:
         """Go on with a bulk act that broke off: what it did is not done again. One that came to its end stays as it is."""
         reads = await self._line.reads()
-        run = await BulkRun.again(self._line, reads, bulk_id, self.actor, timeout, told)
+        run = await BulkRun.again(self._line, reads, bulk_id, self.acting, timeout, told)
         if run is not None:
             await run.run()
             return await run.frame.outcome({})
@@ -71,6 +71,6 @@ class BulkActing:
             return BulkDone(kind, made.planned, made.states)
         if made.planned > MOST_UNASKED and not yes:
             raise Refused("too_many", f"that are {made.planned} executions, more than {MOST_UNASKED}: confirm with `--yes` (yes=True)")
-        run = BulkRun.of(self._line, reads, f"{kind}-{uuid4().hex}", made, self.actor, reason, timeout, told)
+        run = BulkRun.of(self._line, reads, f"{kind}-{uuid4().hex}", made, self.acting, reason, timeout, told)
         await run.run()
         return await run.frame.outcome(made.states)

@@ -15,13 +15,13 @@ class ExecutionActs:
     """A part of `Ledger`."""
 
     _line: Line
-    actor: str | None
+    acting: str
     executions: Executions
 
     async def cancel(self, execution_id: str, *, reason: str | None = None, timeout: float = DECISION) -> Acted:
         """What waits is cancelled when this returns. What runs is asked to stop: its code sees `ctx.cancelled`, after
         `limits.cancel_grace` it is made to, and it is cancelled once its code has ended. What has ended stays as it is (`unchanged`)."""
-        command = Cancel(fresh_command_id(), ExecutionId(execution_id), self.actor, reason)
+        command = Cancel(fresh_command_id(), ExecutionId(execution_id), self.acting, reason)
         answer = await self._line.act_in(self._home_of(execution_id), command, timeout)
         if answer.reason == "unknown_execution":  # control forgets in time who has ended; the tables do not
             row = await self.executions.get(execution_id)
@@ -42,7 +42,7 @@ class ExecutionActs:
         if (known := await reads.retry_of(execution_id)) is not None:
             return ExecutionHandle(ExecutionId(known), self.executions.get, was_known=True)
         requested = (await reads.requests([row]))[execution_id]
-        command = retry_of(requested, fresh_command_id(), self.actor, reason)
+        command = retry_of(requested, fresh_command_id(), self.acting, reason)
         answer = await self._line.act_in(home, command, timeout)
         done = acted(answer, command.command_id)
         new = answer.execution_id or await reads.retry_of(execution_id)

@@ -47,7 +47,7 @@ class HomeActs:
     """A part of `Ledger`."""
 
     _line: Line
-    actor: str | None
+    acting: str
     executions: Executions
 
     async def run_now(
@@ -68,7 +68,7 @@ class HomeActs:
             fresh_command_id(),
             check_name(job_id, "job_id"),
             body,
-            self.actor,
+            self.acting,
             reason,
             follow=follow,
             overlap=None if overlap is None else overlap_of(overlap),
@@ -114,14 +114,14 @@ class HomeActs:
             raise Refused(
                 "too_many", f"that are {planned} executions of {job_id}, more than {MOST_UNASKED}: confirm with `--yes` (yes=True)"
             )
-        command = BackfillCommand(fresh_command_id(), job_id, name, after, until, only_unfired, self.actor, reason)
+        command = BackfillCommand(fresh_command_id(), job_id, name, after, until, only_unfired, self.acting, reason)
         done = await self._line.act_at_home(command, timeout)
         return replace(made, outcome=done.outcome, command_id=done.command_id)
 
     async def skip(self, job_id: str, tick_at: datetime | str, *, reason: str | None = None, timeout: float = DECISION) -> Acted:
         """Leave out one tick that is still to come. An instant that is no tick of the job is refused."""
         instant = micros_of("tick_at", tick_at)
-        command = SkipTick(fresh_command_id(), check_name(job_id, "job_id"), instant, self.actor, reason)
+        command = SkipTick(fresh_command_id(), check_name(job_id, "job_id"), instant, self.acting, reason)
         return await self._line.act_at_home(command, timeout)
 
     async def preview(

@@ -22,6 +22,7 @@ from ledger.client.sending import PATIENCE
 from ledger.client.submission import Duration, Submission, Wish, command_of
 from ledger.client.tables import Tables
 from ledger.client.unique import Unique
+from ledger.client.who import who
 from ledger.client.why_acts import WhyActs
 from ledger.client.workers import Workers
 from ledger.config import Settings
@@ -51,6 +52,7 @@ class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, Lette
     ) -> None:
         self.settings = settings
         self.actor = actor
+        self.acting = actor or who()
         self._line = Line(settings, jobs, patience, tables or Tables(settings))
         self.definitions = Definitions(self._line.tables)
         self.versions = Versions(self._line.tables)
@@ -72,7 +74,8 @@ class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, Lette
         cls, config: Settings | Path | str | None = None, *, jobs: Jobs | None = None, actor: str | None = None, patience: float = PATIENCE
     ) -> AsyncIterator[Self]:
         """`config`: settings, or the file to load them from (else JOBLEDGER_CONFIG, else `jobledger.yaml` here). `jobs`: the handlers,
-        where they are at hand. `patience`: seconds until a broker counts as away."""
+        where they are at hand. `actor`: who asks, as the log will have it; of acts it is this user on this machine if nothing is said.
+        `patience`: seconds until a broker counts as away."""
         settings = config if isinstance(config, Settings) else load_settings(None if config is None else Path(config), os.environ)
         ledger = cls(settings, jobs=jobs, actor=actor, patience=patience)
         try:

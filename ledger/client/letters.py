@@ -120,7 +120,7 @@ class LetterActs:
     """A part of `Ledger`."""
 
     _line: Line
-    actor: str | None
+    acting: str
     dead_letters: DeadLetters
 
     async def redrive(self, number: int, *, commands: object = NOTHING, reason: str | None = None, timeout: float = DECISION) -> Acted:
@@ -146,7 +146,7 @@ class LetterActs:
         planned = {home: homes.count(home) for home in homes}
         document = Raw(orjson.dumps({"letters": [command.letter for _, command in commands]}))
         reads = await self._line.reads()
-        frame = BulkFrame(self._line, reads, bulk_id, "redrive", document, planned, self.actor, reason, timeout)
+        frame = BulkFrame(self._line, reads, bulk_id, "redrive", document, planned, self.acting, reason, timeout)
         await frame.begin()
         await frame.act(commands)
         await frame.finish()
@@ -156,7 +156,7 @@ class LetterActs:
         """Say that nobody wants it any more. Its bytes stay in the topic until they are old."""
         letter = await self._letter(number)
         source = _source_of(letter)
-        command = Discard(command_of("discard", source.name), source.name, self.actor, reason)
+        command = Discard(command_of("discard", source.name), source.name, self.acting, reason)
         if letter.fate == "discarded":
             return Acted(command.command_id, "unchanged")
         return acted(await self._line.act_in(source.home, command, timeout), command.command_id)
@@ -178,7 +178,7 @@ class LetterActs:
             )
         record = letter.raw if commands is NOTHING else bytes(encode_data(commands))
         commands_in(record, source)
-        return source.home, Redrive(command_of("redrive", source.name), source.name, Raw(record), self.actor, reason, bulk_id)
+        return source.home, Redrive(command_of("redrive", source.name), source.name, Raw(record), self.acting, reason, bulk_id)
 
 
 def _source_of(letter: DeadLetter) -> Source:

@@ -17,7 +17,7 @@ class PauseActs:
     """A part of `Ledger`."""
 
     _line: Line
-    actor: str | None
+    acting: str
 
     async def pause(
         self,
@@ -35,7 +35,7 @@ class PauseActs:
         scope, name = self._one_of(job, queue, tenant, key)
         if note is not None and not 0 < len(note) <= LONGEST_NOTE:
             raise Invalid("invalid", "note", note, f"has {len(note)} characters, not 1 to {LONGEST_NOTE}", "'stock-taking until noon'")
-        command = pause.Pause(fresh_command_id(), scope, name, note, self.actor, reason)
+        command = pause.Pause(fresh_command_id(), scope, name, note, self.acting, reason)
         return acted(await self._line.act(command, timeout), command.command_id)
 
     async def resume(
@@ -50,7 +50,7 @@ class PauseActs:
     ) -> Acted:
         """Let it go on. Of a job it also lifts what `pause_on_failure` paused."""
         scope, name = self._one_of(job, queue, tenant, key)
-        command = pause.Resume(fresh_command_id(), scope, name, self.actor, reason)
+        command = pause.Resume(fresh_command_id(), scope, name, self.acting, reason)
         return acted(await self._line.act(command, timeout), command.command_id)
 
     def _one_of(self, job: str | None, queue: str | None, tenant: str | None, key: str | None) -> tuple[PauseScope, str]:

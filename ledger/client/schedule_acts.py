@@ -26,7 +26,7 @@ class ScheduleActs:
     """A part of `Ledger`."""
 
     _line: Line
-    actor: str | None
+    acting: str
 
     async def schedule(
         self,
@@ -122,9 +122,9 @@ class ScheduleActs:
         queues = self._line.settings.queues
         if plan.queue is not None and plan.queue not in queues:
             raise Refused("unknown_queue", f"queue {plan.queue!r} is not in `queues` of the settings{near_miss(plan.queue, list(queues))}")
-        return command_of(plan, self.actor)
+        return command_of(plan, self.acting)
 
     async def retire(self, job_id: str, *, reason: str | None = None, timeout: float = DECISION) -> Acted:
         """Unschedule a user's job and keep its history. A system job is retired by taking it out of the configuration."""
-        command = definition.Retire(fresh_command_id(), check_name(job_id, "job_id"), self.actor, reason)
+        command = definition.Retire(fresh_command_id(), check_name(job_id, "job_id"), self.acting, reason)
         return acted(await self._line.act(command, timeout), command.command_id)

@@ -128,7 +128,10 @@ async def test_what_is_paused_holds_what_comes_says_who_holds_it_and_lets_it_go(
         row = await one.row()
         pause = await ledger.pauses.get(scope, name)
         return (
-            row is not None and row.state == "waiting" and pause is not None and (pause.note, pause.actor) == ("stock-taking", ledger.actor)
+            row is not None
+            and row.state == "waiting"
+            and pause is not None
+            and (pause.note, pause.actor) == ("stock-taking", ledger.acting)
         )
 
     await until(waits)
@@ -161,7 +164,7 @@ async def test_what_runs_is_asked_to_stop_and_made_to_after_a_grace(ledger: Ledg
     row = await ledger.executions.get(one)
     assert row is not None and (row.state, row.reason, row.attempt) == ("cancelled", "asked", 1)
     [asked] = [past.event for past in await ledger.executions.history(one) if isinstance(past.event, execution.CancelRequested)]
-    assert (asked.detail, asked.actor) == ("not needed", ledger.actor)
+    assert (asked.detail, asked.actor) == ("not needed", ledger.acting)
     after = await ledger.executions.get(other)
     assert after is not None and not after.is_over
     await ledger.cancel(other)

@@ -65,7 +65,7 @@ async def test_a_letter_is_corrected_and_sent_again_once(system: System, ledger:
     again = await asyncio.gather(*(ledger.redrive(letter.number, commands=Raw(wire.encode(submit(70_003)))) for _ in range(3)))
     assert {one.command_id for one in again} == {done.command_id}
     known = await ledger.dead_letters.get(letter.number)
-    assert known is not None and (known.fate, known.actor) == ("redriven", ledger.actor)
+    assert known is not None and (known.fate, known.actor) == ("redriven", ledger.acting)
     provenance = await ledger.dead_letters.provenance(known)
     assert provenance is not None and (provenance.why, provenance.command_ids) == ("a typo", (meant.command_id,))
     assert not (await ledger.executions.list(data={"number": "70003"})).items

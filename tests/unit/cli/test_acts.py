@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.cli.session import actor
+from ledger.client.who import who
 from ledger.core import pause
 from ledger.core.definition import Retire, ScheduleJob
 from ledger.core.ids import job_id_of
@@ -29,7 +29,7 @@ def test_schedule_says_all_that_the_options_say(call: Call, world: World) -> Non
     spec = command.schedule
     assert (spec.cron, spec.timezone, spec.dst, spec.overlap) == (("0 */15 * * * *",), "Europe/Berlin", "last", "buffer_one")
     assert (spec.catchup_window_ms, spec.jitter_ms, bytes(command.data)) == (600_000, 30_000, b'{"a": 1}')
-    assert (command.actor, command.reason, command.exclusive_scope) == (actor(), "asked for", "tenant")
+    assert (command.actor, command.reason, command.exclusive_scope) == (who(), "asked for", "tenant")
     printed = {"command_id": command.command_id, "outcome": "applied", "job_id": job_id_of("sync", "acme", "hourly")}
     assert ended.json == {**printed, "log": "registry", "partition": 0, "seq": 7}
 
@@ -88,9 +88,9 @@ def test_pauses_and_resumes(call: Call, world: World, arguments: tuple[str, ...]
     assert call(arguments[0], "resume", name).code == 0
     begin, end = world.acts
     assert isinstance(begin, pause.Pause)
-    assert (begin.scope, begin.name, begin.note, begin.actor, begin.reason) == (scope, name, "stock-taking", actor(), "asked for")
+    assert (begin.scope, begin.name, begin.note, begin.actor, begin.reason) == (scope, name, "stock-taking", who(), "asked for")
     assert isinstance(end, pause.Resume)
-    assert (end.scope, end.name, end.actor) == (scope, name, actor())
+    assert (end.scope, end.name, end.actor) == (scope, name, who())
 
 
 @pytest.mark.parametrize("arguments", [("queues", "pause", "defautl"), (*SCHEDULE, "--queue", "defautl")])
