@@ -91,7 +91,7 @@ class Gate:
     def _admit_next(self, line: Line, admitted: list[Attempt], still_wanted: Callable[[Attempt], bool]) -> None:
         attempt = line.waiting.popleft()
         name = attempt.offer.job_name
-        if self._behind and (behind := self._behind.line_for(attempt)) is not None:
+        if attempt.limits and (behind := self._behind.line_for(attempt)) is not None:
             behind.join(attempt)
         elif self._has_room(name, attempt):
             self._let_in(line, attempt, admitted, still_wanted)
@@ -134,7 +134,8 @@ class Gate:
 
     def _let_in(self, line: Line, attempt: Attempt, admitted: list[Attempt], still_wanted: Callable[[Attempt], bool]) -> None:
         self._forget(attempt)
-        attempt.limited_by = None
+        if attempt.limits:
+            attempt.limited_by = None
         if not still_wanted(attempt):
             return
         if attempt.offer.exclusive_key is None:

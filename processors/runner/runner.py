@@ -109,6 +109,7 @@ class Runner:
             edges.monotonic,
         )
         self._limiting = Limiting(settings, queue, jobs, self._gate, self.wake, edges.holders, edges.held_renewals, edges.monotonic)
+        self._has_limits = bool(self._limiting)  # else nothing is asked of it on an attempt's way
         self._starting = Starting(
             self._guards,
             self._outbox,
@@ -161,7 +162,7 @@ class Runner:
         elif not self._gate.wait(attempt):
             self._give_back(attempt, "no_slot")
         else:
-            if self._limiting:
+            if self._has_limits:
                 self._limiting.find(attempt)
             self._waiting[claim] = attempt
 
@@ -269,7 +270,7 @@ class Runner:
     async def _claim(self, batch: list[Attempt]) -> list[Attempt]:
         """Those of the batch that are this worker's to perform; the others leave their slots."""
         keys, again = [attempt.claim for attempt in batch], [attempt.offer.again for attempt in batch]
-        limits = self._limiting.of(batch) if self._limiting else NO_LIMITS
+        limits = self._limiting.of(batch) if self._has_limits else NO_LIMITS
         verdicts, repeated = await until_known(self._edges.claims, keys, again if any(again) else (), self._redis_is_away, limits)
         if limits:
             if repeated:  # an earlier question, whose answer got lost, may have won what is refused now
