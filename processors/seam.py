@@ -130,9 +130,15 @@ class _Transport(driver.Transport):
 
 
 class App(faust.App):
-    """Knows who knows the positions."""
+    """Knows who knows the positions. `early`: begun before the group is joined, which may take as long as a dead member's session."""
 
     positions: Positions | None = None
+    early: Callable[[], Coroutine[Any, Any, None]] | None = None
+
+    async def on_first_start(self) -> None:
+        await super().on_first_start()
+        if self.early is not None:
+            self.add_future(_or_crash(self.early)())
 
 
 def build_app(
@@ -141,11 +147,13 @@ def build_app(
     agents: Mapping[str, Take],
     *,
     positions: Positions | None = None,
+    early: Callable[[], Coroutine[Any, Any, None]] | None = None,
     background: Callable[[], Coroutine[Any, Any, None]] | None = None,
     on_stopping: Callable[[], Awaitable[None]] | None = None,
 ) -> App:
     """A Faust app and consumer group of this name. `agents`: full topic name -> who takes its records; a taker neither blocks nor raises.
-    `background` runs beside it and ends the process if it ends with an error; `on_stopping` is awaited before Faust stops."""
+    `early` runs before the group is joined, `background` beside it; both end the process if they end with an error. `on_stopping` is
+    awaited before Faust stops."""
     if getattr(streams, "_CStreamIterator", None) is None:
         raise RuntimeError("faust-streaming without its compiled streams acks records it never processed: install a wheel")
     app = App(
@@ -170,6 +178,7 @@ def build_app(
     )
     app.transport = _Transport(app.conf.broker_consumer, app)
     app.positions = positions
+    app.early = early
     for topic, take in agents.items():
         source = app.topic(topic, value_type=bytes, key_type=bytes, value_serializer="raw", key_serializer="raw")
         app.agent(source, name=f"take-{topic}")(_agent(take))

@@ -9,7 +9,7 @@ from ledger.core import definition
 from ledger.core.auditing import MOST_NAMED, Check, PartitionAudit, Totals
 from ledger.core.chain import Head
 from ledger.core.definition import Registry
-from ledger.core.ids import Address, Micros
+from ledger.core.ids import Micros
 from ledger.core.stretches import Moved, moves_of
 from ledger.core.wire import Commit
 from ledger.kafka import verify as chain_verify
@@ -53,9 +53,9 @@ async def _events(settings: Settings) -> Totals:
     ends = [await _end(settings, "events", number) for number in range(identity.partitions)]
     registry, moves, totals = Registry(), dict[str, list[Moved]](), Totals()
     async for commit in _commits(settings, "registry", 0, await _end(settings, "registry", 0)):
-        for index, event in enumerate(commit.events):
+        for event in commit.events:
             if isinstance(event, definition.Event):
-                definition.evolve(registry, event, Address(commit.seq, index), Micros(commit.at))
+                definition.evolve(registry, event, Micros(commit.at))
                 for job_id, moved in moves_of(event, commit.seq, commit.at):
                     moves.setdefault(job_id, []).append(moved)
     for number, end in enumerate(ends):

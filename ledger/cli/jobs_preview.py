@@ -28,6 +28,7 @@ from ledger.client.previewing import MOST_SHOWN, Preview, instant_in, preview
 from ledger.client.scheduling import Scheduling, schedule_of
 from ledger.core.ids import Micros
 from ledger.core.policies import check_schedule
+from ledger.core.schedule import Schedule
 
 
 def command(
@@ -93,7 +94,7 @@ def _thought_of(plan: Scheduling, from_: str | None, to: str | None, count: int)
     spec, warnings = schedule_of(plan)
     after = instant_in("from", from_ or now(), spec.timezone)
     if spec.at is None:
-        check_schedule(spec, Micros(after))
+        check_schedule(Schedule.from_spec(spec), Micros(after))
     until = None if to is None else instant_in("to", to, spec.timezone)
     found = preview(spec, after, min(count, spec.limit or count), until=until)
     return replace(found, warnings=tuple(dict.fromkeys((*warnings, *found.warnings))))

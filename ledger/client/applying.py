@@ -127,13 +127,13 @@ def _change(one: Declared, registry: Registry, superseded: bool) -> Change:
         return Change(one.job_id, "refused", one.job_version, fixed)
     if one.job_version == AUTO:
         return _numbered_by_content(one, job, superseded)
-    known = job.versions.get(one.job_version)
+    known = job.version(one.job_version)
     if known is not None and known.content_hash != one.content_hash:
         stored = content_of(known.data, known.options, known.schedule)
         return Change(one.job_id, "drift", one.job_version, tuple(differences(stored, one.content)))
     if known is not None:
         return Change(one.job_id, _verdict(one, job, known, superseded), one.job_version)
-    newest = _newest(job)
+    newest = job.newest
     if newest is not None and newest.number > one.job_version:
         return Change(one.job_id, "stale", one.job_version, (f"version {newest.number} is stored: this node is older",))
     return Change(one.job_id, "changed", one.job_version, tuple(differences(_content_of(newest), one.content)), is_new=True)
@@ -141,11 +141,11 @@ def _change(one: Declared, registry: Registry, superseded: bool) -> Change:
 
 def _numbered_by_content(one: Declared, job: Job, superseded: bool) -> Change:
     """`version: auto`: a content that is known keeps its number, another one gets the next."""
-    same = [version for version in job.versions.values() if version.content_hash == one.content_hash]
+    same = [version for version in job.versions if version.content_hash == one.content_hash]
     if same:
         known = max(same, key=lambda version: version.number)
         return Change(one.job_id, _verdict(one, job, known, superseded), known.number)
-    newest = _newest(job)
+    newest = job.newest
     number = 1 if newest is None else newest.number + 1
     return Change(one.job_id, "changed", number, tuple(differences(_content_of(newest), one.content)), is_new=True)
 
@@ -155,10 +155,6 @@ def _verdict(one: Declared, job: Job, known: Version, superseded: bool) -> Verdi
     if one.kind != "system" or (job.state == "active" and job.current_version == known.number):
         return "unchanged"
     return "stale" if superseded else "changed"
-
-
-def _newest(job: Job) -> Version | None:
-    return job.versions[max(job.versions)] if job.versions else None
 
 
 def _content_of(version: Version | None) -> dict[str, object]:

@@ -32,7 +32,7 @@ def owed(wanted: Iterable[tuple[str, int]], registry: Registry, moment: Moment, 
 
 def _is_fresh(job_id: str, number: int, registry: Registry, moment: Moment, patience: int) -> bool:
     job = registry.jobs.get(job_id)
-    version = None if job is None else job.versions.get(number)
+    version = None if job is None else job.version(number)
     return version is None or max(moment.settled_at, moment.now) - version.accepted_at <= patience
 
 

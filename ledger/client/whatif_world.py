@@ -16,7 +16,7 @@ from ledger.client.whatif_plans import Planned, Plans, Queue
 from ledger.core import executing, execution, tick
 from ledger.core.chain import Header
 from ledger.core.consequences import followed
-from ledger.core.engines import version_of
+from ledger.core.engines import Engines, version_of
 from ledger.core.exclusivity import admit
 from ledger.core.execution import Active, Cancelled, CancelRequested, Requested, Waiting
 from ledger.core.ids import Address, ExecutionId, Micros
@@ -74,7 +74,7 @@ class World:
     ) -> None:
         self._partition, self._facts, self._recorder, self._plans = partition, facts, recorder, plans
         self._beats, self._times, self._most = beats, [one.at for one in beats], most
-        self._schedules = Schedules(partition, facts.fold.registry)
+        self._schedules = Schedules(partition, facts.fold.registry, Engines())
         self._schedules.begin()
         self._nth = 0  # the next recorded commit
         self._held: list[Planned] = []
@@ -138,7 +138,7 @@ class World:
         following: int | None = state.next_at
         if following is None:
             found = version_of(self._facts.fold.registry, job_id, state.job_version)
-            engine = self._schedules.engines.of(found[1].schedule) if found is not None and found[1].schedule is not None else None
+            engine = self._schedules.engines.of(found[1].written) if found is not None else None
             following = None if engine is None else engine.next_us(state.decided_until)
         seq = None if following is None else self._recorder.decision(job_id, following)
         return seq is not None and self._nth < len(self._beats) and seq >= self._beats[self._nth].seq

@@ -14,6 +14,7 @@ from ledger.client.why_late import lateness
 from ledger.client.why_reading import Found, read_past
 from ledger.client.why_words import Known, Spent, words
 from ledger.config import Settings
+from ledger.core.definition import written_of
 from ledger.core.engines import Engines
 from ledger.core.policies import delay_us
 from ledger.core.refusal import Refused
@@ -124,7 +125,7 @@ async def _explain(
     expected: list[Expected] = []
     for one in found.stretches:
         spec = found.specs.get(one.job_version)
-        if spec is not None and (engine := engines.of(spec)) is not None:
+        if spec is not None and (engine := engines.of(written_of(spec))) is not None:
             delay = delay_us(job.job_id, spec.jitter_ms)
             expected.append(Expected(one.job_version, engine, one.since, one.until, delay))
     ids = {name for one in found.rows for name in (one.execution_id, one.blocked_by) if name is not None}

@@ -157,7 +157,8 @@ class SystemJob(Part):
         if self.catchup.window is not None:
             spec = structs.replace(spec, catchup_window_ms=parse_duration_ms(self.catchup.window))
         if spec.jitter_ms and spec.at is None:
-            check_schedule(spec, Micros(REFERENCE))  # its shortest interval; an `at` that is past is no mistake in a file
+            # its shortest interval; an `at` that is past is no mistake in a file
+            check_schedule(Schedule.from_spec(spec), Micros(REFERENCE))
         check_policies(spec)
         return spec
 

@@ -15,7 +15,7 @@ from ledger.core.exclusivity import Admitting, admit
 from ledger.core.execution import Requested
 from ledger.core.ids import ExecutionId, Micros, execution_of_backfill, execution_of_command
 from ledger.core.overlap import place
-from ledger.core.partition_view import PartitionView, home_of, tag_of
+from ledger.core.partition_view import PartitionView, tag_of
 from ledger.core.refusal import Refused
 from ledger.core.schedule import Schedule
 from ledger.core.ticking import is_spent, request_of
@@ -30,10 +30,9 @@ MOST_LIVE: Final = 500  # executions of the job that are not terminal, beyond wh
 
 def run_now(view: PartitionView, command: request.RunNow) -> list[Event]:
     job, version = view.wanted(command)
-    home = home_of(job, view.partition.partitions)
-    if home != view.partition.number:
-        return view.forward(command, command.command_id, home)
-    execution_id = execution_of_command(command.command_id, None, "run_now", home)
+    if job.home != view.partition.number:
+        return view.forward(command, command.command_id, job.home)
+    execution_id = execution_of_command(command.command_id, None, "run_now", job.home)
     if view.state_of(execution_id) is not None:
         view.answer_request(command, execution_id, repeated=True)
         return []
@@ -61,10 +60,9 @@ def run_now(view: PartitionView, command: request.RunNow) -> list[Event]:
 def decide(view: PartitionView, command: request.Act) -> list[Event]:
     """The events of an act with an outcome of its own. Raises `Refused`."""
     job, version = view.wanted(command)
-    home = home_of(job, view.partition.partitions)
-    if home != view.partition.number:
-        return view.forward(command, command.command_id, home)
-    engine = view.engines.of(version.schedule) if version.schedule is not None else None
+    if job.home != view.partition.number:
+        return view.forward(command, command.command_id, job.home)
+    engine = view.engines.of(version.written)
     if engine is None:
         raise Refused("no_schedule", f"{job.job_id} has no schedule in force: `jobledger run {job.job_id}` runs it now")
     match command:
@@ -86,7 +84,7 @@ def _skip(view: PartitionView, command: request.SkipTick, version: Version, engi
     if command.tick_at <= max(view.at, state.decided_until if state is not None else 0):
         raise Refused("past", f"tick_at {command.tick_at} is not in the future: what became of it is in `jobledger why {command.job_id}`")
     following = engine.next_us(command.tick_at - 1)
-    spent = state is not None and version.schedule is not None and is_spent(state, version.schedule.limit)
+    spent = state is not None and is_spent(state, engine.spec.limit)
     if following != command.tick_at or spent:
         near = "it has none any more" if following is None or spent else f"the next from there on is {following}"
         raise Refused("no_tick", f"tick_at {command.tick_at} is no tick of {command.job_id}: {near}; `jobledger jobs preview` lists them")
@@ -134,7 +132,8 @@ def _decided(view: PartitionView, command: request.Backfill, version: Version, l
         first = command.from_exclusive
         raise Refused("history_too_short", f"from_exclusive {first}: which ticks of {command.job_id} fired is known from {known_since} on")
     state = view.schedule_of(command.job_id)
-    if state is None or version.schedule is None or is_spent(state, version.schedule.limit):
+    spec = version.schedule
+    if state is None or spec is None or is_spent(state, spec.limit):
         return last
     return min(last, state.decided_until)
 
@@ -148,8 +147,8 @@ def step(view: PartitionView, running: backfill.Running) -> list[Event]:
     """A portion of a backfill, and where it stands after it."""
     begun = running.begun
     job = view.registry.jobs.get(begun.job_id)
-    version = job.versions.get(begun.job_version) if job is not None else None
-    engine = view.engines.of(version.schedule) if version is not None and version.schedule is not None else None
+    version = job.version(begun.job_version) if job is not None else None
+    engine = view.engines.of(version.written) if version is not None else None
     if job is None or version is None or engine is None or job.state == "retired":
         return [backfill.Finished(begun.backfill_id, begun.job_id, running.requested, running.left_out, "retired")]
     requested: list[Event] = []
@@ -174,7 +173,7 @@ def _fired(view: PartitionView, job_id: str, tick_at: Micros) -> bool:
     history = view.partition.history
     number = history.version_at(job_id, tick_at, view.partition.schedules.get(job_id))
     found = version_of(view.registry, job_id, number) if number is not None else None
-    engine = view.engines.of(found[1].schedule) if found is not None and found[1].schedule is not None else None
+    engine = view.engines.of(found[1].written) if found is not None else None
     return engine is not None and engine.next_us(tick_at - 1) == tick_at and not history.did_not_fire(job_id, tick_at)
 
 

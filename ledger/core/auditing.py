@@ -232,13 +232,12 @@ class PartitionAudit:
     def _settle(self, job_id: str, state: InForce, until: int) -> None:
         """All that was expected has an outcome, and nothing else has."""
         found = version_of(self._registry, job_id, state.stretch.job_version)
-        spec = found[1].schedule if found is not None else None
-        engine = None if spec is None else self._engines.of(spec)
-        if spec is None or engine is None:
+        engine = None if found is None else self._engines.of(found[1].written)
+        if engine is None:
             what = f"version {state.stretch.job_version} has no schedule that this program can read"
             self._totals.differ("ticks", f"job {job_id}", what)
             return
-        if spec.limit is not None and state.fired >= spec.limit:
+        if engine.spec.limit is not None and state.fired >= engine.spec.limit:
             until = state.decided_until
         expected = engine.count_us(state.stretch.since, until) if until > state.stretch.since else 0
         self._totals.figures["expected"] += expected

@@ -92,7 +92,7 @@ def _retry(view: PartitionView, command: request.Retry) -> list[Event]:
     """A new execution in the partition of the old one, whose exclusivity key it shares. An execution is retried once: whoever asks again is
     told of its retry, which may be retried in its turn."""
     job, _ = view.wanted(command)
-    version = job.versions.get(command.job_version)
+    version = job.version(command.job_version)
     if version is None:
         raise Refused("unknown_version", f"{job.job_id} has no version {command.job_version}: `jobledger jobs versions {job.job_id}`")
     new = execution_of_retry(command.command_id, command.execution_id, view.partition.number)

@@ -4,17 +4,19 @@ Read in this order: events, state, `evolve`, commands; `decide` is in `registeri
 Source: architecture.md, section 3; scheduling.md, sections 1, 3 and 4.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from bisect import bisect_left
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from sys import intern
-from typing import Literal, assert_never
+from typing import Final, Literal, assert_never
 
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, Struct, json, structs
 
 from ledger.core.bodies import NOTHING
 from ledger.core.cron import Dst
 from ledger.core.execution import KeptOptions, Kind, Options
-from ledger.core.ids import BEFORE_ALL, Address, Micros
+from ledger.core.ids import BEFORE_ALL, Address, Micros, partition_for, routing_key
 from ledger.core.pause import Pauses
 from ledger.core.refusal import Refused
 from ledger.core.tick import Coalesce, Overlap
@@ -114,32 +116,28 @@ Event = Registered | Versioned | Retired | ManifestApplied
 
 
 class Version(Struct, frozen=True, omit_defaults=True, gc=False):
+    """Its bodies are bytes of its own: a hundred thousand schedules as objects take three times the memory, and a body that is a view
+    keeps the whole commit it came in."""
+
     number: int
     content_hash: str
     accepted_at: Micros
     data: Raw = NOTHING
-    options: Options | None = None
-    schedule: ScheduleSpec | None = None
+    options: KeptOptions | None = None
+    written: bytes = b""  # its schedule, encoded
+
+    @property
+    def schedule(self) -> ScheduleSpec | None:
+        return read_schedule(self.written) if self.written else None
 
 
-class OnlyVersion(Mapping[int, Version]):
-    """The versions of a job that has one, in a quarter of a dictionary's memory: there may be a hundred thousand such jobs."""
+read_schedule: Final = json.Decoder(KeptSchedule).decode
+_encode: Final = json.Encoder().encode
+_number: Final = attrgetter("number")
 
-    __slots__ = ("_version",)
 
-    def __init__(self, version: Version) -> None:
-        self._version = version
-
-    def __getitem__(self, number: int) -> Version:
-        if number != self._version.number:
-            raise KeyError(number)
-        return self._version
-
-    def __iter__(self) -> Iterator[int]:
-        yield self._version.number
-
-    def __len__(self) -> int:
-        return 1
+def written_of(schedule: ScheduleSpec | None) -> bytes:
+    return b"" if schedule is None else _encode(schedule)
 
 
 class Job(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -151,17 +149,28 @@ class Job(Struct, frozen=True, omit_defaults=True, gc=False):
     tenant: str | None = None
     state: Literal["declared", "active", "retired"] = "declared"  # declared: no version of it was in force yet
     current_version: int | None = None
-    in_force_since: Address | None = None
     in_force_at: Micros = Micros(0)
     retired_at: Micros = Micros(0)  # the last time, also of a job that returned
     name: str | None = None
     exclusive_key: str | None = None
     exclusive_field: str | None = None
-    versions: Mapping[int, Version] = {}
+    home: int = 0  # see `home_of`
+    versions: tuple[Version, ...] = ()  # by number
 
     @property
     def current(self) -> Version | None:
-        return None if self.current_version is None else self.versions.get(self.current_version)
+        return None if self.current_version is None else self.version(self.current_version)
+
+    @property
+    def newest(self) -> Version | None:
+        return self.versions[-1] if self.versions else None
+
+    def version(self, number: int) -> Version | None:
+        versions = self.versions
+        if versions and versions[-1].number == number:
+            return versions[-1]
+        nth = bisect_left(versions, number, key=_number)
+        return versions[nth] if nth < len(versions) and versions[nth].number == number else None
 
 
 @dataclass(slots=True)
@@ -172,45 +181,68 @@ class Registry:
     jobs: MutableMapping[str, Job] = field(default_factory=dict)
     manifests: list[str] = field(default_factory=list)  # digests, the one in force last
     pauses: Pauses = field(default_factory=Pauses)
+    partitions: int = 0  # of the events, as the log says since its first commit
 
     @property
     def scheduled(self) -> list[Job]:
         """The jobs that a home partition has to fire."""
-        return [job for job in self.jobs.values() if job.state == "active" and job.current is not None and job.current.schedule is not None]
+        return [job for job in self.jobs.values() if fires(job)]
 
 
-def evolve(state: Registry, event: Event, address: Address, at: Micros) -> None:
+def fires(job: Job) -> bool:
+    """A schedule of it is in force."""
+    return job.state == "active" and (current := job.current) is not None and current.written != b""
+
+
+def evolve(state: Registry, event: Event, at: Micros) -> None:
     """Fold one event into `state`, in place: a process holds one registry for all its actors."""
     match event:
         case Registered():
-            state.jobs[intern(event.job_id)] = Job(
-                intern(event.job_id),
-                intern(event.job_name),
-                event.kind,
-                intern(event.queue),
-                event.exclusive_scope,
-                None if event.tenant is None else intern(event.tenant),
-                name=event.name,
-                exclusive_key=event.exclusive_key,
-                exclusive_field=event.exclusive_field,
-            )
+            state.jobs[intern(event.job_id)] = _job_of(event, state.partitions)
         case Versioned(job_id, number):
             job = state.jobs[job_id]
-            body = Version(number, event.content_hash, at, event.data, event.options, event.schedule)
-            versions = {**job.versions, number: body} if job.versions else OnlyVersion(body)
-            state.jobs[job_id] = structs.replace(job, versions=versions)
+            versions = _with(job.versions, _version_of(event, at))
             if event.in_force:
-                _put_in_force(state, job_id, number, address, at)
+                job = structs.replace(job, versions=versions, state="active", current_version=number, in_force_at=at)
+            else:
+                job = structs.replace(job, versions=versions)
+            state.jobs[job_id] = job
         case ManifestApplied(digest, in_force, retired):
             state.manifests = [*(one for one in state.manifests if one != digest), digest][-STALE_MANIFESTS_KEPT:]
             for job_id, number in in_force:
-                _put_in_force(state, job_id, number, address, at)
+                _put_in_force(state, job_id, number, at)
             for job_id in retired:
-                _retire(state, job_id, address, at)
+                _retire(state, job_id, at)
         case Retired(job_id):
-            _retire(state, job_id, address, at)
+            _retire(state, job_id, at)
         case _:
             assert_never(event)
+
+
+def home_of(job: Registered | Job, partitions: int) -> int:
+    """The partition where a job's ticks and executions live, with whatever they exclude."""
+    key = routing_key(job.job_id, job.job_name, job.tenant, job.exclusive_scope, job.exclusive_key, True, "")
+    return partition_for(key, partitions)
+
+
+def _job_of(event: Registered, partitions: int) -> Job:
+    return Job(
+        intern(event.job_id),
+        intern(event.job_name),
+        event.kind,
+        intern(event.queue),
+        event.exclusive_scope,
+        None if event.tenant is None else intern(event.tenant),
+        name=event.name,
+        exclusive_key=event.exclusive_key,
+        exclusive_field=event.exclusive_field,
+        home=home_of(event, partitions) if partitions else 0,
+    )
+
+
+def _version_of(event: Versioned, at: Micros) -> Version:
+    data = NOTHING if event.data is NOTHING else event.data.copy()
+    return Version(event.job_version, event.content_hash, at, data, event.options, written_of(event.schedule))
 
 
 def jobs_of(event: Event) -> list[str]:
@@ -224,12 +256,18 @@ def jobs_of(event: Event) -> list[str]:
             assert_never(event)
 
 
-def _retire(state: Registry, job_id: str, address: Address, at: Micros) -> None:
-    state.jobs[job_id] = structs.replace(state.jobs[job_id], state="retired", in_force_since=address, in_force_at=at, retired_at=at)
+def _with(versions: tuple[Version, ...], new: Version) -> tuple[Version, ...]:
+    if not versions or versions[-1].number < new.number:
+        return (*versions, new)
+    return tuple(sorted((*(one for one in versions if one.number != new.number), new), key=_number))
 
 
-def _put_in_force(state: Registry, job_id: str, number: int, address: Address, at: Micros) -> None:
-    state.jobs[job_id] = structs.replace(state.jobs[job_id], state="active", current_version=number, in_force_since=address, in_force_at=at)
+def _retire(state: Registry, job_id: str, at: Micros) -> None:
+    state.jobs[job_id] = structs.replace(state.jobs[job_id], state="retired", in_force_at=at, retired_at=at)
+
+
+def _put_in_force(state: Registry, job_id: str, number: int, at: Micros) -> None:
+    state.jobs[job_id] = structs.replace(state.jobs[job_id], state="active", current_version=number, in_force_at=at)
 
 
 # Commands

@@ -2,14 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from itertools import repeat
-from typing import Protocol
+from itertools import islice, repeat
+from typing import Protocol, TypeVar
 
 from ledger.core import chain, outcome, wire
 from ledger.core.chain import Accepted, Broken, Head, Header, Verdict, Void
 from ledger.core.execution import State
 from ledger.core.ids import Address, Micros, address
 from ledger.core.refusal import ChainBroken, Conflict, Undecodable
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Described(Protocol):
@@ -22,6 +25,12 @@ class Described(Protocol):
     def partitions(self) -> int: ...
 
 
+def keep_newest(entries: dict[K, V], most: int) -> None:
+    """Forget the oldest. All of them at once: who looks for the first steps over those that went before it."""
+    for one in list(islice(entries, len(entries) - most)) if len(entries) > most else ():
+        del entries[one]
+
+
 class LogFold(ABC):
     """The state of one partition of a log. Fed with its records in order; equal records give equal states, for every reader."""
 
@@ -31,6 +40,7 @@ class LogFold(ABC):
         self.partitions = 0
         self.epoch = 1
         self.accepted = 0
+        self.events = 0  # in commits that were accepted, since this fold began or was put back from a snapshot
         self.voids = 0
 
     def feed(self, record: bytes | None, offset: int) -> Verdict:
@@ -67,6 +77,7 @@ class LogFold(ABC):
                 self.evolve(event, address(seq, nth), at, known)
         self.head = chain.after(self.head, header, record_digest, offset)
         self.accepted += 1
+        self.events += len(events)
         self.settle(at)
 
     def _open(self, event: outcome.Opened) -> None:

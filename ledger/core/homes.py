@@ -10,10 +10,9 @@ from typing import Final
 from msgspec import structs
 
 from ledger.core import backfill, bulk, execution, letters, outcome, tick
-from ledger.core.definition import Registry
+from ledger.core.definition import Registry, home_of
 from ledger.core.execution import Requested
 from ledger.core.ids import ExecutionId, exclusive_key, partition_for, partition_of
-from ledger.core.partition_view import home_of
 from ledger.core.uniqueness import routing_name
 from ledger.core.wire import Event
 

@@ -28,7 +28,7 @@ from ledger.core.execution import (
     line_of,
     state_at_end,
 )
-from ledger.core.fold import LogFold
+from ledger.core.fold import LogFold, keep_newest
 from ledger.core.history import History
 from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros, WorkerId
 from ledger.core.uniqueness import Uniques, unique_name
@@ -253,9 +253,11 @@ class Partition(LogFold):
             if self.retries[oldest][1] >= horizon and len(self.retries) <= self.remembered:
                 break
             del self.retries[oldest]
-        for remembered in (self.rejections, self.acts, self.backfilled, self.bulks, self.letters):
-            while len(remembered) > REMEMBERED_ACTS:
-                del remembered[next(iter(remembered))]
+        keep_newest(self.rejections, REMEMBERED_ACTS)
+        keep_newest(self.acts, REMEMBERED_ACTS)
+        keep_newest(self.backfilled, REMEMBERED_ACTS)
+        keep_newest(self.bulks, REMEMBERED_ACTS)
+        keep_newest(self.letters, REMEMBERED_ACTS)
 
 
 def holds_its_key(state: Live) -> bool:

@@ -9,7 +9,7 @@ from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Draft, Forward, NeedsFacts
 from ledger.core.engines import Engines
 from ledger.core.execution import Active, Buffered, Completed, Ended, Live, Requested, State, line_of, state_at_end
-from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros, partition_for, routing_key
+from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros
 from ledger.core.letters import Fate
 from ledger.core.outcome import Answer
 from ledger.core.partition import RUN_ENDS, Partition, deduplication_key, holds_its_key, rejection_key
@@ -19,12 +19,6 @@ from ledger.core.wire import Command, Event
 
 Wanting = request.Submit | request.RunNow | request.Act | request.Retry  # of a job
 Asked = Wanting | request.Control  # commands of people and programs, each with an id and exactly one outcome
-
-
-def home_of(job: Job, partitions: int) -> int:
-    """The partition where a job's ticks and executions live, with whatever they exclude."""
-    key = routing_key(job.job_id, job.job_name, job.tenant, job.exclusive_scope, job.exclusive_key, True, "")
-    return partition_for(key, partitions)
 
 
 class PartitionView(Draft[Partition]):

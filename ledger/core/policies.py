@@ -26,9 +26,9 @@ def engine_versions() -> tuple[int, str]:
     return ENGINE, tzdata_version()
 
 
-def check_schedule(spec: ScheduleSpec, at: Micros) -> None:
-    """Raises `Invalid` for what no engine reads, for policies out of bounds, and for an instant that is past at its acceptance."""
-    schedule = Schedule.from_spec(spec)
+def check_schedule(schedule: Schedule, at: Micros) -> None:
+    """Raises `Invalid` for policies out of bounds, and for an instant that is past at its acceptance."""
+    spec = schedule.spec
     check_policies(spec)
     if spec.at is not None and schedule.next_us(at) is None:
         raise _invalid("at", spec.at, "is past, or left out by `start`, `end` or `exclude`", "an instant that is still to come")

@@ -64,12 +64,12 @@ def _decide_register(command: Register, job: Job | None) -> list[Event]:
     wanted = (command.job_name, command.kind, command.queue, command.exclusive_scope, command.tenant, job.exclusive_key)
     _refuse_another_identity(job, (*wanted, command.exclusive_field))
     if number == AUTO:
-        if any(version.content_hash == command.content_hash for version in job.versions.values()):
+        if any(version.content_hash == command.content_hash for version in job.versions):
             return []
         number = _next_number(job)
     elif _is_known(job, number, command.content_hash):
         return []
-    elif job.versions and number < max(job.versions):
+    elif job.newest is not None and number < job.newest.number:
         return []  # stale: a node with an older configuration; the answer says so
     return [_versioned(command, command.job_id, number, command.kind != "system")]
 
@@ -89,7 +89,7 @@ def _decide_schedule(command: ScheduleJob, state: Registry) -> list[Event]:
         if job.state == "active" and current is not None and current.content_hash == command.content_hash:
             return []
         return [_versioned(command, job_id, _next_number(job), True)]
-    if _is_known(job, number, command.content_hash) or number < max(job.versions):
+    if _is_known(job, number, command.content_hash) or number < _next_number(job) - 1:
         if job.state == "retired":
             raise Refused("retired", f"{job_id} is retired and returns with its next version: {_next_number(job)}, not {number}")
         return []
@@ -150,17 +150,17 @@ def _decide_manifest(command: ApplyManifest, state: Registry) -> list[Event]:
 def _listed_number(job: Job, number: int, content_hash: str) -> int | None:
     """The version that a manifest means, or None if it is not registered."""
     if number == AUTO:
-        return max((one.number for one in job.versions.values() if one.content_hash == content_hash), default=None)
-    known = job.versions.get(number)
+        return max((one.number for one in job.versions if one.content_hash == content_hash), default=None)
+    known = job.version(number)
     return number if known is not None and known.content_hash == content_hash else None
 
 
 def _next_number(job: Job) -> int:
-    return max(job.versions, default=0) + 1
+    return 1 if job.newest is None else job.newest.number + 1
 
 
 def _is_known(job: Job, number: int, content_hash: str) -> bool:
-    known = job.versions.get(number)
+    known = job.version(number)
     if known is not None and known.content_hash != content_hash:
         raise Refused(
             "drift",

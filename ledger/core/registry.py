@@ -7,7 +7,7 @@ from msgspec import Struct
 from ledger.core import definition, outcome, pause
 from ledger.core.definition import Registry
 from ledger.core.execution import State
-from ledger.core.fold import LogFold
+from ledger.core.fold import LogFold, keep_newest
 from ledger.core.ids import Address, Micros
 from ledger.core.wire import Event
 
@@ -45,6 +45,10 @@ class RegistryFold(LogFold):
         self.decided: dict[str, Decided] = {}
         self.touched = Touched()  # since somebody took it
 
+    def _open(self, event: outcome.Opened) -> None:
+        super()._open(event)
+        self.registry.partitions = event.partitions
+
     def evolve(self, event: Event, address: Address, at: Micros, foreseen: State | None = None) -> None:
         match event:
             case outcome.Accepted(command_id=command_id, outcome=result):
@@ -52,7 +56,7 @@ class RegistryFold(LogFold):
             case outcome.Rejected(command_id=command_id, reason=reason, detail=detail):
                 self.decided[command_id] = Decided("rejected", reason, detail)
             case definition.Registered() | definition.Versioned() | definition.Retired() | definition.ManifestApplied():
-                definition.evolve(self.registry, event, address, at)
+                definition.evolve(self.registry, event, at)
                 self.touched.jobs.update(definition.jobs_of(event))
             case pause.Began() | pause.Ended():
                 pause.evolve(self.registry.pauses, event, address, at)
@@ -61,6 +65,5 @@ class RegistryFold(LogFold):
                 pass
 
     def settle(self, at: Micros) -> None:
-        while len(self.decided) > REMEMBERED:
-            del self.decided[next(iter(self.decided))]
+        keep_newest(self.decided, REMEMBERED)
         self.registry.at = Address(self.head.seq, 0)

@@ -8,6 +8,7 @@ from msgspec import structs
 from ledger.core import definition, outcome, pause, registering
 from ledger.core.definition import Registry
 from ledger.core.draft import Delivered, Draft
+from ledger.core.engines import Engines
 from ledger.core.ids import Address, Micros, job_id_of
 from ledger.core.outcome import Answer
 from ledger.core.policies import check_schedule, engine_versions
@@ -19,11 +20,16 @@ from ledger.core.wire import Event, RegistryCommand
 class RegistryDraft(Draft[RegistryFold]):
     """Its jobs lie over those of the fold, which it does not change."""
 
-    def __init__(self, fold: RegistryFold, at: Micros) -> None:
+    def __init__(self, fold: RegistryFold, at: Micros, engines: Engines | None = None) -> None:
         super().__init__(fold.head, at)
         self.fold = fold
+        self.engines = engines or Engines()
         self.registry = Registry(
-            fold.registry.at, ChainMap({}, fold.registry.jobs), list(fold.registry.manifests), fold.registry.pauses.copy()
+            fold.registry.at,
+            ChainMap({}, fold.registry.jobs),
+            list(fold.registry.manifests),
+            fold.registry.pauses.copy(),
+            fold.registry.partitions,
         )
         self.decided: dict[str, Decided] = {}
 
@@ -33,7 +39,7 @@ class RegistryDraft(Draft[RegistryFold]):
     def preview(self, event: Event, address: Address) -> None:
         match event:
             case definition.Registered() | definition.Versioned() | definition.Retired() | definition.ManifestApplied():
-                definition.evolve(self.registry, event, address, self.at)
+                definition.evolve(self.registry, event, self.at)
             case pause.Began() | pause.Ended():
                 pause.evolve(self.registry.pauses, event, address, self.at)
             case outcome.Accepted():
@@ -73,7 +79,7 @@ class RegistryDraft(Draft[RegistryFold]):
         """Commands come from anybody: a schedule that no engine reads, or that has nothing left to fire, is refused here."""
         if event.schedule is None:
             return event
-        check_schedule(event.schedule, self.at)
+        check_schedule(self.engines.checked(definition.written_of(event.schedule)), self.at)
         engine, tzdata = engine_versions()
         return structs.replace(event, engine=engine, tzdata=tzdata)
 
@@ -85,7 +91,7 @@ class RegistryDraft(Draft[RegistryFold]):
         """Nothing was to do: because it is so already, or because something newer is in force."""
         match command:
             case definition.Register(job_id=job_id, job_version=number):
-                return "unchanged" if number == definition.AUTO or number in self.registry.jobs[job_id].versions else "stale"
+                return "unchanged" if number == definition.AUTO or self.registry.jobs[job_id].version(number) is not None else "stale"
             case definition.ScheduleJob(job_version=number):
                 job = self.registry.jobs[_job_id(command)]
                 return "unchanged" if number in (definition.AUTO, job.current_version) else "stale"

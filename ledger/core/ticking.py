@@ -5,7 +5,7 @@ from typing import Final, assert_never
 from msgspec import structs
 
 from ledger.core import due, tick
-from ledger.core.definition import Job, Version
+from ledger.core.definition import Job, ScheduleSpec, Version
 from ledger.core.engines import version_of
 from ledger.core.exclusivity import Admitting
 from ledger.core.execution import MILLISECOND, Live, Options, Requested, kept, priority_of
@@ -24,21 +24,21 @@ def settle(view: PartitionView, job_id: str, until: int | None = None) -> bool:
     """Decide the job's ticks up to this nominal instant, or all that are due. False: there is more, and it belongs to the next commit."""
     state = view.schedule_of(job_id)
     found = version_of(view.registry, job_id, state.job_version) if state is not None else None
-    spec = found[1].schedule if found is not None else None
-    if state is None or found is None or spec is None or is_spent(state, spec.limit):
+    first = state.next_at if state is not None and view.partition.reckons_with == engine_versions() else None
+    if state is None or found is None or (first is not None and first > (view.at if until is None else until)):
         return True
     job, version = found
+    engine = view.engines.of(version.written)
+    if engine is None or is_spent(state, engine.spec.limit):
+        return True
+    spec = engine.spec
     delay = delay_us(job_id, spec.jitter_ms)
     until = view.at - delay if until is None else until
-    first = state.next_at if view.partition.reckons_with == engine_versions() else None
     if until <= state.decided_until or (first is not None and first > until):
-        return True
-    engine = view.engines.of(spec)
-    if engine is None:
         return True
     bars = _bars(view, job, state, until)
     judged = due.judge(engine, spec, state.decided_until, until, view.at - delay, bars, first)
-    outcomes = Outcomes(view, job, version, state, delay)
+    outcomes = Outcomes(view, job, version, spec, state, delay)
     return view.include(outcomes.of(judged)) and judged.whole and outcomes.whole
 
 
@@ -86,11 +86,10 @@ def request_of(job: Job, version: Version, execution_id: ExecutionId, at: Micros
 class Outcomes:
     """The outcomes of some ticks of one job, in their order, each seeing what the ones before it led to."""
 
-    def __init__(self, view: PartitionView, job: Job, version: Version, state: InForce, delay: int) -> None:
+    def __init__(self, view: PartitionView, job: Job, version: Version, spec: ScheduleSpec, state: InForce, delay: int) -> None:
         self._view, self._job, self._version, self._delay = view, job, version, delay
-        spec = version.schedule
-        self._overlap = spec.overlap if spec is not None else "skip"
-        self._left = None if spec is None or spec.limit is None else spec.limit - state.fired
+        self._overlap = spec.overlap
+        self._left = None if spec.limit is None else spec.limit - state.fired
         self._former: dict[ExecutionId, Live] | None = None
         self._admitting = Admitting(view)
         self._events: list[Event] = []

@@ -73,12 +73,16 @@ class Writer(Generic[F]):
         return True
 
     def confirm(self, draft: "Draft[F]", record: bytes, offset: int) -> bool:
-        """The draft's record was acknowledged at `offset`. False: another one stands where ours was expected, so nothing is known."""
-        if offset != self.fold.head.next_offset:
-            self.abandon(draft)
-            return False
-        self.fold.accept(draft.header(), draft.events, chain.digest(record), offset, draft.foreseen)
-        return True
+        """The draft's record was acknowledged at `offset`. False: another one stands where ours was expected, so nothing is known.
+        A fold that somebody else feeds too (the registry's) may hold it already."""
+        head, digest = self.fold.head, chain.digest(record)
+        if head == draft.head and offset == head.next_offset:
+            self.fold.accept(draft.header(), draft.events, digest, offset, draft.foreseen)
+            return True
+        if head.digest == digest and head.next_offset == offset + 1:
+            return True
+        self.abandon(draft)
+        return False
 
     def abandon(self, draft: "Draft[F]") -> None:
         """The outcome is not known. The commands come back; the log is to be read before they are decided again."""

@@ -101,7 +101,7 @@ class Actor(ABC, Generic[F]):
         """There is work; the watchdog expects progress."""
         return self.stopped is None and (bool(self.writer.inbox) or not self.ready)
 
-    def _made_progress(self) -> None:
+    def made_progress(self) -> None:
         self.progress_at = time.monotonic()
 
     # Its life
@@ -124,7 +124,7 @@ class Actor(ABC, Generic[F]):
     async def _recover(self) -> None:
         began = time.monotonic()
         await self.restore()
-        await log_access.catch_up(self.edges.settings, self.fold, self._made_progress)
+        await self.catch_up()
         self.fold.expect(self.edges.identity)
         self.writer.caught_up()
         await self.recovered()
@@ -206,7 +206,7 @@ class Actor(ABC, Generic[F]):
         else:
             self.writer.abandon(draft)
             log.warning("outcome unknown", action="actor.unknown", partition=self.number, why=outcome.why)
-        await log_access.catch_up(self.edges.settings, self.fold, self._made_progress)
+        await self.catch_up()
         self.writer.caught_up()
         self.folded_again()
         return False
@@ -237,6 +237,10 @@ class Actor(ABC, Generic[F]):
     @abstractmethod
     async def restore(self) -> None:
         """Begin from a snapshot, if there is a good one."""
+
+    async def catch_up(self) -> None:
+        """Fold what the log holds now."""
+        await log_access.catch_up(self.edges.settings, self.fold, self.made_progress)
 
     @abstractmethod
     async def recovered(self) -> None:

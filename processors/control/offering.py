@@ -22,7 +22,7 @@ def offer_of(partition: Partition, registry: Registry, execution_id: ExecutionId
     data = request.data
     if not given(data):
         job = registry.jobs.get(request.job_id)
-        version = job.versions.get(request.job_version) if job is not None else None
+        version = job.version(request.job_version) if job is not None else None
         data = version.data if version is not None and given(version.data) else NULL
     return Offer(
         execution_id,

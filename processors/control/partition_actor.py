@@ -48,7 +48,7 @@ class PartitionActor(Actor[Partition]):
         self.work = work
         self.followers = Followers()
         self.lost_workers: set[WorkerId] = set()
-        self.snapshots = snapshots.Snapshots(edges.settings, fold, snapshot_appender)
+        self.snapshots = snapshots.Snapshots.of_partition(edges.settings, fold, snapshot_appender)
         self.dispatch = Dispatch(
             fold,
             limits.offer_window,
@@ -56,7 +56,7 @@ class PartitionActor(Actor[Partition]):
             held=Held(fold, facts.registry.pauses),
             limited=Limited(limits.offer_window),
         )
-        self.schedules = Schedules(fold, facts.registry)
+        self.schedules = Schedules(fold, facts.registry, facts.engines)
         self.orders = Orders(fold, lambda worker: edges.settings.redis_key("orders", worker))
         self._foreseen: list[Addressed] = []  # orders that follow from the draft under way
         self._sending: set[asyncio.Task[None]] = set()
@@ -106,7 +106,7 @@ class PartitionActor(Actor[Partition]):
             self.wake()
 
     async def refresh_facts(self) -> None:
-        await self.facts.reach_end()
+        await self.facts.reach_end(self.made_progress)
 
     def folded_again(self) -> None:
         """What was outstanding may have started; what is new here waits in the backlog."""
@@ -208,7 +208,7 @@ class PartitionActor(Actor[Partition]):
         self._reckon(events)
         self._offer()
         draft.effects.answers.extend(self.followers.news(events))
-        self.snapshots.after(len(events))
+        self.snapshots.consider()
 
     def _reckon(self, events: tuple[wire.Event, ...]) -> None:
         """What is due next of the schedules that these events moved."""

@@ -9,7 +9,8 @@ from redis.exceptions import RedisError
 
 from ledger.config import Settings
 from ledger.core.ids import WorkerId
-from ledger.kafka.opening import check_identity
+from ledger.core.refusal import Conflict, Misconfigured, Unavailable
+from ledger.kafka.opening import LogIdentity, check_identity
 from processors import seam
 from processors.broker_clock import BrokerClock
 from processors.control.appender import Appender
@@ -40,6 +41,7 @@ class Control:
             settings,
             {self.commands: self.take, self.registry_commands: self.take},
             positions=self,
+            early=self.begin,
             background=self.look_after,
             on_stopping=self.stop,
         )
@@ -47,8 +49,8 @@ class Control:
         self._generation: int | None = None
         self._lock = asyncio.Lock()
         self._edges: Edges | None = None
-        self._has_edges = asyncio.Event()
-        self._facts = Facts(settings)
+        self._snapshot_appender = Appender(settings)
+        self._facts = Facts(settings, self._snapshot_appender)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -63,6 +65,17 @@ class Control:
 
     # Called by the seam
 
+    async def begin(self) -> None:
+        """The registry can be folded while the broker still waits for the group's dead member. What stands in the way now, a log that is
+        not there yet for one, is a matter of the assignment that comes."""
+        try:
+            async with self._lock:
+                await self._started()
+        except (Misconfigured, Conflict, Unavailable) as error:
+            log.warning("the log cannot be read yet", action="control.early", error=str(error))
+        else:
+            log.info("control has begun", action="control.begun")
+
     def take(self, record: seam.Record) -> None:
         actor = self.actors.get((record.topic, record.partition))
         if actor is not None:
@@ -72,6 +85,7 @@ class Control:
         async with self._lock:
             edges = await self._started()
             self.assignments += 1
+            log.info("partitions are assigned", action="control.assigned", count=len(partitions), generation=generation)
             fresh = generation != self._generation
             self._generation = generation
             await self._end({one for one in self.actors if fresh or one not in partitions})
@@ -89,7 +103,7 @@ class Control:
     def _begin(self, edges: Edges, topic: str, number: int) -> None:
         actor: AnyActor
         if topic == self.registry_commands:
-            actor = RegistryActor(edges)
+            actor = RegistryActor(edges, self._facts)
         else:
             actor = PartitionActor(edges, number, self._facts, self._work, self._snapshot_appender)
         self.actors[topic, number] = actor
@@ -103,7 +117,6 @@ class Control:
         if self._edges is None:
             identity = await check_identity(self.settings)
             self._work = Work(self.settings)
-            self._snapshot_appender = Appender(self.settings)
             self._edges = Edges(
                 self.settings,
                 identity,
@@ -113,17 +126,12 @@ class Control:
                 DeadLetters(self.settings),
                 Appender(self.settings),
             )
-            self._tasks.append(asyncio.create_task(self._follow()))
-            self._has_edges.set()
+            self._tasks.append(asyncio.create_task(self._follow(identity)))
         return self._edges
 
-    async def _shared(self) -> Edges:
-        await self._has_edges.wait()
-        return await self._started()
-
-    async def _follow(self) -> None:
+    async def _follow(self, identity: LogIdentity) -> None:
         try:
-            await self._facts.follow()
+            await self._facts.follow(identity)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -136,7 +144,8 @@ class Control:
 
     async def look_after(self) -> None:
         """Runs beside Faust: the rescuer, its ears, and the healing of offers."""
-        edges = await self._shared()
+        async with self._lock:
+            edges = await self._started()
         await asyncio.gather(self._rescue(edges), self._hear(edges), self._heal())
 
     def _partitions(self) -> list[PartitionActor]:

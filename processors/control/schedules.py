@@ -1,18 +1,17 @@
 """The schedules of a home partition: which are in force there, when each is due next, and what the registry changed. No I/O here."""
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import chain
 from typing import Final
 
 import structlog
 
 from ledger.core import acts, tick
-from ledger.core.definition import Job, Registry, Version
+from ledger.core.definition import Job, Registry, Version, fires
 from ledger.core.engines import Engines, version_of
 from ledger.core.ids import Micros
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
-from ledger.core.partition_view import home_of
 from ledger.core.pause import Paused, names_of
 from ledger.core.policies import delay_us, engine_versions
 from ledger.core.registry import Touched
@@ -27,10 +26,10 @@ PAUSED_SPAN: Final = 60_000_000  # ticks that a pause skips leave their outcomes
 class Schedules:
     """What the draft under way decided is taken back by `dropped` and made final by `committed`."""
 
-    def __init__(self, partition: Partition, registry: Registry) -> None:
+    def __init__(self, partition: Partition, registry: Registry, engines: Engines) -> None:
         self.partition = partition
         self.registry = registry
-        self.engines = Engines()
+        self.engines = engines
         self.noticed: dict[str, None] = {}  # jobs the registry moved, not taken over yet, in that order
         self.pauses: set[Paused] = set()  # pauses that began or ended, likewise
         self._due: list[tuple[Micros, str]] = []
@@ -40,13 +39,15 @@ class Schedules:
         self._acknowledged: set[Paused] = set()
 
     def begin(self) -> None:
-        """A new owner, or one whose fold moved under it: compare all schedules with the registry, and reckon all."""
+        """A new owner, or one whose fold moved under it: compare all schedules with the registry, and see when each is due."""
         self._settled, self._adopted, self._acknowledged = set(), set(), set()
         here = self.partition.schedules
-        new = (job.job_id for job in self.registry.scheduled if job.job_id not in here and self._is_home(job))
+        new = (job.job_id for job in self.registry.jobs.values() if self._is_home(job) and job.job_id not in here and fires(job))
         self.noticed = {job_id: None for job_id in chain(here, new) if self._is_news(job_id)}
-        for job_id in here:
-            self.reckon(job_id)
+        due = ((self._next_decision(job_id), job_id) for job_id in here)
+        self._due = [(at, job_id) for at, job_id in due if at is not None]
+        self._next = {job_id: at for at, job_id in self._due}
+        heapify(self._due)
 
     def notice(self, touched: Touched) -> bool:
         """The registry moved. True if that concerns this partition: a job at home here, or a pause, which may be of anything here."""
@@ -61,7 +62,7 @@ class Schedules:
         return job_id in self.partition.schedules or self._is_home(self.registry.jobs[job_id])
 
     def _is_home(self, job: Job) -> bool:
-        return job.kind != "on_demand" and home_of(job, self.partition.partitions) == self.partition.number
+        return job.home == self.partition.number and job.kind != "on_demand"
 
     @property
     def has_news(self) -> bool:
@@ -96,19 +97,21 @@ class Schedules:
     def _next_decision(self, job_id: str) -> Micros | None:
         state = self.partition.schedules.get(job_id)
         found = version_of(self.registry, job_id, state.job_version) if state is not None else None
-        spec = found[1].schedule if found is not None else None
-        if state is None or found is None or spec is None or is_spent(state, spec.limit):
+        if state is None or found is None or not found[1].written:
+            return None
+        spec = self.engines.spec_of(found[1].written)
+        if is_spent(state, spec.limit):
             return None
         following: int | None = state.next_at if self.partition.reckons_with == engine_versions() else None
         if following is None:
-            engine = self.engines.of(spec)
+            engine = self.engines.of(found[1].written)
             if engine is None:
                 log.critical("no engine reads this schedule", action="schedule.unread", job_id=job_id, version=state.job_version)
                 return None
             following = engine.next_us(state.decided_until)
         if following is None:
             return None
-        due = following + delay_us(job_id, spec.jitter_ms)
+        due = following + delay_us(job_id, spec.jitter_ms) if spec.jitter_ms else following
         return Micros(max(due, state.decided_until + PAUSED_SPAN) if self._is_paused(found[0], state) else due)
 
     def _is_paused(self, job: Job, state: InForce) -> bool:
@@ -163,7 +166,7 @@ class Schedules:
             return draft.include([tick.Dropped(job_id)])
         settled = draft.schedule_of(job_id)
         since = max(job.in_force_at, settled.decided_until if settled is not None else 0)
-        engine = self.engines.of(wanted.schedule) if wanted.schedule is not None else None
+        engine = self.engines.of(wanted.written)
         following = engine.next_us(since) if engine is not None else None
         adopted = tick.Adopted(job_id, wanted.number, Micros(since), *engine_versions(), None if following is None else Micros(following))
         return draft.include([adopted])
@@ -237,7 +240,7 @@ class Schedules:
 def _wanted(job: Job | None) -> Version | None:
     """The version whose schedule has to be in force, if any."""
     current = job.current if job is not None and job.state == "active" else None
-    return current if current is not None and current.schedule is not None else None
+    return current if current is not None and current.written else None
 
 
 def _until(job: Job, state: InForce) -> Micros:

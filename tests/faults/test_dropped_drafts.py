@@ -15,7 +15,7 @@ from processors.broker_clock import BrokerClock
 from processors.control.appender import Appended, Appender, Unknown
 from processors.control.dead_letters import DeadLetters
 from processors.control.edges import Edges
-from processors.control.facts import Facts
+from processors.control.facts import Facts, Progress
 from processors.control.partition_actor import PartitionActor
 from processors.control.work import Work
 from tests.unit.core.test_partition import NOON, SECOND, World, submit
@@ -44,14 +44,14 @@ class KnownFacts(Facts):
     """The registry as the test has it; it never moves."""
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
-        super().__init__(settings)
+        super().__init__(settings, Appender(settings))
         self._known = registry
 
     @property
     def registry(self) -> Registry:
         return self._known
 
-    async def reach_end(self) -> None:
+    async def reach_end(self, progress: Progress) -> None:
         pass
 
 

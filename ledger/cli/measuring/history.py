@@ -86,7 +86,7 @@ def _decided(writer: Writer[Partition], registry: Registry, commands: Sequence[w
 def _registry() -> Registry:
     known = Registry(Address(1, 0))
     body = Version(1, "bench", Micros(0), NOTHING)
-    known.jobs["noop"] = Job("noop", "noop", "on_demand", "default", state="active", current_version=1, versions={1: body})
+    known.jobs["noop"] = Job("noop", "noop", "on_demand", "default", state="active", current_version=1, versions=(body,))
     return known
 
 

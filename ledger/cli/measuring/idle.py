@@ -1,6 +1,7 @@
 """Idle schedules: what a hundred thousand that fire once a year cost control, beside a few that fire every second."""
 
 import asyncio
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ class Line(Struct):
 
     action: str = ""
     seconds: float = 0.0
-    timestamp: datetime | None = None
+    timestamp: datetime = datetime.min  # noqa: DTZ901  # a line without one is of no interest
 
 
 _line = json.Decoder(Line)
@@ -40,20 +41,26 @@ _line = json.Decoder(Line)
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Of a process whose actors are all ready: when the last one was, and the slowest one's own recovery."""
+    """Of a process whose actors are all ready, in seconds: from its start on until it asked the broker for its partitions (`begun`), until
+    it had them (what lies between is the broker's: a dead member keeps them until its session ends), and until each actor was ready."""
 
-    at: float
-    slowest: float
+    begun: float
+    assigned: float
+    ready: float
+    slowest: float  # the longest recovery of one actor
+
+    @property
+    def waited(self) -> float:
+        return self.assigned - self.begun
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Control at one time: resident memory in MB, and the ticks of a while; `ready` after a kill and a restart, in seconds."""
+    """Control at one time: resident memory in MB, and the ticks of a while; how it came back, if it was restarted."""
 
     memory: float
     window: Window
-    ready: float = 0.0
-    slowest: float = 0.0
+    back: Readiness | None = None
 
 
 async def measure(settings: Settings, say: Say, *, schedules: int, firing: int, seconds: int) -> list[Result]:
@@ -63,15 +70,17 @@ async def measure(settings: Settings, say: Say, *, schedules: int, firing: int, 
         watched = Watched(made, made.processes[0], firing, seconds)
         plans: list[Plan] = [{"job": "stamp", "name": f"n{nth}", "every": "1s", "exclusive": "none", "data": {}} for nth in range(firing)]
         await ledger.schedule_many(plans, timeout=PATIENCE)
-        without = await watched.restart()
+        without = await watched.restart(signal.SIGKILL)
         say(f"without: {said(without)}")
         took = await _schedule_idle(made, ledger, schedules, firing, say)
         registered = await watched.look()
         say(f"with {schedules} idle schedules: {said(registered)}")
-        restarted = await watched.restart()
-        say(f"and after a restart: {said(restarted)}")
+        restarted = await watched.restart(signal.SIGTERM)
+        say(f"after a restart: {said(restarted)}")
+        killed = await watched.restart(signal.SIGKILL)
+        say(f"after a kill -9: {said(killed)}")
     how = f"{schedules} yearly schedules beside {firing} that fire every second; one control, one runner, one projection"
-    return results(without, registered, restarted, how, took)
+    return results([without, registered, restarted, killed], how, took)
 
 
 async def _schedule_idle(made: Bed, ledger: Ledger, schedules: int, firing: int, say: Say) -> float:
@@ -115,38 +124,41 @@ class Watched:
         window = await watch(self._made, self._firing, self._seconds)
         return State(resident_mb(_status_of(str(self._control.pid))), window)
 
-    async def restart(self) -> State:
-        """As `kill -9` leaves it, and another one in its place."""
-        self._control.kill()
+    async def restart(self, by: signal.Signals) -> State:
+        """End it, and put another one in its place."""
+        self._control.send_signal(by)
         await asyncio.to_thread(self._control.wait)
-        began = time.time()
+        started = time.time()
         self._control = self._made.spawn_control()
-        ready = await self._until_ready()
+        back = await self._until_ready(started)
         state = await self.look()
-        return State(state.memory, state.window, ready.at - began, ready.slowest)
+        return State(state.memory, state.window, back)
 
-    async def _until_ready(self) -> Readiness:
+    async def _until_ready(self, started: float) -> Readiness:
         deadline = asyncio.get_running_loop().time() + PATIENCE
-        while (ready := readiness(self._made.words(self._control), self._made.settings.partitions + 1)) is None:
+        while (ready := readiness(self._made.words(self._control), self._made.settings.partitions + 1, started)) is None:
             if asyncio.get_running_loop().time() > deadline:
                 raise Unavailable(f"control is not ready within {PATIENCE:g} s; the processes said:\n{self._made.complain()}")
             await asyncio.sleep(0.1)
         return ready
 
 
-def readiness(words: str, actors: int) -> Readiness | None:
+def readiness(words: str, actors: int, started: float) -> Readiness | None:
     """What the log of a control process says once so many actors are ready; None before. A line may be half written."""
-    ready: list[tuple[float, float]] = []
+    lines: dict[str, list[Line]] = {"control.begun": [], "control.assigned": [], "actor.ready": []}
     for text in words.splitlines():
         try:
             line = _line.decode(text)
         except DecodeError:
             continue
-        if line.action == "actor.ready" and line.timestamp is not None:
-            ready.append((line.timestamp.timestamp(), line.seconds))
-    if len(ready) < actors:
+        if line.action in lines:
+            lines[line.action].append(line)
+    begun, assigned, ready = lines.values()
+    if not begun or not assigned or len(ready) < actors:
         return None
-    return Readiness(max(at for at, _ in ready), max(seconds for _, seconds in ready))
+    first, last = min(one.timestamp for one in assigned), max(one.timestamp for one in ready)
+    at = [one.timestamp() - started for one in (begun[0].timestamp, first, last)]
+    return Readiness(at[0], max(at[0], at[1]), at[2], max(one.seconds for one in ready))
 
 
 def _status_of(process: str) -> str:
@@ -169,39 +181,51 @@ def resident_mb(status: str) -> float:
 
 def said(state: State) -> str:
     decided = state.window.decided
-    ready = f"; ready {state.ready:.1f} s after its start, {state.slowest:.2f} s of it the slowest actor" if state.ready else ""
+    ready = ""
+    if (back := state.back) is not None:
+        ours = f"began after {back.begun:.1f}, waited {back.waited:.1f} for the broker, slowest actor {back.slowest:.2f}"
+        ready = f"; ready {back.ready:.1f} s after its start ({ours})"
     return f"{state.memory:.0f} MB; decided p50 {percentile(decided, 0.5):.1f} ms, p99 {percentile(decided, 0.99):.1f}{ready}"
 
 
-def results(without: State, registered: State, restarted: State, how: str, took: float) -> list[Result]:
-    """What they add to memory and to the start, and the lateness of the others beside them."""
-    states: Sequence[tuple[str, State]] = (("without", without), ("restarted", restarted))
-    lateness = {
-        f"{share}_{name}": round(percentile(state.window.decided, at), 3)
-        for name, state in states
-        for share, at in (("p50", 0.5), ("p99", 0.99))
-    }
-    missed = float(sum(state.window.expected - state.window.fired for state in (without, registered, restarted)))
+def results(states: Sequence[State], how: str, took: float) -> list[Result]:
+    """What they add to memory and to the start, and the lateness of the others beside them. `states`: without them, with them,
+    after a restart, after a kill -9."""
+    without, registered, restarted, killed = states
     return [
         result(
             "idle_memory",
             [registered.memory - without.memory],
             "MB",
-            f"{how}; resident memory of control beyond that without them, after it took them in; restarted: after a kill -9 and a restart",
+            f"{how}; resident memory of control beyond that without them, after it took them in; restarted: after a SIGTERM and a restart",
             {"restarted": round(restarted.memory - without.memory, 1), "control_without": round(without.memory, 1)},
         ),
-        result(
-            "idle_ready",
-            [restarted.ready],
-            "s",
-            f"{how}; start of the process after a kill -9 -> each actor ready, the broker's wait for the dead one included",
-            {"without": round(without.ready, 3), "slowest_actor": restarted.slowest, "slowest_actor_without": without.slowest},
-        ),
-        result(
-            "idle_lateness",
-            [percentile(registered.window.decided, 0.5)],
-            "ms",
-            f"{how}; of those that fire every second: assigned instant -> decision, p50",
-            {"p99": round(percentile(registered.window.decided, 0.99), 3), **lateness, "missed": missed, "scheduled_in_s": round(took, 1)},
-        ),
+        _ready(restarted, killed, without, how),
+        _lateness(states, how, took),
     ]
+
+
+def _ready(restarted: State, killed: State, without: State, how: str) -> Result:
+    more: dict[str, float] = {}
+    for name, state in (("restarted", restarted), ("killed", killed), ("killed_without", without)):
+        if (back := state.back) is not None:
+            figures = {"ready": back.ready, "began": back.begun, "waited_for_the_broker": back.waited, "slowest_actor": back.slowest}
+            more |= {f"{name}_{figure}": round(value, 3) for figure, value in figures.items()}
+    counted = (
+        f"{how}; start of the process after a SIGTERM -> each actor ready; waited: until the broker gave it partitions, after a kill -9 "
+        "as long as the dead member's session lasts, while the registry is folded"
+    )
+    return result("idle_ready", [0.0 if restarted.back is None else restarted.back.ready], "s", counted, more)
+
+
+def _lateness(states: Sequence[State], how: str, took: float) -> Result:
+    without, registered, restarted, killed = states
+    lateness = {
+        f"{share}_{name}": round(percentile(state.window.decided, at), 3)
+        for name, state in (("without", without), ("restarted", restarted), ("killed", killed))
+        for share, at in (("p50", 0.5), ("p99", 0.99))
+    }
+    missed = float(sum(state.window.expected - state.window.fired for state in states))
+    more = {"p99": round(percentile(registered.window.decided, 0.99), 3), **lateness, "missed": missed, "scheduled_in_s": round(took, 1)}
+    counted = f"{how}; of those that fire every second: assigned instant -> decision, p50"
+    return result("idle_lateness", [percentile(registered.window.decided, 0.5)], "ms", counted, more)

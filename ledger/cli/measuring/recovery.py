@@ -27,10 +27,10 @@ async def measure(settings: Settings, say: Say, *, runs: int, events: int) -> li
             await log_access.catch_up(made.settings, fold)
             from_start.append(time.perf_counter() - began)
             if run == 0:
-                await Snapshots(made.settings, fold, appender).write()
+                await Snapshots.of_partition(made.settings, fold, appender).write()
             began = time.perf_counter()
             restored = Partition(0)
-            await Snapshots(made.settings, restored, appender).restore(identity)
+            await Snapshots.of_partition(made.settings, restored, appender).restore(identity)
             await log_access.catch_up(made.settings, restored)
             with_snapshot.append(time.perf_counter() - began)
             if restored.head != fold.head or restored.executions != fold.executions:

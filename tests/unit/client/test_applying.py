@@ -7,7 +7,7 @@ from ledger.client.declared import Declared, declared
 from ledger.config import Settings
 from ledger.core import definition, registering
 from ledger.core.definition import Registry
-from ledger.core.ids import Address, Micros
+from ledger.core.ids import Micros
 from ledger.core.refusal import Conflict, Misconfigured
 from ledger.handlers import Exclusive, Jobs
 
@@ -59,8 +59,8 @@ class Stored:
 
     def _decide(self, command: definition.Command) -> None:
         self._seq += 1
-        for index, event in enumerate(registering.decide(command, self.registry)):
-            definition.evolve(self.registry, event, Address(self._seq, index), Micros(self._seq))
+        for event in registering.decide(command, self.registry):
+            definition.evolve(self.registry, event, Micros(self._seq))
 
 
 def verdicts(found: Plan) -> dict[str, str]:

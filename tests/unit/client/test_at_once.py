@@ -12,7 +12,7 @@ WINDOW = 3600.0
 
 
 def known(number: int = 1) -> Registry:
-    return Registry(jobs={"a": Job("a", "a", "system", "default", "job", versions={number: Version(number, "h", ACCEPTED)})})
+    return Registry(jobs={"a": Job("a", "a", "system", "default", "job", versions=(Version(number, "h", ACCEPTED),))})
 
 
 def after(minutes: int, by_the_clock: int | None = None) -> Moment:

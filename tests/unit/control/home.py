@@ -8,6 +8,7 @@ from msgspec import structs
 from ledger.core import chain, outcome, snapshot, tick, wire
 from ledger.core.definition import Register, ScheduleJob, ScheduleSpec
 from ledger.core.draft import Delivered
+from ledger.core.engines import Engines
 from ledger.core.execution import Active, Lose, Report, Requested, Waiting
 from ledger.core.ids import NOWHERE, ExecutionId, Micros, Position, WorkerId
 from ledger.core.orders import Order
@@ -15,6 +16,7 @@ from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.registry import RegistryFold, Touched
 from ledger.core.registry_draft import RegistryDraft
+from ledger.core.sealing import digest_of, read_final
 from ledger.core.writer import Writer
 from processors.control.schedules import Schedules
 
@@ -90,16 +92,16 @@ class Home:
         """A new owner: the log is folded from its first commit, or from a snapshot of the former owner."""
         fold = Partition(0, remembered=5000)
         if from_snapshot:
-            frozen = snapshot.Frozen(self.partition)
+            frozen = snapshot.FrozenPartition(self.partition)
             chunks = list(frozen.chunks())
-            seal = snapshot.read_final(frozen.final(len(chunks), snapshot.digest_of(chunks)))
+            seal = read_final(frozen.final(len(chunks), digest_of(chunks)))
             assert seal is not None and snapshot.restore(fold, seal, dict(enumerate(chunks)))
         for offset in range(fold.head.next_offset, len(self.log)):
             fold.feed(self.log[offset], offset)
         self.partition = fold
         self.writer = Writer(fold)
         self.writer.next_offset = self.commands
-        self.schedules = Schedules(fold, self.facts.registry)
+        self.schedules = Schedules(fold, self.facts.registry, Engines())
         self.schedules.begin()
 
     def draft(self) -> PartitionDraft:

@@ -4,7 +4,8 @@ from structlog.testing import capture_logs
 
 from ledger.config import Settings
 from ledger.core.partition import Partition
-from ledger.core.snapshot import Frozen, digest_of
+from ledger.core.sealing import digest_of
+from ledger.core.snapshot import FrozenPartition
 from ledger.kafka.opening import LogIdentity
 from processors.control.appender import Appender
 from processors.control.snapshots import Slot, Snapshots
@@ -14,7 +15,7 @@ OURS = LogIdentity("log", 1, 1)
 
 
 def slot_of(partition: Partition) -> Slot:
-    frozen = Frozen(partition)
+    frozen = FrozenPartition(partition)
     chunks = list(frozen.chunks())
     return Slot(frozen.final(len(chunks), digest_of(chunks)), dict(enumerate(chunks)))
 
@@ -24,7 +25,7 @@ def restored(slots: list[Slot], identity: LogIdentity = OURS) -> tuple[Partition
     settings = Settings(partitions=1)
     partition = Partition(0)
     with capture_logs() as said:
-        Snapshots(settings, partition, Appender(settings)).restore_from(slots, identity)
+        Snapshots.of_partition(settings, partition, Appender(settings)).restore_from(slots, identity)
     return partition, [line["action"] for line in said]
 
 

@@ -9,7 +9,7 @@ from ledger.core.auditing import PartitionAudit, Totals
 from ledger.core.chain import Head
 from ledger.core.definition import Registry
 from ledger.core.definition import evolve as evolve_registry
-from ledger.core.ids import Address, Micros
+from ledger.core.ids import Micros
 from ledger.core.partition import Partition
 from ledger.core.registry import RegistryFold
 from ledger.core.stretches import Moved, moves_of
@@ -82,9 +82,9 @@ def _cell(value: object) -> object:
 def audited(log: Log, registry_log: Sequence[bytes], epoch: int) -> Totals:
     registry, moves, totals = Registry(), defaultdict[str, list[Moved]](list), Totals()
     for commit in accepted("registry", 0, registry_log):
-        for nth, event in enumerate(commit.events):
+        for event in commit.events:
             if isinstance(event, definition.Event):
-                evolve_registry(registry, event, Address(commit.seq, nth), Micros(commit.at))
+                evolve_registry(registry, event, Micros(commit.at))
                 for job_id, moved in moves_of(event, commit.seq, commit.at):
                     moves[job_id].append(moved)
     for number, records in log.items():

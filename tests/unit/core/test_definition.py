@@ -7,7 +7,7 @@ from ledger.core import definition, registering, wire
 from ledger.core.chain import Header
 from ledger.core.definition import ApplyManifest, Event, ManifestApplied, Register, Registered, Registry, ScheduleSpec, Versioned
 from ledger.core.draft import Delivered
-from ledger.core.ids import NOWHERE, Address, Micros, Position
+from ledger.core.ids import NOWHERE, Micros, Position, partition_for
 from ledger.core.outcome import Opened, Rejected
 from ledger.core.refusal import Refused
 from ledger.core.registry import RegistryFold
@@ -25,8 +25,8 @@ def registry(*commands: definition.Command) -> Registry:
 
 
 def apply(state: Registry, events: list[Event], seq: int) -> None:
-    for nth, event in enumerate(events):
-        definition.evolve(state, event, Address(seq, nth), Micros(seq))
+    for event in events:
+        definition.evolve(state, event, Micros(seq))
 
 
 def manifest(digest: str, *jobs: tuple[str, int, str], rollback: bool = False) -> ApplyManifest:
@@ -46,6 +46,12 @@ def test_a_job_without_a_manifest_is_in_force_at_once() -> None:
     ]
     job = registry(MAIL).jobs["send-mail"]
     assert (job.state, job.current_version) == ("active", 1)
+
+
+def test_the_home_of_a_job_is_the_partition_of_what_it_excludes() -> None:
+    state = Registry(partitions=16)
+    apply(state, registering.decide(CARTS, state), 1)
+    assert state.jobs["clean-carts"].home == partition_for("job:clean-carts", 16)
 
 
 def test_a_system_job_is_in_force_with_the_manifest_that_lists_it() -> None:

@@ -5,16 +5,15 @@ from collections.abc import Sequence
 import pytest
 from msgspec import Raw, structs
 
-from ledger.core import chain, outcome, request, snapshot, wire
+from ledger.core import chain, outcome, request, sealing, snapshot, wire
 from ledger.core.backlog import Backlog
-from ledger.core.definition import Job, Registry, ScheduleSpec, Version
+from ledger.core.definition import Job, Registry, ScheduleSpec, Version, written_of
 from ledger.core.draft import Delivered
-from ledger.core.execution import Completed, Ended, Options, Progressed, Report, Requested, Started, Waiting
+from ledger.core.execution import Completed, Ended, KeptOptions, Options, Progressed, Report, Requested, Started, Waiting
 from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId, partition_for
 from ledger.core.outcome import Forwarded, Rejected
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
-from ledger.core.partition_view import home_of
 from ledger.core.refusal import ChainBroken, Conflict, Undecodable
 from ledger.core.writer import MOST_WAITING, Writer
 
@@ -37,8 +36,8 @@ class World:
         self.know(Job("carts", "carts", "system", "default", "job"), schedule=ScheduleSpec(every_ms=10_000))
 
     def know(self, job: Job, schedule: ScheduleSpec | None = None) -> None:
-        body = Version(1, "h", Micros(0), Raw(b'{"a":1}'), schedule=schedule)
-        self.registry.jobs[job.job_id] = structs.replace(job, state="active", current_version=1, versions={1: body})
+        body = Version(1, "h", Micros(0), Raw(b'{"a":1}'), written=written_of(schedule))
+        self.registry.jobs[job.job_id] = structs.replace(job, state="active", current_version=1, versions=(body,))
 
     def draft(self, at: int = NOON, *, fresh: bool = True) -> PartitionDraft:
         return PartitionDraft(self.partition, self.registry, Micros(at), facts_are_fresh=fresh)
@@ -85,7 +84,7 @@ def test_a_priority_is_asked_for_else_it_is_that_of_the_job_else_five() -> None:
     assert isinstance(asked, Requested) and isinstance(said, Requested) and isinstance(default, Requested)
     assert (asked.priority, said.priority, default.priority) == (7, 2, 5)
     job = world.registry.jobs["carts"]
-    world.registry.jobs["carts"] = structs.replace(job, versions={1: structs.replace(job.versions[1], options=Options(priority=2))})
+    world.registry.jobs["carts"] = structs.replace(job, versions=(structs.replace(job.versions[0], options=KeptOptions(priority=2)),))
     (requested,) = world.when(request.RunNow(ID, "carts"))
     assert isinstance(requested, Requested) and requested.priority == 2
 
@@ -226,11 +225,6 @@ def test_a_commit_is_bounded_in_bytes_too() -> None:
     assert len(draft.events) == 2 and len(draft.record()) <= wire.LARGEST_COMMIT
 
 
-def test_the_home_of_a_job_is_the_partition_of_what_it_excludes() -> None:
-    job = World().registry.jobs["carts"]
-    assert home_of(job, 16) == partition_for("job:carts", 16)
-
-
 # Deliveries
 
 
@@ -304,9 +298,9 @@ def test_the_fold_of_the_log_is_the_state_and_a_snapshot_goes_on_from_it() -> No
     state = world.partition.executions[first]
     assert isinstance(state, Waiting)
     world.when(Report(first, state.token, WorkerId("w"), outcome="completed"))
-    frozen = snapshot.Frozen(world.partition)
+    frozen = snapshot.FrozenPartition(world.partition)
     chunks = list(frozen.chunks())
-    seal = snapshot.read_final(frozen.final(len(chunks), snapshot.digest_of(chunks)))
+    seal = sealing.read_final(frozen.final(len(chunks), sealing.digest_of(chunks)))
     world.when(submit(command_id="later"))
     folded, restored = Partition(0, window=3600 * SECOND), Partition(0, window=3600 * SECOND)
     assert seal is not None and snapshot.restore(restored, seal, dict(enumerate(chunks)))
@@ -321,17 +315,17 @@ def test_the_fold_of_the_log_is_the_state_and_a_snapshot_goes_on_from_it() -> No
 def test_a_snapshot_that_does_not_fit_is_ignored(damage: str) -> None:
     world = World()
     world.when(submit())
-    frozen = snapshot.Frozen(world.partition)
+    frozen = snapshot.FrozenPartition(world.partition)
     chunks = dict(enumerate(frozen.chunks()))
-    record = frozen.final(len(chunks), snapshot.digest_of(list(chunks.values())))
+    record = frozen.final(len(chunks), sealing.digest_of(list(chunks.values())))
     if damage == "a chunk is missing":
         del chunks[0]
     elif damage == "a chunk was altered":
         chunks[0] = chunks[0].replace(b"noop", b"nope")
     else:
-        assert snapshot.read_final(record.replace(b'"fold_version":', b'"fold_version":1')) is None
+        assert sealing.read_final(record.replace(b'"fold_version":', b'"fold_version":1')) is None
         return
-    seal = snapshot.read_final(record)
+    seal = sealing.read_final(record)
     fresh = Partition(0)
     assert seal is not None and not snapshot.restore(fresh, seal, chunks)
     assert not fresh.executions

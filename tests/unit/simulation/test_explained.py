@@ -10,7 +10,7 @@ from ledger.core.auditing import PartitionAudit, Totals
 from ledger.core.definition import Registry
 from ledger.core.engines import Engines, version_of
 from ledger.core.execution import Requested
-from ledger.core.ids import Address, Micros
+from ledger.core.ids import Micros
 from ledger.core.stretches import Decided, Moved, Stretch, TakenOver, moves_of, stretches
 from ledger.core.why import Expected, Outcome, Run, explain
 from tests.unit.control.home import DAY
@@ -28,9 +28,9 @@ class Logs:
         self.now = year.home.now
         for record in year.home.registry_log:
             commit = wire.decode_commit(record)
-            for index, event in enumerate(commit.events):
+            for event in commit.events:
                 if isinstance(event, definition.Event):
-                    definition.evolve(self.registry, event, Address(commit.seq, index), Micros(commit.at))
+                    definition.evolve(self.registry, event, Micros(commit.at))
                     for job_id, moved in moves_of(event, commit.seq, commit.at):
                         self.moves[job_id].append(moved)
 
@@ -125,11 +125,10 @@ def _decided(row: Outcome, seq: int, index: int) -> Decided:
 
 def _expected(logs: Logs, job_id: str, one: Stretch, rows: list[Outcome]) -> Expected | None:
     version = version_of(logs.registry, job_id, one.job_version)
-    spec = version[1].schedule if version is not None else None
-    engine = None if spec is None else Engines().of(spec)
-    if spec is None or engine is None:
+    engine = None if version is None else Engines().of(version[1].written)
+    if engine is None:
         return None
     mine = [row for row in rows if row.job_version == one.job_version and row.outcome == "fired" and row.first > one.since]
     mine = [row for row in mine if one.until is None or row.last <= one.until]
-    is_spent = spec.limit is not None and len(mine) >= spec.limit
+    is_spent = engine.spec.limit is not None and len(mine) >= engine.spec.limit
     return Expected(one.job_version, engine, one.since, mine[-1].last if is_spent else one.until)

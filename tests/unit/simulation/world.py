@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from msgspec import Raw
 
-from ledger.core import chain, execution, outcome, request, snapshot, wire
+from ledger.core import chain, execution, outcome, request, sealing, snapshot, wire
 from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Draft
 from ledger.core.execution import Active, Requested, Waiting
@@ -30,7 +30,7 @@ IDENTITY = ("sim", 1)
 def registry() -> Registry:
     known = Registry(Address(2, 0))
     known.jobs["noop"] = Job(
-        "noop", "noop", "on_demand", "default", state="active", current_version=1, versions={1: Version(1, "h", Micros(0))}
+        "noop", "noop", "on_demand", "default", state="active", current_version=1, versions=(Version(1, "h", Micros(0)),)
     )
     return known
 
@@ -90,7 +90,7 @@ class World:
         partition = self.rules.partition(0, window=WINDOW)
         if self.snapshots and self.rnd.random() < 0.7:
             seal, chunks = self.rnd.choice(self.snapshots)
-            read = snapshot.read_final(seal)
+            read = sealing.read_final(seal)
             assert read is not None and snapshot.restore(partition, read, chunks)
         actor = Actor(self, self.rules.writer(partition))
         self.read_log(actor)
@@ -238,9 +238,9 @@ class World:
         self.actors = [*[actor for actor in self.actors if actor.alive][-2:], self.new_actor()]
 
     def take_snapshot(self, actor: Actor) -> None:
-        frozen = snapshot.Frozen(actor.writer.fold)
+        frozen = snapshot.FrozenPartition(actor.writer.fold)
         chunks = list(frozen.chunks())
-        self.snapshots = [*self.snapshots, (frozen.final(len(chunks), snapshot.digest_of(chunks)), dict(enumerate(chunks)))][-3:]
+        self.snapshots = [*self.snapshots, (frozen.final(len(chunks), sealing.digest_of(chunks)), dict(enumerate(chunks)))][-3:]
 
     def run(self, steps: int) -> Counter[str]:
         try:
@@ -287,7 +287,7 @@ class World:
     def judge_snapshots(self, whole: Partition) -> None:
         for seal, chunks in self.snapshots:
             begun = Partition(0, window=WINDOW)
-            read = snapshot.read_final(seal)
+            read = sealing.read_final(seal)
             assert read is not None and snapshot.restore(begun, read, chunks)
             for offset in range(begun.head.next_offset, len(self.log)):
                 begun.feed(self.log[offset], offset)

@@ -137,7 +137,7 @@ class Year:
         job = self.home.facts.registry.jobs[job_id]
         if job.state != "active" or job.current is None or job.current.schedule is None:
             return
-        engine = self.home.schedules.engines.of(job.current.schedule)
+        engine = self.home.schedules.engines.of(job.current.written)
         following = engine.next_us(self.home.now + self.rnd.choice((1, DAY))) if engine is not None else None
         if following is not None:
             self.home.send(request.SkipTick(self.home.name(), job_id, Micros(following)))

@@ -1,0 +1,121 @@
+"""A snapshot of the registry's fold: jobs with their versions, manifests, pauses, and what is remembered of acts."""
+
+from collections.abc import Iterator, Mapping
+from sys import intern
+from typing import Final
+
+from msgspec import Struct, json, structs
+
+from ledger.core.bodies import NOTHING
+from ledger.core.definition import Job, Version
+from ledger.core.ids import Address, Micros
+from ledger.core.pause import Ended, Paused, Span
+from ledger.core.registry import Decided, RegistryFold
+from ledger.core.sealing import BYTES_PER_CHUNK, Frozen, Seal, cut, read_all, seal_of, take_up
+
+ENTRIES_PER_CHUNK: Final = 2000
+
+
+class Chunk(Struct, frozen=True, omit_defaults=True):
+    """A part of the state."""
+
+    jobs: list[Job] = []
+    manifests: list[str] = []
+    decided: dict[str, Decided] = {}
+    standing: list[tuple[Paused, Span]] = []
+    former: list[tuple[Paused, list[Span]]] = []
+    ended: list[tuple[Micros, Paused]] = []
+    resumed: dict[str, tuple[Address, Ended, Micros]] = {}
+
+
+_chunk: Final = json.Decoder(Chunk)
+_encode: Final = json.Encoder().encode
+
+
+class FrozenRegistry(Frozen):
+    def __init__(self, fold: RegistryFold) -> None:
+        self.seal = seal_of(fold)
+        registry = fold.registry
+        self._jobs = list(registry.jobs.values())
+        self._manifests = list(registry.manifests)
+        self._decided = list(fold.decided.items())
+        self._pauses = registry.pauses.copy()
+
+    def chunks(self) -> Iterator[bytes]:
+        jobs: list[Job] = []
+        size = 0
+        for job in self._jobs:
+            jobs.append(job)
+            size += 250 + sum(200 + len(bytes(one.data)) + 2 * len(one.written) for one in job.versions)
+            if size > BYTES_PER_CHUNK:
+                yield _encode(Chunk(jobs=jobs))
+                jobs, size = [], 0
+        yield _encode(Chunk(jobs, self._manifests))
+        for decided in cut(self._decided, ENTRIES_PER_CHUNK):
+            yield _encode(Chunk(decided=dict(decided)))
+        pauses = self._pauses
+        for standing in cut(list(pauses.standing.items()), ENTRIES_PER_CHUNK):
+            yield _encode(Chunk(standing=list(standing)))
+        for former in cut(list(pauses.former.items()), ENTRIES_PER_CHUNK):
+            yield _encode(Chunk(former=list(former)))
+        for ended in cut(list(pauses.ended), ENTRIES_PER_CHUNK):
+            yield _encode(Chunk(ended=list(ended)))
+        for resumed in cut(list(pauses.resumed.items()), ENTRIES_PER_CHUNK):
+            yield _encode(Chunk(resumed=dict(resumed)))
+
+
+def restore(fold: RegistryFold, seal: Seal, chunks: Mapping[int, bytes]) -> bool:
+    """Put the snapshot's state into a fresh fold, in place: others hold on to its registry. False, and nothing changed, if it does
+    not fit."""
+    known: dict[Micros, Micros] = {}
+    read = read_all(fold, seal, chunks, lambda chunk: _own(_chunk.decode(chunk), known))
+    if read is None:
+        return False
+    registry, pauses = fold.registry, fold.registry.pauses
+    for chunk in read:
+        registry.jobs.update((job.job_id, job) for job in chunk.jobs)
+        registry.manifests += chunk.manifests
+        fold.decided.update(chunk.decided)
+        pauses.standing.update(chunk.standing)
+        pauses.former.update(chunk.former)
+        pauses.ended.extend(chunk.ended)
+        pauses.resumed.update(chunk.resumed)
+    take_up(fold, seal)
+    registry.at, registry.partitions = Address(seal.head.seq, 0), seal.partitions
+    return True
+
+
+def _own(chunk: Chunk, known: dict[Micros, Micros]) -> Chunk:
+    return structs.replace(chunk, jobs=[_own_job(job, known) for job in chunk.jobs])
+
+
+def _own_job(job: Job, known: dict[Micros, Micros]) -> Job:
+    """As the fold makes it: what many jobs have in common is there once, and no body holds on to the chunk it came in."""
+    at = known.setdefault
+    return Job(
+        intern(job.job_id),
+        intern(job.job_name),
+        job.kind,
+        intern(job.queue),
+        job.exclusive_scope,
+        None if job.tenant is None else intern(job.tenant),
+        job.state,
+        job.current_version,
+        at(job.in_force_at, job.in_force_at),
+        at(job.retired_at, job.retired_at),
+        job.name,
+        job.exclusive_key,
+        job.exclusive_field,
+        job.home,
+        tuple(
+            Version(
+                one.number,
+                one.content_hash,
+                at(one.accepted_at, one.accepted_at),
+                NOTHING if one.data is NOTHING else one.data.copy(),
+                one.options,
+                one.written,
+            )
+            for one in job.versions
+        ),
+    )

@@ -1,0 +1,122 @@
+"""What the benches of schedules reckon with, without servers: which schedules, what the processes' words and the tables' rows say."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import cast
+
+import pytest
+
+from ledger.cli.measuring import idle, tenants
+from ledger.cli.measuring.schedules import Window
+from ledger.core.refusal import Misconfigured
+from ledger.schedule import Schedule
+
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+def said(action: str, after: float, **more: object) -> str:
+    return json.dumps({"action": action, "timestamp": (NOON + timedelta(seconds=after)).isoformat(), **more})
+
+
+WORDS = [
+    "[^-App]: Starting...",
+    said("control.begun", 1.5),
+    said("registry.restored", 2.0, seconds=0.5),
+    said("control.assigned", 6.0, count=3),
+    said("actor.ready", 6.5, seconds=0.25),
+    said("control.assigned", 6.6, count=3),
+    said("actor.ready", 7.0, seconds=0.75),
+]
+
+
+# Idle schedules
+
+
+def test_a_control_is_ready_with_its_last_actor_and_the_broker_s_wait_is_told_apart() -> None:
+    back = idle.readiness("\n".join(WORDS), 2, NOON.timestamp())
+    assert back is not None
+    assert (back.begun, back.assigned, back.ready, back.slowest) == pytest.approx((1.5, 6.0, 7.0, 0.75))
+    assert back.waited == pytest.approx(4.5)
+
+
+@pytest.mark.parametrize("missing", [1, 3, 6])
+def test_it_is_not_ready_before_everything_was_said(missing: int) -> None:
+    words = [line for nth, line in enumerate(WORDS) if nth != missing and (missing != 3 or "assigned" not in line)]
+    assert idle.readiness("\n".join(words), 2, NOON.timestamp()) is None
+
+
+def test_a_line_that_is_half_written_waits_for_its_other_half() -> None:
+    words = "\n".join(WORDS)
+    assert idle.readiness(words[:-10], 2, NOON.timestamp()) is None
+    assert idle.readiness(words + '\n{"action": "actor.re', 2, NOON.timestamp()) is not None
+
+
+def test_what_was_assigned_before_it_was_asked_for_was_not_waited_for() -> None:
+    words = [WORDS[3], said("control.begun", 6.2), *WORDS[4:]]
+    back = idle.readiness("\n".join(words), 2, NOON.timestamp())
+    assert back is not None and back.waited == 0.0
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_a_yearly_schedule_is_far_from_due(month: int) -> None:
+    today = NOON.replace(month=month)
+    for number in (0, 59, 1439, 40_319, 99_999):
+        following = Schedule(cron=cast(str, idle.yearly(number, today)["cron"])).next(today)
+        assert following is not None and timedelta(days=140) < following - today < timedelta(days=215)
+
+
+def test_so_many_yearly_schedules_are_of_five_hundred_tenants_and_seldom_alike() -> None:
+    plans = [idle.yearly(number, NOON) for number in range(2000)]
+    assert Counter(Counter(cast(str, plan["tenant"]) for plan in plans).values()) == {4: 500}
+    assert len({(plan["tenant"], plan["name"]) for plan in plans}) == len({plan["cron"] for plan in plans}) == 2000
+
+
+def test_resident_memory_is_read_in_megabytes() -> None:
+    assert idle.resident_mb("Name:\tpython\nVmRSS:\t  250000 kB\nThreads:\t4\n") == pytest.approx(256.0)
+    with pytest.raises(Misconfigured, match="VmRSS"):
+        idle.resident_mb("Name:\tpython\n")
+
+
+def test_the_results_are_what_the_schedules_add() -> None:
+    def state(memory: float, late: float, ready: float, fired: int = 100) -> idle.State:
+        back = idle.Readiness(1.0, 2.0, ready, 0.5) if ready else None
+        return idle.State(memory, Window(100, fired, [late] * 100, []), back)
+
+    found = idle.results([state(80, 2, 3), state(200, 4, 0, 99), state(210, 5, 4), state(215, 6, 8)], "so", 9.96)
+    memory, ready, lateness = found
+    assert (memory.median, memory.more["restarted"], memory.more["control_without"]) == (120, 130, 80)
+    assert (ready.median, ready.more["killed_ready"], ready.more["killed_waited_for_the_broker"]) == (4, 8, 1)
+    assert (lateness.median, lateness.more["p50_without"], lateness.more["p99_killed"]) == (4, 2, 6)
+    assert (lateness.more["missed"], lateness.more["scheduled_in_s"]) == (1, 10.0)
+
+
+# Tenants
+
+
+def test_the_schedules_of_a_tenant_are_spread_over_the_period() -> None:
+    plans = tenants.plans_of(users=100, tenants=10, every=60)
+    offsets = [offset for offset, plan in plans if plan["tenant"] == "t3"]
+    assert len(offsets) == 10 and {later - earlier for earlier, later in pairwise(offsets)} == {timedelta(seconds=6)}
+    assert len({(plan["tenant"], plan["name"]) for _, plan in plans}) == 100
+
+
+def test_ticks_are_expected_after_the_one_instant_and_up_to_the_other() -> None:
+    own = [Schedule(every="60s", offset=timedelta(seconds=offset)) for offset in (0, 10)]
+    assert tenants.expected_between(own, 600, 720) == 4
+    assert tenants.expected_between(own, 599.9, 720) == 5
+    assert tenants.expected_between([], 600, 720) == 0
+
+
+def test_a_range_of_ticks_counts_as_far_as_it_is_in_the_window() -> None:
+    rows = [tenants.Row(540, 4, "skipped(paused)"), tenants.Row(610, 2, "fired"), tenants.Row(900, 1, "fired")]
+    assert tenants.outcomes_between(rows, 60, 600, 720) == {"skipped(paused)": 2, "fired": 2}
+
+
+def test_the_slowest_partition_says_when_a_pause_is_in_force() -> None:
+    pauses = [tenants.Paused(0.02, [0.03, 0.05], 0.04, 20, 0), tenants.Paused(0.01, [0.3, 0.1], 0.0, 19, 1)]
+    registered, in_force, last = tenants._results(pauses, 3.5, 70.0, "so many")
+    assert (registered.median, registered.more["each_has_fired"]) == (3.5, 70.0)
+    assert in_force.runs == pytest.approx([50, 300]) and in_force.more == {"answered": 20.0, "ticks_held": 39.0, "ticks_not_held": 1.0}
+    assert last.runs == pytest.approx([40, 0])
