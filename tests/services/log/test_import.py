@@ -1,6 +1,8 @@
 """`jobledger ledger import`: the very same commits in other topics, and a log that goes on from them."""
 
 import json
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,16 +12,19 @@ from ledger.config import Settings
 from ledger.core import wire
 from ledger.core.archive import REGISTRY, Place
 from ledger.core.ids import Position
-from ledger.core.refusal import Conflict, Misconfigured
+from ledger.core.refusal import Conflict, Misconfigured, Unavailable
 from ledger.kafka.importing import Source, import_log
 from ledger.kafka.log_reader import Bounds, LogReader
 from ledger.kafka.opening import LogIdentity, check_identity, open_log
 from ledger.kafka.topics import apply
 from ledger.kafka.verify import verify
 from tests.services.conftest import run
-from tests.services.log.command import jobledger
+from tests.services.log.command import command, jobledger
 from tests.services.log.test_verify import Logs, at_work
 from tests.services.log.writing import append, read_all
+from tests.synthetic_log import SyntheticLog, completed_lives
+from tests.unit.log.archives import archive_of
+from tests.unit.log.chains import LOG_ID
 
 
 @pytest.fixture
@@ -135,3 +140,43 @@ def test_a_damaged_file_is_refused_before_anything_is_made(settings: Settings, o
     assert refused.returncode == 4
     assert "is broken" in refused.stderr
     assert jobledger(other, tmp_path, "ledger", "verify").returncode == 1  # there are no topics
+
+
+@pytest.mark.slow
+def test_kill_9_again_and_again(settings: Settings, tmp_path: Path) -> None:
+    """Killed as soon as something new is there: each attempt goes on, and in the end it is the same log."""
+    registry = SyntheticLog("registry", 0)
+    logs: dict[tuple[str, int], list[bytes]] = {REGISTRY: registry.records}
+    registry.open(LOG_ID, settings.partitions)
+    for number in range(settings.partitions):
+        log = logs["events", number] = (events := SyntheticLog("events", number)).records
+        events.open(LOG_ID, settings.partitions)
+        events.fill(completed_lives(10_000, number), per_commit=5)
+        assert len(log) > 6000
+    backup = tmp_path / "backup.jsonl"
+    backup.write_bytes(b"".join(archive_of(logs)))
+    words, environment = command(settings, tmp_path, "ledger", "import", str(backup))
+    kills = [killed_when_there_is_more(settings, words, environment) for _ in range(5)]
+    assert kills.count(-signal.SIGKILL) > 2
+    assert jobledger(settings, tmp_path, "ledger", "import", str(backup)).returncode == 0
+    for place, records in logs.items():
+        assert run(read_all(settings, *place)) == records
+    assert all(one.broken is None for one in run(verify(settings)))
+
+
+def killed_when_there_is_more(settings: Settings, words: list[str], environment: dict[str, str]) -> int:
+    """Its exit code."""
+    before = run(records_there(settings))
+    process = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while process.poll() is None:
+        if run(records_there(settings)) > before:
+            process.kill()
+            process.wait()
+    return process.returncode
+
+
+async def records_there(settings: Settings) -> int:
+    try:
+        return sum([(await bounds(settings, "events", number)).end for number in range(settings.partitions)])
+    except Unavailable:  # the topics are not there yet
+        return 0
