@@ -8,13 +8,14 @@ from ledger.config import Settings
 from ledger.config.settings import Keep
 from projections.connecting import connect
 from projections.reads import Reads
-from projections.rebuild import rebuild
+from projections.rebuild import Wanted, rebuild
 from projections.retention import Retention, keep_ms
 from projections.sweeping import USUAL, Sizes
 from tests.services.projections.conftest import Logs, consuming, differences, until
 from tests.services.projections.test_consumer import fill
 
-TINY = Sizes(events_a_write=5, records_at_once=1, most_held=20, events_a_checkpoint=10)
+UNCHECKED = Wanted(check=False)
+TINY = Sizes(events_a_write=20, records_at_once=2, most_held=20, events_a_checkpoint=40)
 ENDED = "SELECT state, count(*) FROM job_executions WHERE finished_at IS NOT NULL GROUP BY 1"
 
 
@@ -33,7 +34,7 @@ async def test_what_is_past_its_time_is_purged_and_verify_knows(
 ) -> None:
     fill(logs, 40)
     await logs.send()
-    await rebuild(logs.settings)
+    await rebuild(logs.settings, wanted=UNCHECKED)
     before = counts(sql)
     assert before["completed"] and before["failed"] and before["lost"]
     (attempts,) = sql.execute("SELECT count(*) FROM execution_attempts").fetchone() or (0,)
@@ -70,12 +71,12 @@ async def test_what_is_past_its_time_is_purged_and_verify_knows(
 async def test_a_rebuild_brings_back_what_is_kept_and_no_more(logs: Logs, sql: Connection[TupleRow], keeping: Settings) -> None:
     fill(logs, 40)
     await logs.send()
-    await rebuild(logs.settings)
+    await rebuild(logs.settings, wanted=UNCHECKED)
     before = counts(sql)
-    await rebuild(keeping, sizes=Sizes(events_a_write=5, records_at_once=1, events_a_checkpoint=10))
+    await rebuild(keeping, sizes=Sizes(events_a_write=20, records_at_once=2, events_a_checkpoint=40))
     assert counts(sql).keys() == before.keys() - {"completed", "failed"}
     assert await differences(keeping, TINY) == []
-    await rebuild(logs.settings)
+    await rebuild(logs.settings, wanted=UNCHECKED)
     assert counts(sql) == before
     assert sql.execute("SELECT count(*) FROM retention_horizons").fetchone() == (0,)
     assert await differences(keeping) == []
@@ -84,7 +85,7 @@ async def test_a_rebuild_brings_back_what_is_kept_and_no_more(logs: Logs, sql: C
 async def test_a_purge_is_bounded_and_its_horizon_never_goes_back(logs: Logs, sql: Connection[TupleRow], keeping: Settings) -> None:
     fill(logs, 40)
     await logs.send()
-    await rebuild(logs.settings)
+    await rebuild(logs.settings, wanted=UNCHECKED)
     retention = Retention(keeping.database.table_schema, "tables")
     with connect(keeping) as connection:
         assert retention.purge(connection, keep_ms(keeping), most=3) == 3

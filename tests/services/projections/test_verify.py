@@ -6,15 +6,15 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from projections.patches import Key
-from projections.rebuild import rebuild
+from projections.rebuild import Wanted, rebuild
 from projections.sweeping import USUAL, Sizes
 from projections.verify import Difference
 from tests.services.projections.conftest import Logs, differences
 from tests.services.projections.test_consumer import fill
 from tests.synthetic_log import completed_lives, requested
 
-TINY = Sizes(events_a_write=5, records_at_once=1)
-PARKING = Sizes(events_a_write=5, records_at_once=1, most_held=2)  # most is put aside
+UNCHECKED = Wanted(check=False)
+PARKING = Sizes(events_a_write=20, records_at_once=2, most_held=2)  # most is put aside
 
 Named = set[tuple[str, Key, str | None]]
 
@@ -26,7 +26,7 @@ def named(found: Iterable[Difference]) -> Named:
 async def test_verify_names_every_difference(logs: Logs, sql: Connection[TupleRow]) -> None:
     logs.events(0).commit([requested(1, 0), requested(2, 0)])
     await logs.send()
-    await rebuild(logs.settings)
+    await rebuild(logs.settings, wanted=UNCHECKED)
     first, second = (row[0] for row in sql.execute("SELECT execution_id FROM job_executions ORDER BY log_index").fetchall())
     sql.execute("UPDATE job_executions SET state = 'lost', data = '{}' WHERE execution_id = %s", (first,))
     sql.execute("UPDATE job_executions SET execution_id = 'stranger' WHERE execution_id = %s", (second,))
@@ -48,7 +48,7 @@ async def test_rows_altered_deleted_and_added_are_found_wherever_they_are(logs: 
     for partition in range(4):
         logs.events(partition).fill(completed_lives(10, partition, 500), 7)
     await logs.send()
-    await rebuild(logs.settings)
+    await rebuild(logs.settings, wanted=UNCHECKED)
     ended = [str(row[0]) for row in sql.execute("SELECT execution_id FROM job_executions WHERE finished_at IS NOT NULL AND attempt = 1")]
     waiting = [str(row[0]) for row in sql.execute("SELECT execution_id FROM job_executions WHERE finished_at IS NULL AND attempt = 0")]
     a, b, c, d, e, f = ended[:3] + ended[-3:]
@@ -92,7 +92,7 @@ async def test_rows_altered_deleted_and_added_are_found_wherever_they_are(logs: 
         ("bulk_acts", ("k-tidy-1", 1), "filter"),
         ("command_outcomes", c2.fetchone(), "outcome"),
     }
-    for sizes in (USUAL, TINY, PARKING):
+    for sizes in (USUAL, PARKING):
         found = await differences(logs.settings, sizes)
         assert (named(found), len(found)) == (expected, len(expected)), sizes
     moved = next(one for one in found if one.key == c)
@@ -108,7 +108,7 @@ async def test_a_position_moved_by_hand_is_found(logs: Logs, sql: Connection[Tup
     before = last.prev
     last.commit([requested(900, 1)])
     await logs.send()
-    await rebuild(logs.settings)
+    await rebuild(logs.settings, wanted=UNCHECKED)
     move = "UPDATE projection_positions SET {} WHERE log = 'events' AND log_partition = {}"
     sql.execute(move.format("log_seq = log_seq + 1", 0).encode())
     sql.execute(move.format(f"log_seq = log_seq - 1, log_offset = log_offset - 1, digest = '{before}'", 1).encode())
