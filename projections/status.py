@@ -9,6 +9,7 @@ from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import check_identity
 from projections.folds import PROJECTION
 from projections.places import sources
+from projections.projection import NEXT, OLD
 from projections.reads import open_reads
 from projections.rows import PositionRow
 from projections.tail import Source
@@ -42,6 +43,13 @@ async def status(settings: Settings, projection: str = PROJECTION) -> list[Stand
     wanted = sources(identity)
     ends = await asyncio.gather(*(_end(settings, source) for source in wanted))
     return [_standing(source, stored.get(source), end, identity.log_id) for source, end in zip(wanted, ends, strict=True)]
+
+
+async def beside(settings: Settings, projection: str = PROJECTION) -> dict[str, int]:
+    """The versions of the tables that stand beside the live ones, by suffix."""
+    async with open_reads(settings) as reads:
+        rows = {suffix: await reads.positions(projection + suffix) for suffix in (NEXT, OLD)}
+    return {suffix: found[0].version for suffix, found in rows.items() if found}
 
 
 async def _end(settings: Settings, source: Source) -> int:

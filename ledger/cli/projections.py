@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -21,7 +21,12 @@ from projections import consumer
 from projections import status as standings
 from projections import verify as verifying
 from projections.known import known, named
-from projections.projection import Projection
+from projections.projection import NEXT, OLD, Projection
+
+BESIDE: Final = {
+    NEXT: "`jobledger projections rebuild {name}` goes on with them, `swap` takes them in, `drop` removes them",
+    OLD: "`jobledger projections swap {name} --back` takes them back, `drop` removes them",
+}
 
 app = typer.Typer(help="The tables as a fold of the log: they can be dropped and rebuilt at any time.", no_args_is_help=True)
 
@@ -66,6 +71,8 @@ def status(name: Name = "tables", output: OutputOption = Form.table) -> None:
             typer.echo(f"  stopped: {one.stopped_note}")
         if one.other_log:
             typer.echo(f"  folded from log {one.other_log}, which is not the present one: run `jobledger projections rebuild {name}`")
+    for suffix, version in folding(standings.beside(settings, name)).items():
+        talk(f"tables ..{suffix} of version {version} stand beside: {BESIDE[suffix].format(name=name)}")
 
 
 @app.command()

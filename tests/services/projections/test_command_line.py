@@ -52,9 +52,9 @@ def test_from_no_tables_to_verified_ones(jobledger: Jobledger, settings: Setting
     assert (rebuilt.returncode, json.loads(rebuilt.stdout)["records"]) == (0, sum(len(log.records) for log in logs.of.values()))
     verified = jobledger("projections", "verify")
     assert (verified.returncode, verified.stdout.startswith("0 differences in ")) == (0, True)
-    assert "events[0]  commit" in jobledger("projections", "status").stdout
-
     assert "the new tables stand beside" in jobledger("projections", "rebuild", "tables", "--version", "2", "--no-swap").stdout
+    standing = jobledger("projections", "status")
+    assert "events[0]  commit" in standing.stdout and "tables .._next of version 2 stand beside" in standing.stderr
     assert "job_executions_next" in jobledger("projections", "drop").stdout
 
     with connect(settings) as connection:
