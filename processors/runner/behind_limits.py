@@ -15,7 +15,7 @@ from processors.runner.line import Line
 
 PATIENCE: Final = 1.0  # seconds that an offer waits behind a limit
 FIRST_PAUSE: Final = 0.02  # seconds until it is tried again; doubles
-LAST_PAUSE: Final = 0.25
+LAST_PAUSE: Final = 0.1
 MOST_TRIED: Final = 256  # at once
 
 
