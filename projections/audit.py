@@ -1,24 +1,28 @@
-"""The audit: the chain, what the events say of each other, and the tables against the log. Reads all of both logs; changes nothing."""
+"""The audit: the chain, what the events say of each other, and the tables against the log. Reads both logs, all
+of them or what came since the last audit; changes nothing."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Final
 
 from ledger.config import Settings
 from ledger.core import definition
+from ledger.core.audit_saved import SAVED_VERSION, SavedAudit, SavedPartition
 from ledger.core.auditing import MOST_NAMED, Check, PartitionAudit, Totals
-from ledger.core.chain import Head
+from ledger.core.chain import Head, digest
 from ledger.core.definition import Registry
 from ledger.core.ids import Micros
+from ledger.core.refusal import ChainBroken
 from ledger.core.stretches import Moved, moves_of
-from ledger.core.wire import Commit
 from ledger.kafka import verify as chain_verify
-from ledger.kafka.log_reader import LogReader
-from ledger.kafka.opening import check_identity
+from ledger.kafka.log_reader import AcceptedCommit, LogReader
+from ledger.kafka.opening import LogIdentity, check_identity
 from projections import verify as tables_verify
 from projections.heads import heads_of_tables
 
 Report = Callable[[str], None]
+CHAIN: Final = ("commits", "events", "voids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,40 +35,105 @@ class Audited:
     named: tuple[str, ...] = ()
 
 
-async def audit(settings: Settings, report: Report = lambda phase: None) -> list[Audited]:
-    """Every check, in the order in which one rests on the other: where the chain is broken, what stands behind is not looked at.
-    Raises `Conflict`, `Unavailable`, `Misconfigured`."""
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """`saved`: to go on from; None where something does not add up, so that it is found again."""
+
+    checks: list[Audited]
+    saved: SavedAudit | None
+
+
+async def audit(settings: Settings, report: Report = lambda phase: None, since: SavedAudit | None = None) -> Audit:
+    """Every check, in the order in which one rests on the other: where the chain is broken, what stands behind is not looked at. `since`:
+    an audit to go on from, if it fits the log; then the rows of the tables are not compared. Raises `Conflict`, `Unavailable`,
+    `Misconfigured`."""
+    identity = await check_identity(settings)
+    if since is not None and not await _fits(settings, identity, since):
+        report("from the first commit: the last audit was of another log, or of what is not there any more")
+        since = None
     report("chain")
-    findings = await chain_verify.verify(settings, heads=await heads_of_tables(settings))
+    heads = await heads_of_tables(settings)
+    findings = await chain_verify.verify(settings, heads=heads) if since is None else await _walked_on(settings, since, heads)
     broken = [f"{one.log}[{one.partition}] at offset {one.offset}: {one.broken}" for one in findings if one.broken is not None]
-    figures = {name: sum(getattr(one, name) for one in findings) for name in ("commits", "events", "voids")}
+    counted = {name: sum(getattr(one, name) for one in findings if one.log == "events") for name in CHAIN}
+    figures = {name: counted[name] + sum(getattr(one, name) for one in findings if one.log == "registry") for name in CHAIN}
     chain = Audited("chain", len(broken), figures, tuple(broken[:MOST_NAMED]))
     if broken:
-        return [chain]
+        return Audit([chain], None)
     report("events")
-    totals = await _events(settings)
+    ends: dict[tuple[str, int], int] = {(one.log, one.partition): one.next_offset for one in findings}
+    totals, stand = await _events(settings, identity, since, ends)
     report("tables")
-    return [chain, *_told(totals), await _tables(settings)]
+    tables = await _tables(settings) if since is None else Audited("heads", 0, {"partitions": len(heads)})
+    checks = [chain, *_told(totals), tables]
+    adds_up = not any(one.differences for one in checks)
+    return Audit(checks, totals.saved(identity.log_id, counted, stand) if adds_up else None)
 
 
-async def _events(settings: Settings) -> Totals:
-    """The registry is read last and first: first for what the events rest on, and they name no place of it that is not there."""
-    identity = await check_identity(settings)
-    ends = [await _end(settings, "events", number) for number in range(identity.partitions)]
-    registry, moves, totals = Registry(), dict[str, list[Moved]](), Totals()
-    async for commit in _commits(settings, "registry", 0, await _end(settings, "registry", 0)):
+async def _fits(settings: Settings, identity: LogIdentity, since: SavedAudit) -> bool:
+    """The commits that were audited last are there, the very bytes."""
+    if (since.v, since.log_id, len(since.partitions)) != (SAVED_VERSION, identity.log_id, identity.partitions):
+        return False
+    for one in since.partitions:
+        async with LogReader(settings, "events", one.head.partition) as reader:
+            record = await reader.at(one.offset)
+        if record is None or digest(record.value or b"") != one.head.digest:
+            return False
+    return True
+
+
+async def _walked_on(settings: Settings, since: SavedAudit, heads: chain_verify.Heads) -> list[chain_verify.Finding]:
+    """The chain of events behind what was audited, with what was counted before; the registry whole: it is small, and all rests on it."""
+    findings: list[chain_verify.Finding] = []
+    for one in since.partitions:
+        head, partition = one.head, one.head.partition
+        finding = chain_verify.Finding(
+            "events", partition, seq=head.seq, digest=head.digest, next_offset=one.offset + 1, log_id=since.log_id
+        )
+        end, vouched = await _end(settings, "events", partition), heads.get(("events", partition))
+        async with LogReader(settings, "events", partition) as reader, aclosing(reader.commits(head, end)) as walk:
+            try:
+                async for walked in walk:
+                    chain_verify.take(finding, walked, vouched)
+            except ChainBroken as error:
+                finding.stop(error.offset, error.detail)
+        chain_verify.miss_end(finding, vouched)
+        findings.append(finding)
+    for name in CHAIN:
+        setattr(findings[0], name, getattr(findings[0], name) + since.chain.get(name, 0))
+    findings += await chain_verify.verify(settings, "registry", heads=heads)
+    chain_verify.compare(findings)
+    return findings
+
+
+async def _events(
+    settings: Settings, identity: LogIdentity, since: SavedAudit | None, ends: Mapping[tuple[str, int], int]
+) -> tuple[Totals, list[SavedPartition]]:
+    """As far as the chain was walked. The registry was walked last, so the events name no place of it that is not there."""
+    registry, moves = Registry(), dict[str, list[Moved]]()
+    async for accepted, _ in _commits(settings, Head("registry", 0), ends["registry", 0]):
+        commit = accepted.commit()
         for event in commit.events:
             if isinstance(event, definition.Event):
                 definition.evolve(registry, event, Micros(commit.at))
                 for job_id, moved in moves_of(event, commit.seq, commit.at):
                     moves.setdefault(job_id, []).append(moved)
-    for number, end in enumerate(ends):
+    totals = Totals() if since is None else Totals.going_on(since)
+    stand: list[SavedPartition] = []
+    for number in range(identity.partitions):
         partition = PartitionAudit(number, identity.epoch, registry, moves, totals)
-        async for commit in _commits(settings, "events", number, end):
-            partition.feed(commit, commit.events)
+        head, offset = Head("events", number), -1
+        if since is not None:
+            partition.go_on(since.partitions[number])
+            head, offset = since.partitions[number].head, since.partitions[number].offset
+        stands = head
+        async for accepted, after in _commits(settings, head, ends["events", number]):
+            stands, offset = after, accepted.offset
+            partition.feed(accepted.header, accepted.commit().events)
+        stand.append(partition.saved(stands, offset))
         partition.end()
     totals.count_forwards()
-    return totals
+    return totals, stand
 
 
 async def _end(settings: Settings, log: str, partition: int) -> int:
@@ -72,11 +141,14 @@ async def _end(settings: Settings, log: str, partition: int) -> int:
         return (await reader.bounds()).end
 
 
-async def _commits(settings: Settings, log: str, partition: int, end: int) -> AsyncIterator[Commit]:
-    async with LogReader(settings, log, partition) as reader, aclosing(reader.commits(Head(log, partition), end)) as walk:
+async def _commits(settings: Settings, head: Head, end: int) -> AsyncIterator[tuple[AcceptedCommit, Head]]:
+    """Those behind `head`, each with the head after its batch."""
+    if head.next_offset >= end:
+        return
+    async with LogReader(settings, head.log, head.partition) as reader, aclosing(reader.commits(head, end)) as walk:
         async for walked in walk:
             for accepted in walked.commits:
-                yield accepted.commit()
+                yield accepted, walked.head
 
 
 def _told(totals: Totals) -> list[Audited]:

@@ -4,13 +4,16 @@ import asyncio
 import logging
 import os
 from dataclasses import asdict
-from typing import Final
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
+from msgspec import MsgspecError, json
 
 from ledger.cli.errors import DIFFERENCES
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.config.loading import load_settings
+from ledger.core.audit_saved import SavedAudit
 from projections.audit import Audited, audit
 
 SAYS: Final = {
@@ -20,26 +23,62 @@ SAYS: Final = {
     "executions": "requested = terminal + live",
     "attempts": "started = ended + running",
     "tables": "equal to the log, row by row",
+    "heads": "the tables stand in the log that was audited; --full compares their rows",
 }
+KEPT: Final = Path(".jobledger/audit.json")
 
 
-def command(output: OutputOption = Form.table) -> None:
-    """Read both logs from their first commit to their present end and see whether everything adds up: the chain, commands and outcomes,
-    expected ticks, executions, attempts, and the tables against the log. Exit 7 on any difference."""
+def command(
+    full: Annotated[bool, typer.Option("--full", help="From the first commit, and the tables row by row.")] = False,
+    state: Annotated[Path, typer.Option(metavar="FILE", help="Where to go on from, and what to keep for the next time.")] = KEPT,
+    output: OutputOption = Form.table,
+) -> None:
+    """See whether everything adds up: the chain, commands and outcomes, expected ticks, executions, attempts. Goes on from the last audit
+    that found no difference; the first one, and one with --full, reads both logs whole and compares every row of the tables too. Exit 7 on
+    any difference."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the error itself says it better
-    found = asyncio.run(audit(load_settings(None, os.environ), lambda phase: talk(f"reading: {phase}")))
+    since = None if full else _kept(state)
+    found = asyncio.run(audit(load_settings(None, os.environ), lambda phase: talk(f"reading: {phase}"), since))
+    if found.saved is not None:
+        _keep(state, found.saved)
+    _show(found.checks, output)
+    if any(one.differences for one in found.checks):
+        raise typer.Exit(DIFFERENCES)
+
+
+def _kept(path: Path) -> SavedAudit | None:
+    """What cannot be read is of another release, or was cut off: the audit begins anew."""
+    try:
+        return json.decode(path.read_bytes(), type=SavedAudit)
+    except FileNotFoundError:
+        return None
+    except (OSError, MsgspecError) as error:
+        talk(f"{path} cannot be read ({error}): from the first commit")
+        return None
+
+
+def _keep(path: Path, saved: SavedAudit) -> None:
+    """Whole or not at all."""
+    beside = path.with_name(path.name + ".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(json.encode(saved))
+        beside.replace(path)
+    except OSError as error:
+        talk(f"{path} cannot be written ({error}): the next audit begins where this one did")
+
+
+def _show(checks: list[Audited], output: Form) -> None:
     if output is Form.table:
-        for one in found:
+        for one in checks:
             typer.echo(line_of(one))
     elif output is Form.jsonl:
-        show_rows([asdict(one) for one in found], (), output)
+        show_rows([asdict(one) for one in checks], (), output)
     else:
-        show_one({"checks": [asdict(one) for one in found], "differences": sum(one.differences for one in found)}, output)
-    for one in found:
+        show_one({"checks": [asdict(one) for one in checks], "differences": sum(one.differences for one in checks)}, output)
+    for one in checks:
         for what in one.named:
             talk(f"{one.check}: {what}")
-    if any(one.differences for one in found):
-        raise typer.Exit(DIFFERENCES)
 
 
 def line_of(one: Audited) -> str:

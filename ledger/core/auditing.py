@@ -3,13 +3,16 @@
 Told is what does not: never raised, and never only counted. Source: architecture.md, section 2; scheduling.md, section 6.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
+from msgspec import structs
+
 from ledger.core import execution, outcome, tick
-from ledger.core.chain import Header
+from ledger.core.audit_saved import REMEMBERED, SAVED_VERSION, SavedAudit, SavedPartition, SavedSchedule, Sent, bare, name_of
+from ledger.core.chain import Head, Header
 from ledger.core.definition import Registry
 from ledger.core.engines import Engines, version_of
 from ledger.core.execution import Active, Ended, Live, Requested
@@ -40,14 +43,6 @@ class Difference(NamedTuple):
     what: str
 
 
-class Sent(NamedTuple):
-    """A command that was forwarded, to which partition and when."""
-
-    command_id: str
-    partition: int
-    at: int
-
-
 @dataclass(slots=True)
 class Totals:
     """Of all partitions. `figures`: what was counted, by name."""
@@ -56,7 +51,9 @@ class Totals:
     differences: list[Difference] = field(default_factory=list)  # the first of each check; `found` counts all
     found: Counter[Check] = field(default_factory=Counter)
     forwarded: list[Sent] = field(default_factory=list)
-    answered: set[tuple[int, int]] = field(default_factory=set)  # (partition, hash of a command that has an outcome there)
+    answered: set[tuple[int, int]] = field(default_factory=set)  # (partition, name of a command that has an outcome there)
+    answered_last: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    at_end: Counter[str] = field(default_factory=Counter)  # figures that a later end of the log counts anew
     last_at: int = 0
 
     def differ(self, check: Check, where: str, what: str) -> None:
@@ -64,12 +61,32 @@ class Totals:
         if self.found[check] <= MOST_NAMED:
             self.differences.append(Difference(check, where, what))
 
+    @classmethod
+    def going_on(cls, saved: SavedAudit) -> "Totals":
+        """As they stood then."""
+        answered = [(partition, name) for partition, name in saved.answered]
+        last = deque(answered, maxlen=REMEMBERED)
+        return cls(Counter(saved.figures), forwarded=list(saved.forwarded), answered=set(answered), answered_last=last, last_at=saved.at)
+
+    def saved(self, log_id: str, chain: Mapping[str, int], partitions: Sequence[SavedPartition]) -> SavedAudit:
+        """After all partitions were ended and the forwards counted."""
+        figures, answered = dict(self.figures - self.at_end), list(self.answered_last)
+        return SavedAudit(SAVED_VERSION, log_id, self.last_at, figures, dict(chain), self.forwarded, answered, list(partitions))
+
+    def answer(self, partition: int, command_id: str) -> None:
+        name = (partition, name_of(command_id))
+        self.answered.add(name)
+        self.answered_last.append(name)
+
     def count_forwards(self) -> None:
         """Once every partition was read: each forwarded command has its outcome where it was sent to."""
-        for one in self.forwarded:
-            if (one.partition, hash(one.command_id)) in self.answered:
+        forwarded, self.forwarded = self.forwarded, []
+        for one in forwarded:
+            if (one.partition, name_of(one.command_id)) in self.answered:
                 self.figures["forwarded"] += 1
             elif one.at > self.last_at - UNDER_WAY:
+                self.forwarded.append(one)
+                self.at_end["under way"] += 1
                 self.figures["under way"] += 1
             else:
                 self.differ(
@@ -97,7 +114,29 @@ class PartitionAudit:
         self._live: dict[ExecutionId, Live] = {}
         self._ended: set[int] = set()
         self._accepted: set[int] = set()
+        self._ended_last, self._accepted_last = deque[int](maxlen=REMEMBERED), deque[int](maxlen=REMEMBERED)
         self._schedules: dict[str, InForce] = {}
+
+    def go_on(self, saved: SavedPartition) -> None:
+        """What is fed from now on stands behind what was audited then."""
+        self._epoch, self._live = saved.epoch, dict(saved.live)
+        self._ended_last.extend(saved.ended)
+        self._accepted_last.extend(saved.accepted)
+        self._ended, self._accepted = set(saved.ended), set(saved.accepted)
+        for job_id, one in saved.schedules.items():
+            stretch = Stretch(one.job_version, one.since, None, one.tzdata)
+            self._schedules[job_id] = InForce(stretch, one.decided_until, one.outcomes, one.fired)
+
+    def saved(self, head: Head, offset: int) -> SavedPartition:
+        """Before `end`."""
+        schedules = {
+            job_id: SavedSchedule(
+                one.stretch.job_version, one.stretch.since, one.decided_until, one.outcomes, one.fired, one.stretch.tzdata
+            )
+            for job_id, one in self._schedules.items()
+        }
+        live = {name: structs.replace(state, request=bare(state.request)) for name, state in self._live.items()}
+        return SavedPartition(head, offset, self._epoch, live, list(self._ended_last), list(self._accepted_last), schedules)
 
     def feed(self, header: Header, events: Sequence[Event]) -> None:
         self._totals.last_at = max(self._totals.last_at, header.at)
@@ -111,11 +150,13 @@ class PartitionAudit:
 
     def end(self) -> None:
         """There are no more commits."""
+        figures = self._totals.figures
+        before = figures.copy()
         for job_id, state in self._schedules.items():
             self._settle(job_id, state, state.decided_until)
-        figures = self._totals.figures
         figures["live"] += len(self._live)
         figures["running"] += sum(isinstance(state, Active) for state in self._live.values())
+        self._totals.at_end += figures - before
 
     # Commands
 
@@ -124,10 +165,10 @@ class PartitionAudit:
         match event:
             case outcome.Accepted():
                 figures["acts"] += 1
-                self._totals.answered.add((self._partition, hash(event.command_id)))
+                self._totals.answer(self._partition, event.command_id)
             case outcome.Rejected():
                 figures["rejected"] += 1
-                self._totals.answered.add((self._partition, hash(event.command_id)))
+                self._totals.answer(self._partition, event.command_id)
             case outcome.Forwarded():
                 self._totals.forwarded.append(Sent(event.command_id, event.partition, header.at))
             case outcome.DeadLettered():
@@ -139,11 +180,12 @@ class PartitionAudit:
         if event.command_id is None or event.trigger not in ("submit", "run_now"):
             return
         self._totals.figures["submits"] += 1
-        self._totals.answered.add((self._partition, hash(event.command_id)))
-        name = hash((event.command_id, event.tenant, event.trigger))
+        self._totals.answer(self._partition, event.command_id)
+        name = name_of("\0".join((event.command_id, event.tenant or "", event.trigger)))
         if name in self._accepted:
             self._totals.differ("commands", f"command {event.command_id}", f"it was accepted twice, the second as {event.execution_id}")
         self._accepted.add(name)
+        self._accepted_last.append(name)
 
     # Executions and attempts
 
@@ -157,8 +199,8 @@ class PartitionAudit:
                 self._count(header, index, event.job_id, event.job_version, (event.tick_at, event.tick_at, 1), "fired")
         elif isinstance(event, execution.ReportRefused):
             return
-        if before is None and (hash(named) in self._ended or not isinstance(event, Requested)):
-            what = "has ended already" if hash(named) in self._ended else "was never requested"
+        if before is None and (not isinstance(event, Requested) or name_of(named) in self._ended):
+            what = "has ended already" if name_of(named) in self._ended else "was never requested"
             self._totals.differ("executions", self._place(header, index), f"{type(event).__name__} of {named}, which {what}")
             return
         try:
@@ -172,7 +214,8 @@ class PartitionAudit:
             self._live[named] = after
         elif isinstance(after, Ended):
             self._live.pop(named, None)
-            self._ended.add(hash(named))
+            self._ended.add(name_of(named))
+            self._ended_last.append(name_of(named))
             self._totals.figures["terminal"] += 1
 
     def _attempt(self, header: Header, index: int, event: execution.Event, before: Live | None, after: execution.State | None) -> None:

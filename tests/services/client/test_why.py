@@ -144,9 +144,20 @@ def test_everything_adds_up_and_a_row_that_was_altered_is_found(system: System) 
     assert ended.returncode == 0, ended.stderr
     checks = json.loads(ended.stdout)["checks"]
     assert [one["check"] for one in checks] == ["chain", "commands", "ticks", "executions", "attempts", "tables"]
+    again = system.call("audit", "-o", "json")  # which goes on from there
+    further = json.loads(again.stdout)["checks"]
+    assert (again.returncode, further[-1]["check"], further[1:-1]) == (0, "heads", checks[1:-1]), again.stderr
+    assert system.call("submit", "bill", "--data", '{"number": 1}', "--wait").returncode == 0
+    assert ", ".join(f"{number} {name}" for name, number in counted(checks).items()) in system.call("audit").stdout
     with connect(system.settings) as connection:
         connection.execute(f'SET search_path = "{system.settings.database.table_schema}"'.encode())
         connection.execute("UPDATE job_versions SET actor = 'nobody' WHERE job_id = 'tick'")
-    ended = system.call("audit")
+    ended = system.call("audit", "--full")
     assert (ended.returncode, "tables      1 DIFFERENCES" in ended.stdout) == (7, True), ended.stdout
     assert "actor" in ended.stderr
+
+
+def counted(checks: list[dict[str, dict[str, int]]]) -> dict[str, int]:
+    """The executions, with one more that completed."""
+    figures = checks[3]["figures"]
+    return {**figures, "executions": figures["executions"] + 1, "terminal": figures["terminal"] + 1}

@@ -4,9 +4,12 @@ import random
 from collections import defaultdict
 
 import pytest
+from msgspec import json
 
 from ledger.core import definition, execution, tick, wire
+from ledger.core.audit_saved import SavedAudit
 from ledger.core.auditing import PartitionAudit, Totals
+from ledger.core.chain import Head
 from ledger.core.definition import Registry
 from ledger.core.engines import Engines, version_of
 from ledger.core.execution import Requested
@@ -132,3 +135,43 @@ def _expected(logs: Logs, job_id: str, one: Stretch, rows: list[Outcome]) -> Exp
     mine = [row for row in mine if one.until is None or row.last <= one.until]
     is_spent = engine.spec.limit is not None and len(mine) >= engine.spec.limit
     return Expected(one.job_version, engine, one.since, mine[-1].last if is_spent else one.until)
+
+
+@pytest.mark.parametrize("parts", [2, 7])
+def test_an_audit_in_parts_is_the_audit_of_the_whole(logs: Logs, parts: int) -> None:
+    """Kept as bytes between them, as a timer would."""
+    whole, totals, kept = logs.audited(), Totals(), b""
+    size = len(logs.commits) // parts + 1
+    for first in range(0, len(logs.commits), size):
+        saved = json.decode(kept, type=SavedAudit) if kept else None
+        totals = Totals() if saved is None else Totals.going_on(saved)
+        partition = PartitionAudit(PARTITION, 1, logs.registry, logs.moves, totals)
+        if saved is not None:
+            partition.go_on(saved.partitions[0])
+        for commit in logs.commits[first : first + size]:
+            partition.feed(commit, commit.events)
+        stands = partition.saved(Head("events", PARTITION), first)
+        partition.end()
+        totals.count_forwards()
+        assert totals.differences == []
+        kept = json.encode(totals.saved("log", {}, [stands]))
+    assert totals.figures == whole.figures
+
+
+def test_an_audit_that_goes_on_finds_what_is_wrong_behind_it(logs: Logs) -> None:
+    half = len(logs.commits) // 2
+    first = PartitionAudit(PARTITION, 1, logs.registry, logs.moves, Totals())
+    for commit in logs.commits[:half]:
+        first.feed(commit, commit.events)
+    totals = Totals()
+    second = PartitionAudit(PARTITION, 1, logs.registry, logs.moves, totals)
+    second.go_on(first.saved(Head("events", PARTITION), half))
+    lost = next(nth for nth, commit in enumerate(logs.commits) if nth > half and any(map(is_skip, commit.events)))
+    for nth, commit in enumerate(logs.commits[half:], half):
+        second.feed(commit, [] if nth == lost else commit.events)
+    second.end()
+    assert totals.differences
+
+
+def is_skip(event: wire.Event) -> bool:
+    return isinstance(event, tick.Skipped)

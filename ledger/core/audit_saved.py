@@ -1,0 +1,68 @@
+"""What an audit keeps to go on from: where it stands in each partition, what is live there, and the figures so far."""
+
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from msgspec import Struct, structs
+
+from ledger.core.bodies import NOTHING
+from ledger.core.chain import Head
+from ledger.core.execution import Live, Requested
+from ledger.core.ids import ExecutionId
+
+SAVED_VERSION: Final = 1  # of what is kept: with another one the audit begins anew
+REMEMBERED: Final = 200_000  # of a partition's executions and commands that ended: an audit that goes on knows so many, a whole one all
+
+
+class Sent(NamedTuple):
+    """A command that was forwarded, to which partition and when."""
+
+    command_id: str
+    partition: int
+    at: int
+
+
+class SavedSchedule(Struct, frozen=True):
+    """A schedule in force, and how many of its ticks have an outcome."""
+
+    job_version: int
+    since: int
+    decided_until: int
+    outcomes: int
+    fired: int
+    tzdata: str | None = None
+
+
+class SavedPartition(Struct, frozen=True):
+    """`offset`: of the commit that was audited last."""
+
+    head: Head
+    offset: int
+    epoch: int
+    live: dict[ExecutionId, Live]
+    ended: list[int]
+    accepted: list[int]
+    schedules: dict[str, SavedSchedule]
+
+
+class SavedAudit(Struct, frozen=True):
+    """`chain`: what was counted in the partitions of events."""
+
+    v: int
+    log_id: str
+    at: int
+    figures: dict[str, int]
+    chain: dict[str, int]
+    forwarded: list[Sent]
+    answered: list[tuple[int, int]]
+    partitions: list[SavedPartition]
+
+
+def name_of(text: str) -> int:
+    """Eight bytes for a name, the same in every process."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def bare(request: Requested) -> Requested:
+    """Without the bodies of users, which no check looks at."""
+    return structs.replace(request, data=NOTHING, labels=None, options=None)
