@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
+from typing import Final
 
 from ledger.config import Settings
 from ledger.core import archive
@@ -12,6 +13,8 @@ from ledger.core.cloudevents import Outgoing
 from ledger.kafka.log_reader import AcceptedCommit, LogReader
 from ledger.kafka.opening import LogIdentity, check_identity
 from ledger.kafka.verify import Progress
+
+AT_ONCE: Final = 100  # commits in memory
 
 
 def _quiet(done: int, total: int) -> None:
@@ -27,7 +30,7 @@ async def commits(
     ends = {place: await _end(settings, place) for place in reversed(in_order)}
     total, done = sum(ends.values()), 0
     for place in in_order:
-        async with LogReader(settings, *place) as reader, aclosing(reader.commits(Head(*place), ends[place])) as walk:
+        async with LogReader(settings, *place) as reader, aclosing(reader.commits(Head(*place), ends[place], most=AT_ONCE)) as walk:
             async for walked in walk:
                 done += len(walked.commits) + len(walked.voids)
                 progress(done, total)

@@ -147,9 +147,10 @@ class LogReader:
             if records:
                 yield Batch(records, next_offset)
 
-    async def commits(self, head: Head, until: int | None = None) -> AsyncGenerator[Walked, None]:
-        """What the chain's rule accepts behind `head`, a batch at a time. Raises `ChainBroken`, after yielding what is good before it."""
-        async with aclosing(self.batches(head.next_offset, until)) as batches:
+    async def commits(self, head: Head, until: int | None = None, *, most: int | None = None) -> AsyncGenerator[Walked, None]:
+        """What the chain's rule accepts behind `head`, a batch at a time, or `most` of it: what was fetched may be many times as large once
+        it is unpacked. Raises `ChainBroken`, after yielding what is good before it."""
+        async with aclosing(self.batches(head.next_offset, until, most=most)) as batches:
             async for batch in batches:
                 walked = walk(head, batch.records)
                 yield walked
