@@ -4,6 +4,8 @@ import asyncio
 import signal
 from pathlib import Path
 
+import pytest
+
 from ledger.client.handle import ExecutionHandle
 from ledger.core import execution
 from tests.faults.audit import audit
@@ -37,6 +39,18 @@ async def test_a_job_outlives_its_worker_but_not_three_of_them(cluster: Cluster,
     assert ends(found.histories[hopeless.execution_id]) == ["AttemptLost", "AttemptLost", "Lost"]
     # a dead worker's offer may come again by Kafka before control calls the attempt lost: nobody runs it for that
     assert starts(cluster, hopeless.execution_id) == [1, 2, 3]
+
+
+@pytest.mark.slow
+async def test_a_job_ten_times_longer_than_the_lease_runs_once(cluster: Cluster) -> None:
+    await cluster.begin(runners=2)
+    long = {"ms": round(cluster.settings.limits.lease * 10_000) + 500}
+    async with cluster.ledger() as ledger:
+        made = [await ledger.submit(job, long) for job in ("probe", "blocking")]
+        await cluster.all_finished(2)
+    found = await audit(cluster)
+    assert [ends(found.histories[one.execution_id]) for one in made] == [["Completed"], ["Completed"]]
+    assert [starts(cluster, one.execution_id) for one in made] == [[1], [1]]
 
 
 async def test_a_worker_that_was_stopped_and_wakes_up_stops_what_is_no_longer_its(cluster: Cluster, tmp_path: Path) -> None:
