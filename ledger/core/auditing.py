@@ -214,8 +214,9 @@ class PartitionAudit:
             self._live[named] = after
         elif isinstance(after, Ended):
             self._live.pop(named, None)
-            self._ended.add(name_of(named))
-            self._ended_last.append(name_of(named))
+            name = name_of(named)
+            self._ended.add(name)
+            self._ended_last.append(name)
             self._totals.figures["terminal"] += 1
 
     def _attempt(self, header: Header, index: int, event: execution.Event, before: Live | None, after: execution.State | None) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -23,18 +24,24 @@ AS_IT_WAS = Policy()
 
 
 def replayed(
-    home: Home, jobs: list[str], first: int, until: int, policy: Policy = AS_IT_WAS, changed: bool = False
+    home: Home,
+    jobs: list[str],
+    first: int,
+    until: int,
+    policy: Policy = AS_IT_WAS,
+    changed: Sequence[str] = (),
+    cast: Cast | None = None,
 ) -> dict[str, JobWhatIf]:
-    """A year's logs, read to `until` and replayed from `first` on."""
-    cast = Cast(0, frozenset(jobs), frozenset())
+    """A home's logs, read to `until` and replayed from `first` on; the policy is that of the jobs in `changed`, or of all."""
+    cast = cast or Cast(0, frozenset(jobs), frozenset())
     tape = Tape(cast, Moment(Micros(first)), capped=policy.concurrency is not None)
     for offset, record in enumerate(home.log):
         header = wire.decode_header(record)
         if header.at <= until:
             tape.feed(header, record, offset)
     tape.end()
-    registry = list(registry_under(policy, map(wire.decode_commit, home.registry_log), cast, cast.jobs))
-    recorded, other = books(tape, registry, policy, jobs if changed else [])
+    registry = list(registry_under(policy, map(wire.decode_commit, home.registry_log), cast, frozenset(changed or jobs)))
+    recorded, other = books(tape, registry, policy, changed)
     return {job_id: compared(job_id, recorded, other) for job_id in jobs}
 
 
@@ -87,7 +94,7 @@ class Past(Home):
                 self.beat()
 
     def whatif(self, policy: Policy, first: int = NOON, *, changed: bool = False) -> JobWhatIf:
-        return replayed(self, [JOB], first, self.now, policy, changed)[JOB]
+        return replayed(self, [JOB], first, self.now, policy, [JOB] if changed else [])[JOB]
 
 
 def past(runs_for: int, scope: str = "none", **spec: object) -> Past:
@@ -180,3 +187,18 @@ def test_policies_as_people_say_them() -> None:
     for said in ({"overlap": "skpi"}, {"cron": "* *"}, {"timezone": "Nowhere"}, {"catchup_window": "1s"}, {"concurrency": 0}):
         with pytest.raises(Invalid):
             policy_of(**said)  # type: ignore[arg-type]  # one at a time
+
+
+def test_jobs_that_share_a_key_are_replayed_together() -> None:
+    """The runs of two jobs of a tenant, and what is submitted for it, exclude each other: who is asked about moves the others too."""
+    home, other, key = Past(), "beat:2", "tenant:beat:acme"
+    for job_id, every in ((JOB, 60_000), (other, 90_000)):
+        home.schedule(job_id, every_ms=every, exclusive_scope="tenant", tenant="acme", overlap="buffer_one")
+    home.live_for(40, 50)
+    cast = Cast(0, frozenset((JOB, other)), frozenset((key,)))
+    for first in (NOON, NOON + 13 * MINUTE + 5 * SECOND):
+        found = replayed(home, [JOB, other], first, home.now, cast=cast)
+        assert all(one.is_same and one.recorded.fired > 5 for one in found.values())
+    found = replayed(home, [JOB, other], NOON, home.now, Policy(cron=("0 0 1 1 *",)), [JOB], cast=cast)
+    assert found[JOB].replayed.fired == 0 and not found[other].is_same
+    assert found[other].waited_us < 0, "nobody is before it in the line any more"
