@@ -20,6 +20,8 @@ from tests.services.client.test_acts import until
 from tests.services.conftest import Fresh, run
 from tests.services.log.writing import append_all, read_all
 
+pytestmark = pytest.mark.slow
+
 TICK: list[dict[str, object]] = [{"name": "tick", "every": "1s"}]
 
 
@@ -67,7 +69,7 @@ def with_its_jobs(backup: Backup, folder: Path, settings: Settings) -> System:
     return System(folder, settings)
 
 
-@pytest.mark.parametrize("partitions", [pytest.param(2, id="the same", marks=pytest.mark.slow), pytest.param(5, id="with more partitions")])
+@pytest.mark.parametrize("partitions", [2, 5], ids=["the same", "with more partitions"])
 def test_workers_go_on(fresh: Fresh, backup: Backup, tmp_path: Path, partitions: int) -> None:
     with fresh(partitions) as settings:
         system = with_its_jobs(backup, tmp_path, settings)
@@ -85,7 +87,6 @@ def test_workers_go_on(fresh: Fresh, backup: Backup, tmp_path: Path, partitions:
         assert system.call("ledger", "verify").returncode == 0
 
 
-@pytest.mark.slow
 def test_control_decides_nothing_with_half_a_registry(fresh: Fresh, backup: Backup, tmp_path: Path) -> None:
     """As after an import that died in its last moment."""
     archive = ArchiveFile(backup.file)

@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -13,18 +15,21 @@ from ledger.core import wire
 from ledger.core.archive import REGISTRY, Place
 from ledger.core.ids import Position
 from ledger.core.refusal import Conflict, Misconfigured, Unavailable
+from ledger.kafka.archive_file import ArchiveFile
+from ledger.kafka.archive_source import grown, the_same
+from ledger.kafka.connect import admin_client
 from ledger.kafka.importing import Source, import_log
 from ledger.kafka.log_reader import Bounds, LogReader
-from ledger.kafka.opening import LogIdentity, check_identity, open_log
+from ledger.kafka.opening import LogIdentity, check_identity, open_log, read_opening
 from ledger.kafka.topics import apply
 from ledger.kafka.verify import verify
 from tests.services.conftest import run
 from tests.services.log.command import command, jobledger
 from tests.services.log.test_verify import Logs, at_work
 from tests.services.log.writing import append, read_all
-from tests.synthetic_log import SyntheticLog, completed_lives
+from tests.synthetic_log import SyntheticLog, completed_lives, varied_lives
 from tests.unit.log.archives import archive_of
-from tests.unit.log.chains import LOG_ID
+from tests.unit.log.chains import LOG_ID, chain_of
 
 
 @pytest.fixture
@@ -54,6 +59,12 @@ def source_of(identity: LogIdentity, logs: Logs, stop_after: int | None = None) 
     return Source(identity, sum(map(len, logs.values())), events, lambda: iter(logs[REGISTRY]), positions)
 
 
+async def topic_names(settings: Settings) -> list[str]:
+    async with admin_client(settings.kafka.bootstrap) as admin:
+        names: list[str] = await admin.list_topics()
+        return names
+
+
 async def bounds(settings: Settings, name: str, partition: int = 0) -> Bounds:
     async with LogReader(settings, name, partition) as reader:
         return await reader.bounds()
@@ -72,8 +83,7 @@ def test_an_export_is_imported_byte_for_byte_and_verified(
     assert all(one.broken is None for one in run(verify(other)))
     ends = [run(bounds(other, name, 0)).end for name in ("commands", "registry-commands")]
     assert ends == [7, 7]  # the last commit names command 6
-    again = jobledger(other, tmp_path, "ledger", "import", backup, "-o", "json")
-    assert json.loads(again.stdout)["appended"] == 0
+    assert run(import_log(other, the_same(ArchiveFile(Path(backup))))).appended == 0
 
 
 @pytest.mark.parametrize("stop_after", [0, 5, 8, 31])
@@ -132,14 +142,44 @@ async def test_a_log_that_decided_nothing_needs_no_commands(other: Settings, ori
     assert (await bounds(other, "commands", 1)).end == 0
 
 
-def test_a_damaged_file_is_refused_before_anything_is_made(settings: Settings, other: Settings, original: Logs, tmp_path: Path) -> None:
-    backup = tmp_path / "backup.jsonl"
-    jobledger(settings, tmp_path, "ledger", "export", str(backup))
-    backup.write_bytes(backup.read_bytes().replace(b'"run_ms":15', b'"run_ms":16', 1))
-    refused = jobledger(other, tmp_path, "ledger", "import", str(backup))
+def test_a_damaged_file_is_refused_before_anything_is_made(settings: Settings, tmp_path: Path) -> None:
+    lines = archive_of({REGISTRY: chain_of(3, log="registry"), **{("events", n): chain_of(5, partition=n) for n in range(4)}})
+    (tmp_path / "backup.jsonl").write_bytes(b"".join([*lines[:7], *lines[8:]]))
+    refused = jobledger(settings, tmp_path, "ledger", "import", str(tmp_path / "backup.jsonl"))
     assert refused.returncode == 4
-    assert "is broken" in refused.stderr
-    assert jobledger(other, tmp_path, "ledger", "verify").returncode == 1  # there are no topics
+    assert f"byte {sum(map(len, lines[:7]))}: the chain of events[0] is broken: expected seq 4, found 5" in refused.stderr
+    assert not [name for name in run(topic_names(settings)) if name.startswith(settings.prefix)]
+
+
+@pytest.mark.parametrize("stop_after", [None, 9])
+async def test_more_partitions_than_the_export_has(
+    settings: Settings, other: Settings, original: Logs, tmp_path: Path, stop_after: int | None
+) -> None:
+    """Each event of the history is there once, under a higher epoch; killed in the middle, it goes on to the same bytes."""
+    known, lives = SyntheticLog("registry", 0, original[REGISTRY][0]), dict[tuple[str, int], list[bytes]]()
+    for number in range(4):
+        log = SyntheticLog("events", number, original["events", number][0])
+        log.fill(varied_lives(20, number, number), per_commit=5)
+        lives["events", number] = log.records
+    lives = {REGISTRY: known.records, **lives}
+    opened = read_opening(REGISTRY, known.records[0])
+    backup = tmp_path / "backup.jsonl"
+    backup.write_bytes(b"".join(archive_of(lives, log_id=opened.log_id)))
+    wider = other.model_copy(update={"partitions": 7})
+    source = grown(ArchiveFile(backup), 7)
+    if stop_after is not None:
+        with pytest.raises(KeyboardInterrupt):
+            await import_log(wider, replace(source, events=lambda: dying(source.events(), stop_after)))
+    done = await import_log(wider, source)
+    assert (done.partitions, done.epoch, done.log_id != opened.log_id) == (7, 2, True)
+    findings = await verify(wider)
+    assert all(one.broken is None for one in findings)
+    assert sum(one.events for one in findings) - 8 == sum(len(wire.decode_commit(one).events) for log in lives.values() for one in log) - 5
+
+
+def dying(events: Iterator[tuple[Place, bytes]], after: int) -> Iterator[tuple[Place, bytes]]:
+    yield from islice(events, after)
+    raise KeyboardInterrupt
 
 
 @pytest.mark.slow

@@ -130,7 +130,7 @@ def head(execution_id: str) -> str:
     return execution_id.rpartition("-")[0]
 
 
-@pytest.mark.parametrize("partitions", [2, 5])
+@pytest.mark.parametrize("partitions", [5, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_year_of_schedules_adds_up_in_more_partitions(partitions: int) -> None:
     year = Year(random.Random(partitions), 8, 0.05)
     year.run()
