@@ -1,7 +1,6 @@
 """`jobledger executions cancel|retry`: one, or all that the filters name."""
 
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
@@ -9,16 +8,16 @@ import typer
 
 from ledger.cli.inputs import instant_of, pairs_of
 from ledger.cli.output import Form, OutputOption, row_of, show_one, talk
+from ledger.cli.progress import records_read
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.submit import DECISION
 from ledger.cli.timing import Reason
 from ledger.client.bulk_frame import BulkDone
-from ledger.client.ledger import Ledger
+from ledger.client.bulk_run import Told
 from ledger.core.bulk import OnExecutions
 from ledger.core.refusal import Refused
 from projections.rows import ExecutionFilter
 
-SAY_EVERY: Final = 5.0  # seconds
 WORDS: Final[dict[OnExecutions, str]] = {"cancel": "cancelled", "retry": "retried"}
 HELP: Final[dict[OnExecutions, str]] = {
     "cancel": "Cancel an execution, or with --where all that the filters name. What waits ends at once, what runs is asked to stop first.",
@@ -72,7 +71,7 @@ def _command_of(kind: OnExecutions) -> Callable[..., None]:
         if execution_id is not None:
             wait_for(_one(session, kind, execution_id, reason, output))
         elif resume is not None:
-            wait_for(_many(session, kind, output, lambda ledger: ledger.resume_bulk(resume, told=_Meter(kind).tell, timeout=DECISION)))
+            wait_for(_resumed(session, kind, resume, output))
         else:
             wait_for(_selected(session, kind, wanted, reason, plan, yes, output))
 
@@ -103,16 +102,20 @@ async def _one(session: Session, kind: OnExecutions, execution_id: str, reason: 
 async def _selected(
     session: Session, kind: OnExecutions, wanted: ExecutionFilter, reason: str | None, plan: bool, yes: bool, form: Form
 ) -> None:
-    async def act(ledger: Ledger) -> BulkDone:
+    async with session.ledger() as ledger:
         many = ledger.cancel_many if kind == "cancel" else ledger.retry_many
-        planned = await many(wanted, plan=True)
-        if plan or not planned.planned:
-            return planned
-        if not yes:
-            _confirm(kind, planned)
-        return await many(wanted, reason=reason, yes=True, told=_Meter(kind).tell, timeout=DECISION)
+        done = await many(wanted, plan=True)
+        if not plan and done.planned:
+            if not yes:
+                _confirm(kind, done)
+            done = await _watched(kind, lambda told: many(wanted, reason=reason, yes=True, told=told, timeout=DECISION))
+    _show(kind, done, form)
 
-    await _many(session, kind, form, act)
+
+async def _resumed(session: Session, kind: OnExecutions, bulk_id: str, form: Form) -> None:
+    async with session.ledger() as ledger:
+        done = await _watched(kind, lambda told: ledger.resume_bulk(bulk_id, told=told, timeout=DECISION))
+    _show(kind, done, form)
 
 
 def _confirm(kind: OnExecutions, planned: BulkDone) -> None:
@@ -123,9 +126,20 @@ def _confirm(kind: OnExecutions, planned: BulkDone) -> None:
     typer.confirm(f"{said}. Go on?", abort=True, err=True)
 
 
-async def _many(session: Session, kind: OnExecutions, form: Form, act: Callable[[Ledger], Awaitable[BulkDone]]) -> None:
-    async with session.ledger() as ledger:
-        done = await act(ledger)
+async def _watched(kind: OnExecutions, act: Callable[[Told], Awaitable[BulkDone]]) -> BulkDone:
+    """Says what the act is called, which one needs to go on with it, and how far it is."""
+    with records_read(f"executions {WORDS[kind]}") as progress:
+
+        def tell(bulk_id: str, decided: int, planned: int) -> None:
+            if not decided:
+                talk(f"bulk act {bulk_id}; should it break off: `jobledger executions {kind} --resume {bulk_id}`")
+            progress(decided, planned)
+
+        return await act(tell)
+
+
+def _show(kind: OnExecutions, done: BulkDone, form: Form) -> None:
+    """Raises `Refused` if some were."""
     row = row_of(done)
     if form is Form.table:
         planned_only = ("done", "refused") if done.bulk_id is None else ()
@@ -140,19 +154,3 @@ async def _many(session: Session, kind: OnExecutions, form: Form, act: Callable[
 
 def _counted(planned: BulkDone) -> str:
     return ", ".join(f"{count} {state}" for state, count in planned.states.items())
-
-
-class _Meter:
-    """Says what it is called, which one needs to go on with it, and how far it is now and then."""
-
-    def __init__(self, kind: OnExecutions) -> None:
-        self._kind = kind
-        self._said = time.monotonic()
-
-    def tell(self, bulk_id: str, decided: int) -> None:
-        now = time.monotonic()
-        if not decided:
-            talk(f"bulk act {bulk_id}; should it break off: `jobledger executions {self._kind} --resume {bulk_id}`")
-        elif now - self._said >= SAY_EVERY:
-            self._said = now
-            talk(f"{decided} {WORDS[self._kind]}")

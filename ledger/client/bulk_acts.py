@@ -13,7 +13,7 @@ from projections.rows import ExecutionFilter
 MOST_UNASKED: Final = 10_000  # executions that nobody has to confirm
 
 
-def _unheard(bulk_id: str, decided: int) -> None:
+def _unheard(bulk_id: str, decided: int, planned: int) -> None:
     pass
 
 

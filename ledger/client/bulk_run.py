@@ -56,7 +56,7 @@ def partitions_of(counts: Sequence[Count]) -> Mapping[int, int]:
     return found
 
 
-Told = Callable[[str, int], None]  # the bulk act's id, and how many are decided; at the beginning, and after each page
+Told = Callable[[str, int, int], None]  # the bulk act's id, how many are decided and planned; at the beginning, and after each page
 
 
 @dataclass(slots=True)
@@ -95,7 +95,8 @@ class BulkRun:
 
     async def run(self) -> None:
         frame = self.frame
-        self.told(frame.bulk_id, 0)
+        planned = sum(frame.partitions.values())
+        self.told(frame.bulk_id, 0, planned)
         caught_up = await frame.begin(BEHIND if self.goes_on else 0.0)
         if self.goes_on and not caught_up:
             raise Unavailable(
@@ -105,7 +106,7 @@ class BulkRun:
         last: Target | None = None
         while targets := await self._next(last):
             await frame.act(zip((one.partition for one in targets), await self._commands(targets), strict=True))
-            self.told(frame.bulk_id, frame.outcomes.total())
+            self.told(frame.bulk_id, frame.outcomes.total(), planned)
             last = targets[-1]
         await frame.finish()
 

@@ -9,6 +9,7 @@ from msgspec import Raw
 from psycopg.sql import SQL, Identifier
 
 from ledger.client.bulk_frame import BulkDone
+from ledger.client.bulk_run import Told
 from ledger.client.ledger import Ledger
 from ledger.client.naming import fresh_command_id
 from ledger.core import wire
@@ -23,7 +24,7 @@ from tests.faults.harness import PATIENCE, Cluster
 
 COUNT = 4 * MOST_TARGETS
 POINTS = ("control:before-append", "control:after-append", "control:before-offers")
-Act = Callable[[Ledger, Callable[[str, int], None]], Coroutine[object, object, BulkDone]]
+Act = Callable[[Ledger, Told], Coroutine[object, object, BulkDone]]
 
 
 @pytest.mark.slow
@@ -53,7 +54,7 @@ async def done_among_deaths(cluster: Cluster, act: Act) -> BulkDone:
     """The client dies after its first page; its successor's control dies at each point, and by kill -9."""
     names: list[str] = []
 
-    def tell(bulk_id: str, decided: int) -> None:
+    def tell(bulk_id: str, decided: int, planned: int) -> None:
         names.append(bulk_id)
         if decided:
             raise ConnectionAbortedError

@@ -103,7 +103,7 @@ async def test_a_bulk_act_whose_client_died_goes_on_where_it_was(system: System,
     await until(known)
     names: list[str] = []
 
-    def die(bulk_id: str, decided: int) -> None:
+    def die(bulk_id: str, decided: int, planned: int) -> None:
         names.append(bulk_id)
         if decided:
             raise Died
@@ -116,7 +116,7 @@ async def test_a_bulk_act_whose_client_died_goes_on_where_it_was(system: System,
 
     await until(is_going_on)
     decided: list[int] = []
-    done = await ledger.resume_bulk(names[0], told=lambda _, count: decided.append(count))
+    done = await ledger.resume_bulk(names[0], told=lambda _, count, planned: decided.append(count))
     assert (done.planned, done.done, done.refused) == (count, count, 0)
     assert decided == [0, 100]
     assert (await ledger.resume_bulk(names[0])).done == count
