@@ -15,6 +15,7 @@ from projections.acting_reads import ActingReads
 from projections.cursors import cursor_of, read_cursor
 from projections.filters import conditions
 from projections.folds import PROJECTION
+from projections.held_reads import with_pauses
 from projections.history import read_history
 from projections.load_reads import LoadReads
 from projections.paging import instant_of, micros_of, page_of, with_address
@@ -100,13 +101,15 @@ class Reads(ScheduleReads, WhyReads, ActingReads, LoadReads):
             requested, execution_id = read_cursor(cursor, "executions", int, str)
             query = query.where(tuple_(columns.requested_at, columns.execution_id) < tuple_(instant_of(requested), execution_id))
         query = query.order_by(columns.requested_at.desc(), columns.execution_id.desc())
-        return await page_of(
+        page = await page_of(
             self._queries, query, limit, _execution, lambda one: cursor_of("executions", micros_of(one.requested_at), one.execution_id)
         )
+        return Page(await with_pauses(self._settings, self._queries, page.items), page.next)
 
     async def execution(self, execution_id: str) -> Execution | None:
         columns = tables.job_executions.c
-        return await self._queries.one(select(tables.job_executions).where(columns.execution_id == execution_id), _execution)
+        found = await self._queries.one(select(tables.job_executions).where(columns.execution_id == execution_id), _execution)
+        return None if found is None else (await with_pauses(self._settings, self._queries, [found]))[0]
 
     async def execution_of_command(self, command_id: str, tenant: str | None = None) -> Execution | None:
         """The execution that a command asked for. Several tenants may use one id: without a tenant the newest is meant. A backfill asks
