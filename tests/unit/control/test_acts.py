@@ -4,7 +4,7 @@ import pytest
 from msgspec import Raw, structs
 
 from ledger.core import acts, backfill, request, tick, wire
-from ledger.core.definition import Register, Retire
+from ledger.core.definition import ApplyManifest, Register, Retire, ScheduleJob, ScheduleSpec
 from ledger.core.execution import Cancelled, CancelRequested, Due, Requested
 from ledger.core.ids import Micros, execution_of_backfill
 from ledger.core.outcome import Accepted, Rejected
@@ -209,7 +209,14 @@ def test_a_backfill_that_cannot_be_is_refused(first: int, last: int, why: str) -
     assert reason(fill(beating(), first, last)) == why
 
 
-def test_a_system_job_may_be_run_by_hand_too() -> None:
-    home = beating()
-    home.ask(Register("c", "carts", "beat", "on_demand", "default", 1, "h"))
+def test_a_system_job_takes_the_acts_too_and_what_it_is_is_for_the_configuration() -> None:
+    home = Home()
+    every_minute = ScheduleSpec(every_ms=60_000, overlap="allow_all")
+    home.ask(Register("c", "carts", "beat", "system", "default", 1, "h", "job", schedule=every_minute))
+    home.ask(ApplyManifest("m", "d", (("carts", 1, "h"),)))
+    home.act()
     assert len(requests(home.send(request.RunNow("r", "carts")))) == 1
+    assert len(requests(home.send(request.Backfill("b", "carts", "b", NOON - HOUR, NOON)))) == 60
+    assert tick.SkipOrdered("carts", Micros(NOON + MINUTE), 1, "s") in home.send(request.SkipTick("s", "carts", Micros(NOON + MINUTE)))
+    refused = [home.ask(command) for command in (Retire("x", "carts"), ScheduleJob("y", "beat", "h2", every_minute, "carts"))]
+    assert list(map(reason, refused)) == ["read_only", "identity_changed"]

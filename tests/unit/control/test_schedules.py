@@ -47,6 +47,18 @@ def test_the_last_outcome_of_a_decision_says_which_tick_is_next() -> None:
     assert isinstance(last, Requested) and last.next_tick_at is None  # it fired as often as it may
 
 
+def test_of_several_edits_between_two_looks_only_the_last_is_taken_over() -> None:
+    home = beating(overlap="allow_all")
+    home.now, home.deaf = NOON + 2 * SECOND, True
+    for every_ms in (20_000, 30_000, 10_000):
+        home.schedule(every_ms=every_ms, overlap="allow_all")
+    home.hear()
+    events = home.act(NOON + 5 * SECOND)
+    assert told(events) == [1, 2]
+    assert [event.job_version for event in events if isinstance(event, tick.Adopted)] == [4]
+    assert home.schedules.next_due() == NOON + 10 * SECOND
+
+
 def test_an_edit_settles_the_old_version_first_and_never_fires_the_past() -> None:
     home = beating(overlap="allow_all")
     home.now = NOON + 2 * SECOND
