@@ -13,7 +13,7 @@ import typer
 from ledger.cli.errors import DIFFERENCES
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.projections_build import Name, add_commands
-from ledger.cli.projections_talk import Meter, folding, time_left
+from ledger.cli.projections_talk import Meter, folding, told
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 from processors import logs
@@ -91,14 +91,14 @@ def verify(name: Name = "tables", output: OutputOption = Form.table) -> None:
 
 
 async def _verify(settings: Settings, projection: Projection, output: Form) -> verifying.Verified:
-    verified, meter = verifying.Verified(), Meter()
+    verified = verifying.Verified()
+    with told() as tell:
 
-    def report(verified: verifying.Verified) -> None:
-        if (rate := meter.rate(verified.events)) is not None:
-            talk(f"{verified.records} of {verified.of} commits, {verified.events} events, {rate:.0f}/s{time_left(verified.left)}")
+        def report(verified: verifying.Verified) -> None:
+            tell("verifying", verified.records, verified.of, verified.events, verified.left)
 
-    async for difference in verifying.verify(settings, verified, report, projection):
-        (typer.echo if output is Form.table else talk)(str(difference))
+        async for difference in verifying.verify(settings, verified, report, projection):
+            (typer.echo if output is Form.table else talk)(str(difference))
     return verified
 
 

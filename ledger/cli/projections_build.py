@@ -9,7 +9,7 @@ import typer
 
 from ledger.cli.errors import DIFFERENCES
 from ledger.cli.output import Form, OutputOption, show_one, talk
-from ledger.cli.projections_talk import Meter, folding, time_left
+from ledger.cli.projections_talk import folding, told
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 from projections.connecting import connect
@@ -92,20 +92,18 @@ def _build(settings: Settings, projection: Projection, wanted: Wanted, output: F
 
 
 async def _rebuild(settings: Settings, projection: Projection, wanted: Wanted) -> Progress:
-    meter, phases = Meter(), set[str]()
-
-    def report(progress: Progress) -> None:
-        if progress.phase not in phases:
-            phases.add(progress.phase)
-            talk(f"{progress.phase}, going on at commit {progress.records}" if progress.resumed and len(phases) == 1 else progress.phase)
-        if (rate := meter.rate(progress.events)) is not None:
-            talk(
-                f"{progress.phase}: {progress.records} of {progress.of} commits, {progress.events} events, {rate:.0f}/s"
-                f"{time_left(progress.left)}"
-            )
-
+    phases = set[str]()
     try:
-        return await rebuilding(settings, report, projection=projection, wanted=wanted)
+        with told() as tell:
+
+            def report(progress: Progress) -> None:
+                if progress.phase not in phases:
+                    phases.add(progress.phase)
+                    first = progress.resumed and len(phases) == 1
+                    talk(f"{progress.phase}, going on at record {progress.records}" if first else progress.phase)
+                tell(progress.phase, progress.records, progress.of, progress.events, progress.left)
+
+            return await rebuilding(settings, report, projection=projection, wanted=wanted)
     except (KeyboardInterrupt, asyncio.CancelledError):
         talk("interrupted: the same command goes on where it was; `jobledger projections drop` removes what was built")
         raise

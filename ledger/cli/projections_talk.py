@@ -1,11 +1,17 @@
 """Long work on projections: how it is run, and what is said meanwhile."""
 
 import gc
+import sys
 import time
-from collections.abc import Coroutine
-from typing import Final, TypeVar
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol, TypeVar
 
 import uvloop
+from rich.console import Console
+from rich.progress import Progress as Bar
+
+from ledger.cli.output import is_plain, talk
 
 T = TypeVar("T")
 REPORT_EVERY: Final = 5.0  # seconds
@@ -26,6 +32,37 @@ class Meter:
         rate = max(0, count - self._count) / passed
         self._told, self._count = time.monotonic(), count
         return rate
+
+
+class Tell(Protocol):
+    def __call__(self, phase: str, records: int, of: int, events: int, left: float | None) -> None: ...
+
+
+@contextmanager
+def told() -> Iterator[Tell]:
+    """How far it is: a bar on a terminal, elsewhere a line every few seconds."""
+    meter, last = Meter(), ""
+
+    def said(events: int, left: float | None) -> str:
+        nonlocal last
+        if (rate := meter.rate(events)) is not None:
+            last = f"{events} events, {rate:.0f}/s"
+        return f"{last}{time_left(left)}" if last else ""
+
+    if not is_plain(sys.stderr.isatty()):
+        with Bar(*Bar.get_default_columns(), "{task.fields[said]}", console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=None, said="")
+            yield lambda phase, records, of, events, left: bar.update(
+                task, description=phase, completed=records, total=of, said=said(events, left)
+            )
+        return
+
+    def tell(phase: str, records: int, of: int, events: int, left: float | None) -> None:
+        before, words = last, said(events, left)
+        if last != before:
+            talk(f"{phase}: {records} of {of} records, {words}")
+
+    yield tell
 
 
 def time_left(seconds: float | None) -> str:
