@@ -51,11 +51,6 @@ class Gate:
         """How many wait here."""
         return self._waiting
 
-    @property
-    def lets_start(self) -> bool:
-        """There are exclusive attempts that were let on and have no slot yet."""
-        return bool(self._starting)
-
     def wait(self, attempt: Attempt) -> bool:
         """Let it wait for a slot. False: there is no room left to wait."""
         size = len(memoryview(attempt.offer.data))

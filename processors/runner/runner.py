@@ -33,7 +33,7 @@ from processors.runner.places import Renewals as HeldRenewals
 from processors.runner.resolve import ReturnReason, Unknown, resolve
 from processors.runner.running import Running
 from processors.runner.sender import Sender
-from processors.runner.starting import Starting, Ways
+from processors.runner.starting import Starting, Ways, is_asked_for_first
 from processors.runner.take import Record, take
 
 log = structlog.get_logger(__name__)
@@ -227,9 +227,9 @@ class Runner:
             self._wake.clear()
             while batch := self._admit():
                 won = await self._claim(batch)
-                if self._gate.lets_start:
-                    self._starting.enter([attempt for attempt in won if attempt.offer.exclusive_key is not None])
-                    won = [attempt for attempt in won if attempt.offer.exclusive_key is None]
+                if first := [attempt for attempt in won if is_asked_for_first(attempt)]:
+                    self._starting.enter(first)
+                    won = [attempt for attempt in won if not is_asked_for_first(attempt)]
                 if won:
                     self._running.start(won)
 

@@ -1,5 +1,7 @@
 """From the claim of an exclusive attempt to the first step of its code: its lock, its start, control's word, and only then a slot.
 
+Others whose grant may have killed a worker before come here too, for control's word alone: what kills at once has to be counted first.
+
 What waits here is bounded by the gate, and each wait is: for a lock a lease and a half, for control five seconds, for a slot a moment.
 Then the attempt goes back to control, which grants it again.
 """
@@ -31,6 +33,12 @@ LAST_POLL: Final = 0.25
 TICK: Final = 0.1
 
 Step = Literal["locking", "asked", "accepted"]
+
+
+def is_asked_for_first(attempt: Attempt) -> bool:
+    """Its code begins only once control accepted its start: it is exclusive, or a worker may have died of it before it was told."""
+    offer = attempt.offer
+    return offer.exclusive_key is not None or offer.again > 0 or offer.attempt > 1
 
 
 class Seats(Protocol):
@@ -107,7 +115,10 @@ class Starting:
                 self._ways.give_back(attempt, "draining")
                 continue
             pending = self.pending[attempt.claim] = Pending(attempt, now, now)
-            self._to_lock.append(pending)
+            if attempt.offer.exclusive_key is None:
+                self._ask(pending, now)
+            else:
+                self._to_lock.append(pending)
         self._lock()
         if self._tick is None and self.pending:
             self._tick = self._loop.call_later(TICK, self._look_round)
@@ -223,7 +234,9 @@ class Starting:
     def _accept(self, one: Pending) -> None:
         if one.step != "asked":
             return  # the answer to a repeat
-        if not self._guards.is_good(one.attempt):
+        if one.attempt.offer.exclusive_key is None:
+            self._begin(one)  # it has its slot
+        elif not self._guards.is_good(one.attempt):
             self._hand_back(one, "its lock cannot be counted on")
         elif not self._accepted and self._seats.seat(one.attempt):
             self._begin(one)
@@ -270,7 +283,7 @@ class Starting:
         """Control may have accepted it. Its code never began."""
         attempt = one.attempt
         if self._outbox.take_back(attempt):  # its start is not even under way
-            self._give_back(one, "draining" if self._draining else "locked")
+            self._give_back(one, "draining" if self._draining else "no_slot" if attempt.offer.exclusive_key is None else "locked")
             return
         log.warning(
             "an attempt was handed back before its code began",

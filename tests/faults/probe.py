@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,3 +99,11 @@ def guarded_blocking(data: dict[str, str], ctx: Context) -> None:
     """In a thread, and deaf to whoever asks it to stop."""
     with guarded_by(data["key"], ctx):
         time.sleep(int(data["ms"]) / 1000)
+
+
+@jobs.job("killing", configured=False)
+async def killing(ctx: Context) -> None:
+    """Takes its worker with it, each time."""
+    with noted(ctx):
+        await ctx.progress(1, "now")
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -110,6 +110,12 @@ class Queue:
         home = partition_of(offers[0].execution_id) or 0
         await self.producer.send_and_wait(self.settings.topic("work.default"), wire.encode(Offers(home, tuple(offers))), partition=at)
 
+    async def accept(self, redis: Redis) -> None:
+        """Every start whose code waits for that."""
+        for report in self.reports:
+            if report.answer is not None:
+                await redis.publish(report.answer, wire.encode_many([Order(report.execution_id, "accepted", report.token)]))
+
     @property
     def reports(self) -> list[Report]:
         return [item for _, items in self.records for item in items if isinstance(item, Report)]
@@ -285,6 +291,7 @@ async def test_what_a_killed_runner_held_is_taken_over_under_the_same_token(queu
         again += 1
         await queue.offer([msgspec.structs.replace(endless, again=again)])  # as control does when no start came
         await queue.read()
+        await queue.accept(redis)
     assert queue.ran()[endless.execution_id] == 2
     other.terminate()
     assert await asyncio.wait_for(other.wait(), 15) == 0

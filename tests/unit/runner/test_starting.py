@@ -58,6 +58,22 @@ async def test_code_begins_under_the_lock_after_control_accepted_its_start(world
     assert ran == [2, 4]
 
 
+@pytest.mark.parametrize("suspect", ["offered again", "a second attempt"])
+async def test_what_may_have_killed_a_worker_begins_after_control_accepted_its_start(world: World, ran: list[int], suspect: str) -> None:
+    world.answers, world.limits = False, Limits(slots=1, shutdown_grace=0.05)
+    one = structs.replace(offer(2, data=2), again=1) if suspect == "offered again" else offer(2, data=2, attempt=2)
+    runner = world.begin()
+    runner.take(record_of(one))
+    await world.sender.until(lambda: len(said(world, 2)) == 1)
+    assert ran == [] and said(world, 2)[0].answer is not None and runner.held_claims() == [claim(2)]
+    assert world.locks.batches == []
+    runner.obey(accepted(one))
+    await world.sender.until(lambda: len(world.sender.ends) == 1)
+    runner.take(record_of(offer(4, data=4)))  # the slot is free again
+    await world.sender.until(lambda: len(world.sender.ends) == 2)
+    assert ran == [2, 4]
+
+
 async def test_locks_that_are_wanted_at_a_moment_are_taken_and_let_go_together(world: World, ran: list[int]) -> None:
     world.begin().take(record_of(*(offer(nth, data=nth, key=f"key:sync:{nth}") for nth in range(0, 20, 2))))
     await world.sender.until(lambda: len(world.sender.ends) == 10)
