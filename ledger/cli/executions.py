@@ -93,10 +93,11 @@ def show(
             then = await _then(ledger, execution_id, as_of)
             origin = rows_of(await ledger.executions.origin(execution_id)) if events else []
             past = await ledger.executions.history(execution_id) if events else []
+            again = await ledger.executions.retry_of(execution_id) if as_of is None else None
             if as_of is not None:
                 past = (await ledger.as_of(moment_in(as_of, "--as-of"))).happened(past)
         attempts, history = [row_of(one) for one in then.attempts], rows_of(past)
-        row = row_of(then.execution)
+        row = row_of(then.execution) | ({} if again is None else {"retried_by": again})
         if output is not Form.table:
             show_one({**row, "attempts": attempts, **({"origin": origin, "events": history} if events else {})}, output)
             return

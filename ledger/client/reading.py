@@ -108,6 +108,10 @@ class Executions:
     async def get(self, execution_id: str) -> Execution | None:
         return await (await self._tables.reads()).execution(execution_id)
 
+    async def retry_of(self, execution_id: str) -> str | None:
+        """The execution that retries this one by hand."""
+        return await (await self._tables.reads()).retry_of(execution_id)
+
     async def attempts(self, execution_id: str) -> Sequence[Attempt]:
         return await (await self._tables.reads()).attempts(execution_id)
 

@@ -57,6 +57,13 @@ def test_what_was_retried_is_not_retried_again(call: Call, world: World) -> None
     assert "e9-0 retries it" in ended.stderr
 
 
+def test_who_looks_at_it_sees_its_retry(call: Call, world: World) -> None:
+    assert "retried_by" not in call("executions", "show", "e1-0").stdout
+    world.retry = "e9-0"
+    shown = call("executions", "show", "e1-0", "-o", "json").json
+    assert isinstance(shown, dict) and shown["retried_by"] == "e9-0"
+
+
 def test_a_plan_counts_and_does_nothing(call: Call, world: World) -> None:
     ended = call("executions", "cancel", "--where", "--job", "greet", "--label", "a=b", "--plan", "-o", "json")
     assert (ended.code, world.acts) == (0, [])
