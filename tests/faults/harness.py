@@ -46,8 +46,10 @@ class Cluster:
     tolerates: Callable[[Ended], bool] = lambda _: False
     emptied: list[float] = field(default_factory=list)  # when Redis was
 
-    async def begin(self, *, controls: int = 1, runners: int = 1, projections: int = 1) -> None:
-        """Topics, tables and processes; returns when the handlers' jobs are registered, so control works."""
+    async def begin(
+        self, *, controls: int = 1, runners: int = 1, projections: int = 1, meanwhile: Callable[[], object] = lambda: None
+    ) -> None:
+        """Topics, tables and processes; returns when the handlers' jobs are registered, so control works. `meanwhile` starts others."""
         await topics.apply(self.settings)
         await open_log(self.settings)
         await asyncio.to_thread(schema.upgrade, self.settings)
@@ -57,6 +59,7 @@ class Cluster:
             self.processes.start(f"runner-{number}", *RUNNER)
         for number in range(projections):
             self.processes.start(f"projection-{number}", *PROJECTION)
+        meanwhile()
         await apply_configuration(self.settings, jobs, timeout=PATIENCE)
 
     def ledger(self) -> contextlib.AbstractAsyncContextManager[Ledger]:

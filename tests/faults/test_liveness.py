@@ -1,16 +1,26 @@
-"""Slow is not dead, a poisonous job does not kill for ever, and who is asked to go leaves nothing counted."""
+"""Slow is not dead, a poisonous job does not kill for ever, and who is asked to go leaves nothing counted and nobody behind."""
 
 import asyncio
+import random
 import signal
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from ledger.cli.measuring.overlaps import overlaps_in_log
+from ledger.client.submission import Submission
 from ledger.core import execution
 from ledger.stack import Stack
+from projections.audit import audit as everything
 from tests.faults.audit import audit
-from tests.faults.harness import RUNNER, Cluster, cluster_on
+from tests.faults.harness import PROJECTION, RUNNER, Cluster, cluster_on
+from tests.faults.load import Load
 from tests.faults.test_lost_workers import is_accepted, starts
+
+WORKER = ("jobledger", "worker")
+MACHINES = ("machine-0", "machine-1")
 
 pytestmark = pytest.mark.slow
 
@@ -60,3 +70,57 @@ async def test_what_a_worker_hands_back_when_it_is_asked_to_go_is_not_counted(cl
     history = found.histories[handle.execution_id]
     assert [one.attempt for one in history if isinstance(one, execution.Started | execution.Completed)] == [1, 1, 1]
     assert sum(isinstance(one, execution.HandedBack) for one in history) == 1
+
+
+def wish(chance: random.Random, keys: int) -> Submission:
+    key = f"k{chance.randrange(keys)}"
+    return Submission("guarded", {"key": key, "ms": str(chance.choice((0, 1, 5, 20, 300)))}, exclusive_key=key)
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Processes whose environment names this cluster, whoever started them."""
+    found: list[str] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(folder).encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # it has just ended, or is somebody else's
+    return found
+
+
+async def test_two_machines_that_come_and_go_finish_everything_and_leave_nobody(fault_stack: Stack, tmp_path: Path, seed: int) -> None:
+    """For two minutes one of the two is started, stopped or killed; each is a supervisor with control and a runner."""
+    limits = {"lease": 2.0, "slots": 50, "offer_window": 100, "shutdown_grace": 1.0, "snapshot_events": 2000, "max_lost_attempts": 100}
+    async with cluster_on(fault_stack, tmp_path, seed, limits=limits) as cluster:
+        processes, executions = cluster.processes, 6000
+        await cluster.begin(controls=0, runners=0, projections=0, meanwhile=lambda: [processes.start(one, *WORKER) for one in MACHINES])
+        processes.start("projection-0", *PROJECTION)
+        load = Load(cluster, partial(wish, keys=200))
+        submitting = asyncio.create_task(load.submit(executions, lambda: 120 / executions * 50))
+        done: list[str] = []
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            await cluster.moment(1.0, 6.0)
+            name = cluster.random.choice(MACHINES)
+            if name not in processes.running:
+                processes.start(name, *WORKER)
+            elif cluster.random.random() < 0.5:
+                processes.kill(name, again=False)
+            else:
+                await asyncio.to_thread(processes.stop, name)
+            done.append(name)
+        for name in MACHINES:
+            if name not in processes.running:
+                processes.start(name, *WORKER)
+        await submitting
+        await cluster.all_finished(executions, 240)
+        found = await audit(cluster, load)
+        assert found.count(execution.Completed) == executions
+        wrong = [one for one in (await everything(cluster.settings)).checks if one.differences]
+        assert wrong == []
+        assert (await overlaps_in_log(cluster.settings))[0] == []
+        for name in list(processes.running):
+            await asyncio.to_thread(processes.stop, name)
+        await cluster.until(lambda: left_behind(tmp_path) == [], "no process is left", 20)
+        print(f"{len(done)} starts and ends: {found}")
