@@ -110,6 +110,7 @@ Index(
     postgresql_where=text("finished_at IS NULL"),
 )
 Index("job_executions_requested", job_executions.c.requested_at, job_executions.c.execution_id)
+Index("job_executions_job_requested", job_executions.c.job_id, job_executions.c.requested_at, job_executions.c.execution_id)
 Index(
     "job_executions_tenant_requested",
     job_executions.c.tenant,
