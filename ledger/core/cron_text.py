@@ -120,6 +120,8 @@ def _values(of: Field, where: str, written: str, text: str) -> int:
     """The mask of a field without day-only forms."""
     if text == "*":
         return (1 << of.high + 1) - (1 << of.low)
+    if len(text) < 3 and text.isdigit() and of.low <= int(text) <= of.high:
+        return 1 << int(text)
     refuse = _refusal(of, where, written)
     mask = 0
     for item in text.split(","):

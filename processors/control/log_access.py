@@ -16,7 +16,7 @@ from ledger.kafka.connect import new_consumer
 from ledger.kafka.log_reader import LogReader
 
 log = structlog.get_logger(__name__)
-AT_ONCE = 50  # commits that are folded before others get a turn
+AT_ONCE = 20  # commits that are folded before others get a turn
 LONGEST_PAUSE = 2.0
 
 T = TypeVar("T")
