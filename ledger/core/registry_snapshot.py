@@ -80,8 +80,8 @@ def restore(fold: RegistryFold, seal: Seal, chunks: Mapping[int, bytes]) -> bool
         pauses.former.update(chunk.former)
         pauses.ended.extend(chunk.ended)
         pauses.resumed.update(chunk.resumed)
-    take_up(fold, seal)
     registry.at, registry.partitions = Address(seal.head.seq, 0), seal.partitions
+    take_up(fold, seal)  # last: this is what others wait for
     return True
 
 

@@ -47,7 +47,8 @@ class Facts:
     async def follow(self, identity: LogIdentity) -> None:
         """Read for ever, from a snapshot on if there is one; the broker being away is waited out. Raises `ChainBroken`, `Conflict`."""
         began = time.monotonic()
-        await self.snapshots.restore(identity)
+        _, end = (await bounds(self._settings, [self._topic]))[self._topic]
+        await self.snapshots.restore(identity, end)
         log.info("the registry goes on from here", action="registry.restored", seq=self.fold.head.seq, seconds=_since(began))
         await patiently(self._follow)
 

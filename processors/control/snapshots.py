@@ -105,22 +105,25 @@ class Snapshots:
         key = f"{self._fold.head.log}/{self._number}/{slot}/{name}".encode()
         return isinstance(await self._appender.append(self._topic, self._number, value, key=key), Appended)
 
-    async def restore(self, identity: LogIdentity) -> None:
-        """Begin from the newest good snapshot of this log, if there is one."""
+    async def restore(self, identity: LogIdentity, end: int | None = None) -> None:
+        """Begin from the newest good snapshot of this log, if there is one, that does not go beyond the log's `end`."""
         try:
             slots = await self._read()
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("no snapshot could be read", action="snapshot.unread", partition=self._number, error=repr(error))
             return
-        await asyncio.to_thread(self.restore_from, slots, identity)  # nobody else touches the fold yet, and the loop owes heartbeats
+        await asyncio.to_thread(self.restore_from, slots, identity, end)  # nobody else touches the fold yet, and the loop owes heartbeats
 
-    def restore_from(self, slots: list[Slot], identity: LogIdentity) -> None:
+    def restore_from(self, slots: list[Slot], identity: LogIdentity, end: int | None = None) -> None:
         """What the slots hold."""
         seals = [(read_final(slot.seal) if slot.seal else None, number) for number, slot in enumerate(slots)]
         sealed = sorted(((seal, number) for seal, number in seals if seal is not None), key=lambda one: one[0].head.seq, reverse=True)
         self._stored = [max(slot.chunks, default=-1) + 1 for slot in slots]
         for seal, number in sealed:
             if self._is_foreign(seal, identity):
+                continue
+            if end is not None and seal.head.next_offset > end:
+                log.error("a snapshot is of commits that the log has lost", action="snapshot.ahead", partition=self._number, end=end)
                 continue
             if self._put_back(seal, slots[number].chunks):
                 self._next_slot = (number + 1) % SLOTS
