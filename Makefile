@@ -25,7 +25,7 @@ check: setup  ## format, lint, import law, strict types
 	$(BIN)/mypy
 
 test: check  ## every test but the long ones
-	$(BIN)/python -m pytest -m "not slow" -n $(PARALLEL) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow" -n $(PARALLEL) --dist loadgroup --no-loadscope-reorder --durations 15
 
 demo: setup  ## the whole story once, on the real stack
 	@$(BIN)/python examples/demo/demo.py
