@@ -7,7 +7,7 @@ The positions come first, and whole: whoever writes locks them before the rows, 
 from typing import Final
 
 from psycopg import Connection
-from psycopg.errors import DependentObjectsStillExist, LockNotAvailable
+from psycopg.errors import DeadlockDetected, DependentObjectsStillExist, LockNotAvailable
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
 
@@ -19,8 +19,10 @@ from projections.projection import HELD, LIVE, NEXT, OLD, Projection
 from projections.retention import Retention
 from projections.table_sets import TableSet, quoted
 
-LOCK_TRIES: Final = 10
-LOCK_PATIENCE: Final = "2s"  # readers wait behind us; a vacuum gives way after one second, Postgres' `deadlock_timeout`
+WRITERS: Final = "30s"  # until those that write have committed; nobody reads meanwhile what is locked for it
+# Readers wait behind us, and may hold one table and want the other: so mostly for less than `deadlock_timeout`, then all locks are given
+# back. A vacuum gives way after that second only.
+READERS: Final = (*("100ms",) * 30, *("2s",) * 5)
 _ASIDE: Final = "_aside"  # while two sets change places
 
 
@@ -41,21 +43,18 @@ class Swap:
 
     def bring_in(self, suffix: str, *, keep: bool) -> None:
         """Put the set with this suffix in the place of the live one, which is kept as the old one or dropped. Raises `Conflict`."""
-        for left in reversed(range(LOCK_TRIES)):
-            try:
-                with self._connection.transaction():
-                    self._bring_in(suffix, keep)
-                    crash_point("rebuild:before-swap-commit")
-                crash_point("rebuild:after-swap-commit")
-                return
-            except LockNotAvailable as error:
-                if not left:
-                    raise Conflict(
-                        "the tables are in use by long transactions, so the others could not take their place: "
-                        f"end those ({self._users()}), then `jobledger projections swap {self._projection.name}`"
-                    ) from error
-            except DependentObjectsStillExist as error:
-                raise Conflict(f"something of yours depends on the tables: drop it, swap, make it again ({error})") from error
+        try:
+            with self._connection.transaction():
+                self._bring_in(suffix, keep)
+                crash_point("rebuild:before-swap-commit")
+            crash_point("rebuild:after-swap-commit")
+        except LockNotAvailable as error:
+            raise Conflict(
+                "the tables are in use by long transactions, so the others could not take their place: "
+                f"end those ({self._users()}), then `jobledger projections swap {self._projection.name}`"
+            ) from error
+        except DependentObjectsStillExist as error:
+            raise Conflict(f"something of yours depends on the tables: drop it, swap, make it again ({error})") from error
 
     def take_back(self) -> None:
         """The tables that were kept become the live ones; what was live is kept in their stead. Raises `Conflict`."""
@@ -83,13 +82,15 @@ class Swap:
 
     def _bring_in(self, suffix: str, keep: bool) -> None:
         run = self._connection.execute
-        run(SQL("SET LOCAL lock_timeout = {}").format(LOCK_PATIENCE))
         run("SET LOCAL synchronous_commit = on")
-        run(SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(Identifier(self._schema, "projection_positions")))
-        live = [form.table for form in self._projection.forms if self._is_there(form.table)]
+        run(SQL("SET LOCAL lock_timeout = {}").format(WRITERS))
+        for table in ("projection_positions", "retention_horizons"):  # each writer begins with one of them
+            run(SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(Identifier(self._schema, table)))
+        for beside in self._there(suffix) + self._there(OLD):  # nobody reads them but a vacuum, and that gives way
+            run(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(Identifier(self._schema, beside)))
+        live = self._there(LIVE)
         if live:
-            tables = SQL(", ").join(Identifier(self._schema, table) for table in live)
-            run(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables))
+            self._lock(live)
         grants = self._grants()
         for view in self._projection.views:
             run(SQL("DROP VIEW IF EXISTS {}").format(Identifier(self._schema, view)))
@@ -105,6 +106,22 @@ class Swap:
         TableSet(self._connection, self._schema, self._projection).add_views()
         for grant in grants:
             run(grant)
+
+    def _there(self, suffix: str) -> list[str]:
+        return [name for form in self._projection.forms if self._is_there(name := form.table + suffix)]
+
+    def _lock(self, live: list[str]) -> None:
+        """Raises `LockNotAvailable`."""
+        tables = SQL(", ").join(Identifier(self._schema, table) for table in live)
+        for left, patience in zip(reversed(range(len(READERS))), READERS, strict=True):
+            try:
+                with self._connection.transaction():  # a savepoint: locks are given back at its rollback
+                    self._connection.execute(SQL("SET LOCAL lock_timeout = {}").format(patience))
+                    self._connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables))
+                return
+            except (LockNotAvailable, DeadlockDetected):
+                if not left:
+                    raise
 
     def _remove(self, suffix: str) -> None:
         TableSet(self._connection, self._schema, self._projection, suffix).drop()

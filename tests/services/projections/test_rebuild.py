@@ -236,8 +236,7 @@ async def test_a_view_of_somebody_else_s_is_named_and_nothing_is_swapped(logs: L
 
 async def test_a_long_reader_is_not_cut_off(logs: Logs, sql: Connection[TupleRow], monkeypatch: pytest.MonkeyPatch) -> None:
     """The swap gives up after a while, and can be done later."""
-    monkeypatch.setattr("projections.swapping.LOCK_TRIES", 1)
-    monkeypatch.setattr("projections.swapping.LOCK_PATIENCE", "100ms")
+    monkeypatch.setattr("projections.swapping.READERS", ("50ms", "50ms"))
     with sql.transaction():
         sql.execute("SELECT 1 FROM job_executions")
         with pytest.raises(Conflict, match="long transactions") as refused:
