@@ -69,12 +69,16 @@ def verify(
 
 async def _verify(settings: Settings, name: LogName | None, partition: int | None, progress: Progress, tables: bool) -> list[Finding]:
     heads: Heads = NOTHING
+    unknown = None
     if tables:
         try:
             heads = await heads_of_tables(settings)
         except (Unavailable, Misconfigured) as error:
-            talk(f"the ends of the partitions are not compared with the tables, so a change of a last commit does not show: {error}")
-    return await verify_log(settings, name, partition, progress, heads)
+            unknown = error
+    findings = await verify_log(settings, name, partition, progress, heads)
+    if unknown is not None:
+        talk(f"the ends of the partitions are not compared with the tables, so a change of a last commit does not show: {unknown}")
+    return findings
 
 
 @app.command()
