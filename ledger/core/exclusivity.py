@@ -12,6 +12,7 @@ from typing import Final, assert_never
 from msgspec import structs
 
 from ledger.core.execution import (
+    MOST_REPLACED,
     Blocked,
     Buffered,
     Busy,
@@ -28,7 +29,6 @@ from ledger.core.ids import ExecutionId, Token
 from ledger.core.partition_view import PartitionView
 from ledger.core.wire import Event
 
-MOST_REPLACED: Final = 80  # by one request; a command decides to at most 100 events
 _NO_TOKEN: Final = Token(0)
 
 

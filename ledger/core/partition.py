@@ -31,7 +31,7 @@ from ledger.core.execution import (
 from ledger.core.fold import LogFold, keep_newest
 from ledger.core.history import History
 from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros, WorkerId
-from ledger.core.uniqueness import Uniques, unique_name
+from ledger.core.uniqueness import Uniques, name_of
 from ledger.core.wire import Event
 
 REMEMBERED_ACTS = 10_000
@@ -159,8 +159,7 @@ class Partition(LogFold):
 
     def _track_unique(self, request: Requested) -> None:
         if request.unique_key is not None:
-            name = unique_name(request.tenant, request.job_id, request.exclusive_key, request.unique_key)
-            self.uniques.ask(name, request.execution_id)
+            self.uniques.ask(name_of(request), request.execution_id)
 
     def _end_run(self, event: execution.Event, before: State | None, at: Micros) -> None:
         if before is None or isinstance(before, Ended):
@@ -169,8 +168,7 @@ class Partition(LogFold):
         if request.exclusive_key is not None and self.holders.get(request.exclusive_key) == execution_id:
             del self.holders[request.exclusive_key]
         if request.unique_key is not None:
-            name = unique_name(request.tenant, request.job_id, request.exclusive_key, request.unique_key)
-            self.uniques.end(name, execution_id, state_at_end(event), at)
+            self.uniques.end(name_of(request), execution_id, state_at_end(event), at)
         if type(before) is Buffered:
             _take_out(self.buffered, line_of(request), execution_id)
         if request.kind == "on_demand":

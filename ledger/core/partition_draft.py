@@ -40,7 +40,7 @@ from ledger.core.outcome import Accepted
 from ledger.core.partition import deduplication_key
 from ledger.core.partition_view import Asked, PartitionView, rejected, tag_of
 from ledger.core.refusal import Refused
-from ledger.core.uniqueness import unique_name
+from ledger.core.uniqueness import Unique, unique_name
 from ledger.core.wire import LARGEST_RESULT, NAME, Event
 
 MOST_LABELS = 32
@@ -144,12 +144,16 @@ class PartitionDraft(PartitionView):
             self.answer_request(submit, execution_id, repeated=True)
             return []
         _check_bounds(submit)
-        if submit.unique is not None and submit.unique.on_conflict != "replace" and (former := self._conflict(submit, exclusive)):
-            return [former]
+        gone: list[Event] = []  # those whose place it takes
+        if (unique := submit.unique) is not None:
+            name = unique_name(submit.tenant, submit.job_id, exclusive, unique.key)
+            if unique.on_conflict == "replace":
+                gone += uniqueness.replaced(self, name, unique, execution_id)
+            elif (known := self._known_alike(submit, unique, name)) is not None:
+                return [known]
         self.check_backlog(job.queue, submit.tenant)
         options = _merged(version.options, submit.options)
         run_at = submit.run_at if submit.delay_ms is None else Micros(self.at + submit.delay_ms * MILLISECOND)
-        gone = self._replaced(submit, exclusive, execution_id)
         self.answer_request(submit, execution_id, repeated=False)
         requested = Requested(
             execution_id,
@@ -177,27 +181,16 @@ class PartitionDraft(PartitionView):
         )
         return admit(self, requested, gone)
 
-    def _conflict(self, submit: request.Submit, exclusive: str | None) -> Accepted | None:
-        """Somebody asked for the same already: this submit is answered with that execution, or refused."""
-        if submit.unique is None:
-            return None
-        name = unique_name(submit.tenant, submit.job_id, exclusive, submit.unique.key)
-        first = next(uniqueness.conflicts(self, name, submit.unique), None)
+    def _known_alike(self, submit: request.Submit, unique: Unique, name: str) -> Accepted | None:
+        """Somebody asked for the same already: this submit is answered with that execution. Raises `Refused` where it shall be refused."""
+        first = next(uniqueness.conflicts(self, name, unique), None)
         if first is None:
             return None
-        if submit.unique.on_conflict == "reject":
+        if unique.on_conflict == "reject":
             raise uniqueness.not_unique(first[0], first[2])
         known = Accepted(submit.command_id, tag_of(submit), "unchanged", submit.job_id, submit.tenant, submit.actor, first[0])
         self.answer_outcome(submit, known)
         return known
-
-    def _replaced(self, submit: request.Submit, exclusive: str | None, execution_id: ExecutionId) -> list[Event]:
-        """The ends of those whose place this submit takes."""
-        unique = submit.unique
-        if unique is None or unique.on_conflict != "replace":
-            return []
-        name = unique_name(submit.tenant, submit.job_id, exclusive, unique.key)
-        return [*uniqueness.replaced(self, name, unique, execution_id)]
 
     def _identify(self, submit: request.Submit, exclusive: str | None, appended: Micros) -> tuple[ExecutionId, bool]:
         """The execution of this submit, and whether an earlier one, which this repeats, asked for it."""

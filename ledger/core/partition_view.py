@@ -14,7 +14,7 @@ from ledger.core.letters import Fate
 from ledger.core.outcome import Answer
 from ledger.core.partition import RUN_ENDS, Partition, deduplication_key, holds_its_key, rejection_key
 from ledger.core.refusal import Refused
-from ledger.core.uniqueness import unique_name
+from ledger.core.uniqueness import name_of
 from ledger.core.wire import Command, Event
 
 Wanting = request.Submit | request.RunNow | request.Act | request.Retry  # of a job
@@ -178,10 +178,12 @@ class PartitionView(Draft[Partition]):
                 if self.backlogs is not None:
                     self.backlogs.turn(before, after)
                 live = before if isinstance(after, Ended) else after
-                if live is not None and not isinstance(live, Ended) and (live.request.exclusive_key or type(after) is Buffered):
-                    self._preview_line(live.request, after)
-                if live is not None and not isinstance(live, Ended) and live.request.unique_key is not None:
-                    self._preview_unique(live.request, state_at_end(event) if isinstance(after, Ended) else None)
+                if live is not None and not isinstance(live, Ended):
+                    if live.request.exclusive_key or type(after) is Buffered:
+                        self._preview_line(live.request, after)
+                    if live.request.unique_key is not None:
+                        ended = state_at_end(event) if isinstance(after, Ended) else None
+                        self.uniques.setdefault(name_of(live.request), {})[event.execution_id] = ended
             if type(event) is Requested:
                 self._preview_request(event)
             elif type(event) in RUN_ENDS and isinstance(before, Active):
@@ -213,10 +215,6 @@ class PartitionView(Draft[Partition]):
                 self.holders[key] = None
         elif holds_its_key(after):
             self.holders[key] = execution_id
-
-    def _preview_unique(self, request: Requested, ended: str | None) -> None:
-        name = unique_name(request.tenant, request.job_id, request.exclusive_key, request.unique_key or "")
-        self.uniques.setdefault(name, {})[request.execution_id] = ended
 
     def _preview_request(self, event: Requested) -> None:
         if event.kind != "on_demand":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from msgspec import Struct
 
-from ledger.core.execution import Active, Buffered, Delayed, Ended, Skipped, State, Waiting, begun
+from ledger.core.execution import MOST_REPLACED, Active, Buffered, Delayed, Ended, Requested, Skipped, State, Waiting, begun
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.refusal import Refused
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 UniqueState = Literal["delayed", "waiting", "active", "completed", "failed", "timed_out", "lost", "missed", "skipped", "cancelled"]
 OnConflict = Literal["ignore", "replace", "reject"]
 LIVE: Final[tuple[UniqueState, ...]] = ("delayed", "waiting", "active")
-MOST_REPLACED: Final = 80  # by one submit; a command decides to at most 100 events
 
 
 class Unique(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -58,6 +57,11 @@ class Uniques:
 def unique_name(tenant: str | None, job_id: str, exclusive_key: str | None, key: str) -> str:
     """What a unique key is compared among: tenant, job and exclusivity key."""
     return "\0".join((tenant or "", job_id, exclusive_key or "", key))
+
+
+def name_of(request: Requested) -> str:
+    """The same of an execution that has a unique key."""
+    return unique_name(request.tenant, request.job_id, request.exclusive_key, request.unique_key or "")
 
 
 def routing_name(tenant: str | None, job_id: str, key: str) -> str:
