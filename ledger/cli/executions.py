@@ -4,8 +4,21 @@ from typing import Annotated
 
 import typer
 
+from ledger.cli.execution_filters import (
+    BackfillOption,
+    DataOption,
+    FromOption,
+    JobNameOption,
+    JobOption,
+    LabelOption,
+    StateOption,
+    TenantOption,
+    ToOption,
+    VersionOption,
+    WorkerOption,
+    filter_of,
+)
 from ledger.cli.executions_acts import add_acts
-from ledger.cli.inputs import instant_of, pairs_of
 from ledger.cli.moments import AsOfOption, moment_in
 from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
 from ledger.cli.past_events import COLUMNS, rows_of
@@ -26,36 +39,24 @@ ATTEMPTS = ("attempt", "state", "worker", "started_at", "finished_at", "run_ms",
 @app.command("list")
 def list_(
     context: typer.Context,
-    job: Annotated[str | None, typer.Option(help="The job's id.")] = None,
-    job_name: Annotated[str | None, typer.Option("--name", help="The handler's name.")] = None,
-    state: Annotated[list[str] | None, typer.Option(help="May be given many times.")] = None,
-    tenant: Annotated[str | None, typer.Option()] = None,
-    version: Annotated[int | None, typer.Option(min=1)] = None,
-    worker: Annotated[str | None, typer.Option()] = None,
-    label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")] = None,
-    data: Annotated[list[str] | None, typer.Option(metavar="PATH=VALUE", help="What stands in the data, as account.id=7.")] = None,
-    backfill: Annotated[str | None, typer.Option(metavar="ID", help="What this backfill asked for.")] = None,
-    from_: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Requested at or after; UTC if it has no offset.")] = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Requested before.")] = None,
+    job: JobOption = None,
+    job_name: JobNameOption = None,
+    state: StateOption = None,
+    tenant: TenantOption = None,
+    version: VersionOption = None,
+    worker: WorkerOption = None,
+    label: LabelOption = None,
+    data: DataOption = None,
+    backfill: BackfillOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
     cursor: Annotated[str | None, typer.Option(help="Where a former page said to go on.")] = None,
     as_of: AsOfOption = None,
     output: OutputOption = Form.table,
 ) -> None:
     """Executions, the newest request first."""
-    where = ExecutionFilter(
-        job,
-        job_name,
-        tuple(state) if state else None,
-        tenant,
-        version,
-        worker,
-        backfill,
-        pairs_of(label or [], "--label"),
-        pairs_of(data or [], "--data"),
-        instant_of(from_, "--from"),
-        instant_of(to, "--to"),
-    )
+    where = filter_of(job, job_name, state, tenant, version, worker, label, data, backfill, from_, to)
 
     async def work(session: Session) -> None:
         async with session.ledger() as ledger:

@@ -6,7 +6,20 @@ from typing import Annotated, Final
 
 import typer
 
-from ledger.cli.inputs import instant_of, pairs_of
+from ledger.cli.execution_filters import (
+    BackfillOption,
+    DataOption,
+    FromOption,
+    JobNameOption,
+    JobOption,
+    LabelOption,
+    StateOption,
+    TenantOption,
+    ToOption,
+    VersionOption,
+    WorkerOption,
+    filter_of,
+)
 from ledger.cli.output import Form, OutputOption, row_of, show_one, talk
 from ledger.cli.progress import records_read
 from ledger.cli.session import Session, session_of, wait_for
@@ -36,36 +49,24 @@ def _command_of(kind: OnExecutions) -> Callable[..., None]:
         context: typer.Context,
         execution_id: Annotated[str | None, typer.Argument(show_default=False)] = None,
         where: Annotated[bool, typer.Option("--where", help="All that these filters name:")] = False,
-        job: Annotated[str | None, typer.Option(help="The job's id.")] = None,
-        job_name: Annotated[str | None, typer.Option("--name", help="The handler's name.")] = None,
-        state: Annotated[list[str] | None, typer.Option(help="May be given many times.")] = None,
-        tenant: Annotated[str | None, typer.Option()] = None,
-        version: Annotated[int | None, typer.Option(min=1)] = None,
-        worker: Annotated[str | None, typer.Option()] = None,
-        label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")] = None,
-        data: Annotated[list[str] | None, typer.Option(metavar="PATH=VALUE", help="What stands in the data, as account.id=7.")] = None,
-        backfill: Annotated[str | None, typer.Option(metavar="ID", help="What this backfill asked for.")] = None,
-        from_: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Requested at or after.")] = None,
-        to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Requested before.")] = None,
+        job: JobOption = None,
+        job_name: JobNameOption = None,
+        state: StateOption = None,
+        tenant: TenantOption = None,
+        version: VersionOption = None,
+        worker: WorkerOption = None,
+        label: LabelOption = None,
+        data: DataOption = None,
+        backfill: BackfillOption = None,
+        from_: FromOption = None,
+        to: ToOption = None,
         resume: Annotated[str | None, typer.Option(metavar="BULK_ID", help="Go on with a bulk act that broke off.")] = None,
         plan: Annotated[bool, typer.Option("--plan", help="Count them, and do nothing.")] = False,
         yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
         reason: Reason = None,
         output: OutputOption = Form.table,
     ) -> None:
-        wanted = ExecutionFilter(
-            job=job,
-            job_name=job_name,
-            state=tuple(state) if state else None,
-            tenant=tenant,
-            version=version,
-            worker=worker,
-            backfill=backfill,
-            labels=pairs_of(label or [], "--label"),
-            data=pairs_of(data or [], "--data"),
-            from_=instant_of(from_, "--from"),
-            to=instant_of(to, "--to"),
-        )
+        wanted = filter_of(job, job_name, state, tenant, version, worker, label, data, backfill, from_, to)
         _check(execution_id, where, wanted, resume)
         session = session_of(context)
         if execution_id is not None:
