@@ -13,6 +13,7 @@ import structlog
 
 from ledger.core.ids import WorkerId
 from processors.runner.attempt import Attempt
+from processors.runner.leaving import Leaving
 from processors.runner.locks import Locks, Renewals, Verdict
 
 log = structlog.get_logger(__name__)
@@ -62,8 +63,7 @@ class Guards:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._held: dict[Attempt, Guard] = {}
-        self._leaving: list[tuple[str, str]] = []
-        self._letting_go: asyncio.Task[None] | None = None
+        self._leaving = Leaving(locks.let_go)
         self._look: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -97,26 +97,15 @@ class Guards:
             return
         attempt.guard = None  # it refers back
         guard.let_go = True  # said before it is done: see `renew`
-        self._leaving.append((guard.key, guard.value))
-        if self._letting_go is None:
-            self._letting_go = self._loop.create_task(self._let_all_go())
+        self._leaving.add([(guard.key, guard.value)])
 
     def leave(self, attempt: Attempt) -> None:
         """What may have been written without our knowing; it is not held."""
-        self._leaving.append(self._named(attempt))
-        if self._letting_go is None:
-            self._letting_go = self._loop.create_task(self._let_all_go())
-
-    async def _let_all_go(self) -> None:
-        while self._leaving:
-            leaving, self._leaving = self._leaving, []
-            await self._locks.let_go(leaving)
-        self._letting_go = None
+        self._leaving.add([self._named(attempt)])
 
     async def flush(self) -> None:
         """Until everything is let go."""
-        if self._letting_go is not None:
-            await self._letting_go
+        await self._leaving.flush()
 
     # Renewed, in the lease's thread
 

@@ -5,9 +5,8 @@ of a sorted set that says until when it counts. It is renewed with the lease, so
 forget all of it: then more than the limit allows may run until the next renewal has written it anew, a third of a lease later.
 """
 
-import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,9 +14,10 @@ from ledger.config import Settings
 from ledger.core.limits import Limit
 from ledger.handlers import Jobs
 from processors.runner.attempt import Attempt
+from processors.runner.guards import YOUNG
+from processors.runner.leaving import Leaving
 from processors.runner.places import Holders, Places, Renewals
 
-YOUNG: Final = 1 / 6  # of a lease: a place that was taken so lately is not renewed yet; short jobs never do it
 TENANTS_KNOWN: Final = 10_000
 
 
@@ -80,11 +80,8 @@ class Holdings:
         self._lease = lease
         self._freed = freed
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
         self._held: dict[Attempt, Holding] = {}
-        self._leaving: list[tuple[str, str]] = []
-        self._left: set[Limit] = set()
-        self._letting_go: asyncio.Task[None] | None = None
+        self._leaving = Leaving(self._let_all_go)
 
     def took(self, attempt: Attempt) -> None:
         """It has its places, with its claim."""
@@ -99,23 +96,15 @@ class Holdings:
         if holding is None:
             return
         holding.let_go = True  # said before it is done: see `renew`
-        self._leaving += holding.places
-        self._left.update(attempt.limits)
-        if self._letting_go is None:
-            self._letting_go = self._loop.create_task(self._let_all_go())
+        self._leaving.add([(holding, attempt.limits)])
 
-    async def _let_all_go(self) -> None:
-        while self._leaving:
-            leaving, self._leaving = self._leaving, []
-            left, self._left = self._left, set()
-            await self._holders.let_go(leaving)
-            self._freed(left)
-        self._letting_go = None
+    async def _let_all_go(self, leaving: "list[tuple[Holding, Sequence[Limit]]]") -> None:
+        await self._holders.let_go([place for holding, _ in leaving for place in holding.places])
+        self._freed({limit for _, limits in leaving for limit in limits})
 
     async def flush(self) -> None:
         """Until everything is let go."""
-        if self._letting_go is not None:
-            await self._letting_go
+        await self._leaving.flush()
 
     def renew(self) -> bool:
         """From the thread of the lease: all that is not young, as if it were the first time."""
