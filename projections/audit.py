@@ -1,14 +1,19 @@
 """The audit: the chain, what the events say of each other, and the tables against the log. Reads both logs, all
 of them or what came since the last audit; changes nothing."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import structs
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
 from ledger.config import Settings
 from ledger.core import definition
-from ledger.core.audit_saved import SAVED_VERSION, SavedAudit, SavedPartition
+from ledger.core.audit_saved import SAVED_VERSION, SavedAudit, SavedPartition, SavedTables
 from ledger.core.auditing import MOST_NAMED, Check, PartitionAudit, Totals
 from ledger.core.chain import Head, digest
 from ledger.core.definition import Registry
@@ -19,7 +24,12 @@ from ledger.kafka import verify as chain_verify
 from ledger.kafka.log_reader import AcceptedCommit, LogReader
 from ledger.kafka.opening import LogIdentity, check_identity
 from projections import verify as tables_verify
+from projections.base import saved_of, stored_base
+from projections.builtin import TABLES
+from projections.differences import Difference
 from projections.heads import heads_of_tables
+from projections.tail import Reached, Source
+from projections.touched import compare_touched
 
 Report = Callable[[str], None]
 CHAIN: Final = ("commits", "events", "voids")
@@ -27,12 +37,14 @@ CHAIN: Final = ("commits", "events", "voids")
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """One check. `figures` add up where `differences` is 0; `named`: the first differences in words."""
+    """One check. `figures` add up where `differences` is 0; `named`: the first differences in words. `partly`: not all that is there was
+    looked at, only what came since the last audit."""
 
     check: str
     differences: int
     figures: dict[str, int]
     named: tuple[str, ...] = ()
+    partly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +57,13 @@ class Audit:
 
 async def audit(settings: Settings, report: Report = lambda phase: None, since: SavedAudit | None = None) -> Audit:
     """Every check, in the order in which one rests on the other: where the chain is broken, what stands behind is not looked at. `since`:
-    an audit to go on from, if it fits the log; then the rows of the tables are not compared. Raises `Conflict`, `Unavailable`,
-    `Misconfigured`."""
+    an audit to go on from, if it fits the log; then of the tables those rows are compared that were touched since. Raises `Conflict`,
+    `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
     if since is not None and not await _fits(settings, identity, since):
         report("from the first commit: the last audit was of another log, or of what is not there any more")
         since = None
+    before = None if since is None else since.tables
     report("chain")
     heads = await heads_of_tables(settings)
     findings = await chain_verify.verify(settings, heads=heads) if since is None else await _walked_on(settings, since, heads)
@@ -64,20 +77,24 @@ async def audit(settings: Settings, report: Report = lambda phase: None, since: 
     ends: dict[tuple[str, int], int] = {(one.log, one.partition): one.next_offset for one in findings}
     totals, stand = await _events(settings, identity, since, ends)
     report("tables")
-    tables = await _tables(settings) if since is None else Audited("heads", 0, {"partitions": len(heads)})
+    tables, compared = await (_tables(settings) if before is None else _touched(settings, before))
     checks = [chain, *_told(totals), tables]
-    adds_up = not any(one.differences for one in checks)
-    return Audit(checks, totals.saved(identity.log_id, counted, stand) if adds_up else None)
+    if any(one.differences for one in checks):
+        return Audit(checks, None)
+    return Audit(checks, structs.replace(totals.saved(identity.log_id, counted, stand), tables=compared))
 
 
 async def _fits(settings: Settings, identity: LogIdentity, since: SavedAudit) -> bool:
-    """The commits that were audited last are there, the very bytes."""
+    """The commits that were audited last are there, the very bytes, and the tables are those that were compared."""
+    tables = since.tables
     if (since.v, since.log_id, len(since.partitions)) != (SAVED_VERSION, identity.log_id, identity.partitions):
         return False
-    for one in since.partitions:
-        async with LogReader(settings, "events", one.head.partition) as reader:
-            record = await reader.at(one.offset)
-        if record is None or digest(record.value or b"") != one.head.digest:
+    if tables is None or (tables.schema, tables.version) != (settings.database.table_schema, TABLES.version):
+        return False
+    for head, offset in [*((one.head, one.offset) for one in since.partitions), *((one.head, one.offset) for one in tables.partitions)]:
+        async with LogReader(settings, head.log, head.partition) as reader:
+            record = await reader.at(offset)
+        if record is None or digest(record.value or b"") != head.digest:
             return False
     return True
 
@@ -173,10 +190,31 @@ def _sum(figures: "dict[str, int]", whole: str, *parts: str) -> bool:
     return figures[whole] == sum(figures[part] for part in parts)
 
 
-async def _tables(settings: Settings) -> Audited:
-    verified, named = tables_verify.Verified(), list[str]()
-    async with aclosing(tables_verify.verify(settings, verified)) as differences:
+async def _tables(settings: Settings) -> tuple[Audited, SavedTables]:
+    """Every row; and what another audit may go on from."""
+    schema, verified, named = settings.database.table_schema, tables_verify.Verified(), list[str]()
+    saved = SavedTables(schema, TABLES.version, [])
+
+    def keep(connection: Connection[TupleRow], reached: Mapping[Source, Reached]) -> None:
+        saved.partitions.extend(saved_of(stored_base(connection, schema, *one)) for one in reached.items())
+
+    async with aclosing(tables_verify.verify(settings, verified, at_end=keep)) as differences:
         async for one in differences:
             if len(named) < MOST_NAMED:
                 named.append(str(one))
-    return Audited("tables", verified.differences, {"rows": sum(verified.rows.values()), "commits": verified.commits}, tuple(named))
+    figures = {"rows": sum(verified.rows.values()), "commits": verified.commits}
+    return Audited("tables", verified.differences, figures, tuple(named)), saved
+
+
+async def _touched(settings: Settings, before: SavedTables) -> tuple[Audited, SavedTables]:
+    """The rows that were touched since; and the same."""
+    named, found = list[str](), Counter[str]()
+
+    def told(one: Difference) -> None:
+        found[one.table] += 1
+        if len(named) < MOST_NAMED:
+            named.append(str(one))
+
+    touched = await compare_touched(settings, before, told)
+    figures = {"rows": touched.rows, "commits": touched.commits} | ({"partitions behind": touched.behind} if touched.behind else {})
+    return Audited("tables", found.total(), figures, tuple(named), partly=True), touched.saved

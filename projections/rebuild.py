@@ -21,13 +21,14 @@ from projections.behind import Behind
 from projections.building import Building, copied
 from projections.builtin import TABLES
 from projections.connecting import connect, not_upgraded, unavailable
+from projections.differences import Difference
 from projections.patches import Changes
 from projections.places import tails_from
 from projections.projection import NEXT, Projection
 from projections.retention import keep_ms, kept
 from projections.sweeping import USUAL, Sizes, Sweep, end_of
 from projections.tail import Source, Stretch, Tail
-from projections.verify import Difference, Verified, verify
+from projections.verify import Verified, verify
 
 CLOSE_ENOUGH: Final = 20  # records of a partition that the consumer may catch up with after the swap
 MOST_NAMED: Final = 10

@@ -3,16 +3,14 @@
 Memory is bounded: rows that ended are compared and forgotten, those under way are held, or put aside in Postgres where they are too many.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-import orjson
-from psycopg import Connection, IsolationLevel, OperationalError
+from psycopg import Connection, OperationalError
 from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
 from psycopg.rows import TupleRow
-from psycopg.sql import SQL, Identifier
 
 from ledger.config import Settings
 from ledger.core.chain import Head
@@ -22,37 +20,19 @@ from projections.behind import Behind
 from projections.builtin import TABLES
 from projections.comparing import Compared, Comparison, Pair
 from projections.connecting import connect, not_upgraded, unavailable
+from projections.differences import Difference, differences_of, of_position, source_of
 from projections.memory import Memory
-from projections.patches import Changes, Form, Key, Patch
+from projections.one_moment import see_one_moment
+from projections.patches import Changes, Form, Key
 from projections.places import sources
 from projections.positions import Position, PositionRows
 from projections.projection import LIVE, Projection
 from projections.retention import Retention
-from projections.statements import encoding_of
 from projections.strangers import Strangers
 from projections.sweeping import USUAL, Sizes, Sweep, end_of
 from projections.tail import Reached, Source, Tail
-from projections.writing import SESSION
 
-NOTHING: Final = "no row"
-POSITIONS: Final = "projection_positions"
 MOST_KEPT: Final = 50_000  # differences that a later event of the same partition may still take back
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """`column` is None where a row is missing or there is one too many. The address is that of the event that wrote the row last."""
-
-    table: str
-    key: Key
-    column: str | None
-    expected: object
-    found: object
-    address: str
-
-    def __str__(self) -> str:
-        where = f"{self.table} {self.key}" + (f" {self.column}" if self.column else "")
-        return f"{where}: expected {self.expected!r}, found {self.found!r} (event {self.address})"
 
 
 @dataclass(slots=True)
@@ -70,6 +50,7 @@ class Verified:
 
 
 Report = Callable[[Verified], None]
+AtEnd = Callable[[Connection[TupleRow], Mapping[Source, Reached]], None]  # with what the tables were compared up to
 
 
 async def verify(
@@ -79,14 +60,15 @@ async def verify(
     projection: Projection = TABLES,
     suffix: str = LIVE,
     sizes: Sizes = USUAL,
+    at_end: AtEnd = lambda connection, reached: None,
 ) -> AsyncGenerator[Difference, None]:
-    """Each difference; `verified` counts. `suffix`: of the tables, where they are not the live ones. Raises `ChainBroken`, `Conflict`,
-    `Unavailable`, `Misconfigured`."""
+    """Each difference; `verified` counts. `suffix`: of the tables, where they are not the live ones. `at_end` is called in
+    the transaction in which all was compared. Raises `ChainBroken`, `Conflict`, `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
     connection = connect(settings)
     try:
         with Behind("verify-sql") as behind:
-            work = _Verification(settings, identity, projection, suffix, connection, behind, verified, report, sizes)
+            work = _Verification(settings, identity, projection, suffix, connection, behind, verified, report, sizes, at_end)
             async with aclosing(work.run()) as differences:
                 async for one in differences:
                     verified.differences += 1
@@ -111,6 +93,7 @@ class _Verification:
         verified: Verified,
         report: Report,
         sizes: Sizes,
+        at_end: AtEnd,
     ) -> None:
         schema = settings.database.table_schema
         self._settings = settings
@@ -123,6 +106,8 @@ class _Verification:
         self._verified = verified
         self._report = report
         self._sizes = sizes
+        self._at_end = at_end
+        self._reached: dict[Source, Reached] = {}
         self._sweep = Sweep(settings, sizes, self._tell)
         self._positions = PositionRows(schema, projection, suffix)
         self._strangers = Strangers(connection, schema, projection, suffix)
@@ -140,18 +125,12 @@ class _Verification:
         for source in sorted({source for (_, source), many in self._there.items() if many > 0}):
             async for difference in self._look_for_strangers(source, ends.get(source, 0)):
                 yield difference
+        await self._behind.do(lambda: self._at_end(self._connection, self._reached))
         self._tell()
 
     def _open(self) -> dict[Source, Position]:
-        """One moment: locked before it begins, so that no swap comes between the tables."""
         connection = self._connection
-        connection.autocommit = False
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        tables = [POSITIONS, *(form.table + self._suffix for form in self._projection.forms)]
-        names = SQL(", ").join(Identifier(self._schema, table) for table in tables)
-        connection.execute(SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(names))
-        for setting in SESSION:
-            connection.execute(setting)
+        see_one_moment(connection, self._schema, self._projection, self._suffix)
         self._positions.check_version(connection)
         self._there = self._strangers.count()
         for (table, _), count in self._there.items():
@@ -177,7 +156,8 @@ class _Verification:
                             yield difference
         await self._piece(tail, source, at_end=True)
         await self._behind.do(lambda: self._settle(source, self._comparison.compare_parked()))
-        for difference in [*_of_position(source, position, tail.reached), *self._told(source)]:
+        self._reached[source] = tail.reached
+        for difference in [*of_position(source, position, tail.reached), *self._told(source)]:
             yield difference
 
     async def _piece(self, tail: Tail, source: Source, *, at_end: bool = False) -> None:
@@ -212,11 +192,11 @@ class _Verification:
         pairs, self._pairs = self._pairs, {}
         for pair in pairs.values():
             if pair.found is not None:
-                written = _source_of(pair.form, pair.found)
+                written = source_of(pair.form, pair.found)
                 self._take_off(pair.form, written, 1)
                 if written != source:
                     self._elsewhere.add((pair.form.table, pair.key))
-            yield from _differences(source, pair)
+            yield from differences_of(source, pair)
 
     async def _look_for_strangers(self, source: Source, end: int) -> AsyncGenerator[Difference, None]:
         await self._behind.do(self._strangers.begin)
@@ -228,7 +208,7 @@ class _Verification:
         await self._see(tail)
         for pair in await self._behind.do(lambda: list(self._strangers.found(source))):
             if (pair.form.table, pair.key) not in self._elsewhere:
-                for difference in _differences(source, pair):
+                for difference in differences_of(source, pair):
                     yield difference
 
     async def _see(self, tail: Tail) -> None:
@@ -245,45 +225,3 @@ class _Verification:
         verified.events, verified.records, verified.of = sweep.events, sweep.records, sweep.of
         verified.seconds, verified.left = sweep.seconds, sweep.left
         self._report(verified)
-
-
-def _differences(source: Source, pair: Pair) -> Iterator[Difference]:
-    form, key = pair.form, pair.key
-    if pair.expected is None or pair.found is None:
-        row = pair.expected or pair.found
-        assert row is not None
-        named = form.named(row)
-        expected, found = (named, NOTHING) if pair.found is None else (NOTHING, named)
-        yield Difference(form.table, key, None, expected, found, _address(source, row))
-        return
-    documents = frozenset(encoding_of(form, form.columns).documents)
-    for place, (wanted, is_there) in enumerate(zip(pair.expected, pair.found, strict=True)):
-        if wanted != is_there and not (place in documents and _same_document(wanted, is_there)):
-            yield Difference(form.table, key, form.columns[place], wanted, is_there, _address(source, pair.expected))
-
-
-def _of_position(source: Source, position: Position, reached: Reached) -> Iterator[Difference]:
-    """The position has to be a commit of the log. (Voids behind it may have been counted already.)"""
-    head = reached.head
-    log = (("log_seq", head.seq), ("log_offset", reached.offset), ("digest", head.digest))
-    there = (position.seq, position.offset, position.digest)
-    for (column, wanted), found in zip(log, there, strict=True):
-        if wanted != found:
-            address = f"{source[0]}[{source[1]}] seq {head.seq} at offset {reached.offset}"
-            yield Difference(POSITIONS, source, column, wanted, found, address)
-
-
-def _source_of(form: Form, row: Patch) -> Source:
-    """Which partition the row says has written it."""
-    log = form.log or row[form.columns.index("log")]
-    return str(log), int(str(row[-4]))
-
-
-def _same_document(wanted: object, found: object) -> bool:
-    """Postgres keeps a document in a form of its own: the spelling of numbers is not kept."""
-    return isinstance(wanted, bytes) and isinstance(found, bytes) and bool(orjson.loads(wanted) == orjson.loads(found))
-
-
-def _address(source: Source, row: Patch) -> str:
-    _, seq, index, offset = row[-4:]
-    return f"{source[0]}[{source[1]}] seq {seq!r} index {index!r} at offset {offset!r}"

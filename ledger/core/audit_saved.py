@@ -10,7 +10,7 @@ from ledger.core.chain import Head
 from ledger.core.execution import Live, Requested
 from ledger.core.ids import ExecutionId
 
-SAVED_VERSION: Final = 1  # of what is kept: with another one the audit begins anew
+SAVED_VERSION: Final = 2  # of what is kept: with another one the audit begins anew
 REMEMBERED: Final = 200_000  # of a partition's executions and commands that ended: an audit that goes on knows so many, a whole one all
 
 
@@ -45,6 +45,23 @@ class SavedPartition(Struct, frozen=True):
     schedules: dict[str, SavedSchedule]
 
 
+class SavedRows(Struct, frozen=True):
+    """Of a partition of a log: the commit that the rows of the tables were compared up to (`offset`: its own), and those rows, by table,
+    that a later event may change, as the log left them there."""
+
+    head: Head
+    offset: int
+    tables: dict[str, list[list[str | int | None]]]
+
+
+class SavedTables(Struct, frozen=True):
+    """What was compared: tables of this version in this schema."""
+
+    schema: str
+    version: int
+    partitions: list[SavedRows]
+
+
 class SavedAudit(Struct, frozen=True):
     """`chain`: what was counted in the partitions of events."""
 
@@ -56,6 +73,7 @@ class SavedAudit(Struct, frozen=True):
     forwarded: list[Sent]
     answered: list[tuple[int, int]]
     partitions: list[SavedPartition]
+    tables: SavedTables | None = None
 
 
 def name_of(text: str) -> int:

@@ -146,15 +146,33 @@ def test_everything_adds_up_and_a_row_that_was_altered_is_found(system: System) 
     assert [one["check"] for one in checks] == ["chain", "commands", "ticks", "executions", "attempts", "tables"]
     again = system.call("audit", "-o", "json")  # which goes on from there
     further = json.loads(again.stdout)["checks"]
-    assert (again.returncode, further[-1]["check"], further[1:-1]) == (0, "heads", checks[1:-1]), again.stderr
+    assert (again.returncode, further[-1]["partly"], further[1:-1]) == (0, True, checks[1:-1]), again.stderr
     assert system.call("submit", "bill", "--data", '{"number": 1}', "--wait").returncode == 0
-    assert ", ".join(f"{number} {name}" for name, number in counted(checks).items()) in system.call("audit").stdout
+    with last_one_altered(system):
+        found = system.call("audit")  # a row that was touched since
+        assert (found.returncode, "priority: expected 5, found 77" in found.stderr) == (7, True), found.stdout
+    gone_on = system.call("audit")
+    assert gone_on.returncode == 0 and "tables      ok" in gone_on.stdout and "those commits touched" in gone_on.stdout, gone_on.stdout
+    assert ", ".join(f"{number} {name}" for name, number in counted(checks).items()) in gone_on.stdout
     with connect(system.settings) as connection:
         connection.execute(f'SET search_path = "{system.settings.database.table_schema}"'.encode())
         connection.execute("UPDATE job_versions SET actor = 'nobody' WHERE job_id = 'tick'")
     ended = system.call("audit", "--full")
     assert (ended.returncode, "tables      1 DIFFERENCES" in ended.stdout) == (7, True), ended.stdout
     assert "actor" in ended.stderr
+
+
+@contextmanager
+def last_one_altered(system: System) -> Iterator[None]:
+    """The row of what ended last, for the time of the block."""
+    table = f'"{system.settings.database.table_schema}".job_executions'
+    set_priority = f"UPDATE {table} SET priority = %s WHERE execution_id = %s".encode()
+    with connect(system.settings) as connection:
+        last = connection.execute(f"SELECT execution_id FROM {table} ORDER BY finished_at DESC NULLS LAST LIMIT 1".encode()).fetchone()
+        assert last is not None and connection.execute(set_priority, (77, last[0])).rowcount == 1
+    yield
+    with connect(system.settings) as connection:
+        connection.execute(set_priority, (5, last[0]))
 
 
 def counted(checks: list[dict[str, dict[str, int]]]) -> dict[str, int]:

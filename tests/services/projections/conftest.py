@@ -13,9 +13,10 @@ from ledger.core import outcome, wire
 from ledger.kafka.opening import LogIdentity, opening
 from projections import consumer, schema
 from projections.connecting import connect
+from projections.differences import Difference
 from projections.reads import Reads, open_reads
 from projections.sweeping import USUAL, Sizes
-from projections.verify import Difference, Verified, verify
+from projections.verify import Verified, verify
 from tests.synthetic_log import SyntheticLog, append
 
 DEADLINE = 60.0

@@ -14,13 +14,14 @@ from ledger.core.ids import Micros, Token
 from ledger.core.refusal import Conflict, Misconfigured, Refused
 from ledger.core.wire import Event
 from projections import consumer
+from projections.differences import Difference
 from projections.known import known, named
 from projections.own import Own, own_projection, own_table, text
 from projections.projection import Projection
 from projections.reads import Reads
 from projections.rebuild import rebuild
 from projections.sweeping import USUAL, Sizes
-from projections.verify import Difference, Verified, verify
+from projections.verify import Verified, verify
 from tests.services.projections.conftest import DEADLINE, Logs, until
 from tests.services.projections.test_consumer import fill
 from tests.synthetic_log import BEGAN, WORKER, execution_id, requested

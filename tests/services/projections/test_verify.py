@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from projections.differences import Difference
 from projections.patches import Key
 from projections.rebuild import Wanted, rebuild
 from projections.sweeping import USUAL, Sizes
-from projections.verify import Difference
 from tests.services.projections.conftest import Logs, differences
 from tests.services.projections.test_consumer import fill
 from tests.synthetic_log import completed_lives, requested
