@@ -1,6 +1,6 @@
 """What a pause holds, said of rows as they are read: a pause of a tenant does not rewrite its ten thousand, and its end neither."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
 from sqlalchemy import select, tuple_
@@ -14,22 +14,27 @@ from projections.querying import Queries
 from projections.rows import Execution
 
 
-async def with_pauses(settings: Settings, queries: Queries, found: Sequence[Execution]) -> tuple[Execution, ...]:
+def may_hold(one: Execution) -> list[Paused]:
+    """The pauses that would hold an execution, the one that is told first; none of one that waits for something else, or does not wait."""
+    return names_of(one.job_id, one.queue, one.tenant, one.exclusive_key) if one.state == "waiting" and one.waiting_reason is None else []
+
+
+def held(one: Execution, standing: Container[Paused]) -> Execution:
     """`paused(job)`, `paused(queue)`, `paused(tenant)` or `paused(key)` as the waiting reason of what waits for that alone."""
-    waiting = {
-        one.execution_id: names_of(one.job_id, one.queue, one.tenant, one.exclusive_key)
-        for one in found
-        if one.state == "waiting" and one.waiting_reason is None
-    }
-    standing = await _standing(queries, {name for names in waiting.values() for name in names}) if waiting else frozenset[Paused]()
+    cause = next((name for name in may_hold(one) if name in standing), None)
+    return one if cause is None else replace(one, waiting_reason=f"paused({cause.scope})")
+
+
+async def with_pauses(settings: Settings, queries: Queries, found: Sequence[Execution]) -> tuple[Execution, ...]:
+    """As it is now."""
+    names = {name for one in found for name in may_hold(one)}
+    standing = await _standing(queries, names) if names else frozenset[Paused]()
     if not standing:
         return tuple(found)
-    causes = {one: next((name for name in names if name in standing), None) for one, names in waiting.items()}
     told: list[Execution] = []
     for one in found:
-        cause = causes.get(one.execution_id)
-        is_held = cause is not None and not await _ignores_pauses(settings, one)
-        told.append(replace(one, waiting_reason=f"paused({cause.scope})") if cause is not None and is_held else one)
+        holds = held(one, standing)
+        told.append(one if holds is not one and await _ignores_pauses(settings, one) else holds)
     return tuple(told)
 
 

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from ledger.client.as_of_executions import Newest, One
+from ledger.client.as_of_pauses import Told, self_pauses, with_pauses_at
 from ledger.client.as_of_reading import Progress, commits_until, quietly, registry_at
 from ledger.client.as_of_rows import object_of, objects_of
 from ledger.client.tables import Tables
@@ -91,15 +92,18 @@ class AsOf:
         where = where or ExecutionFilter()
         conditions(where)  # refuses what cannot be asked
         before = None if cursor is None else read_cursor(cursor, "executions", int, str)
-        newest = Newest(where, check_limit(limit) + 1, None if before is None else (int(before[0]), str(before[1])))
+        newest, told = Newest(where, check_limit(limit) + 1, None if before is None else (int(before[0]), str(before[1]))), Told()
         for partition in await self._partitions(where.job):
             async with aclosing(commits_until(self._settings, ("events", partition), self.moment, progress=self._progress)) as commits:
                 async for commit, place in commits:
-                    newest.fold(self.moment.covered(commit, commit.events), place)
+                    covered = self.moment.covered(commit, commit.events)
+                    newest.fold(covered, place)
+                    told.fold(covered)
         rows = newest.newest()
         items = [object_of(Execution, forms.EXECUTIONS, row) for row in rows[:limit]]
         more = len(rows) > limit
-        return Page(tuple(items), cursor_of("executions", micros_of(items[-1].requested_at), items[-1].execution_id) if more else None)
+        held = await with_pauses_at(self._settings, self.moment, told, items, self._progress)
+        return Page(held, cursor_of("executions", micros_of(items[-1].requested_at), items[-1].execution_id) if more else None)
 
     async def execution(self, execution_id: str) -> ExecutionThen | None:
         """None if nobody had asked for it."""
@@ -107,18 +111,20 @@ class AsOf:
         if partition is None or partition >= (await check_identity(self._settings)).partitions:
             return None
         known = await (await self._tables.reads()).execution(execution_id)
-        start, name, one = 0 if known is None else known.requested_offset, execution_id.encode(), One(execution_id)
+        start, name, one, told = 0 if known is None else known.requested_offset, execution_id.encode(), One(execution_id), Told()
         commits = commits_until(
             self._settings, ("events", partition), self.moment, lambda record: name in record, start=start, progress=self._progress
         )
         async with aclosing(commits):
             async for commit, place in commits:
-                one.fold(self.moment.covered(commit, commit.events), place)
+                covered = self.moment.covered(commit, commit.events)
+                one.fold(covered, place)
+                told.fold(covered)
         row = one.executions.get(execution_id)
         if row is None:
             return None
         attempts = sorted(objects_of(Attempt, forms.ATTEMPTS, one.attempts), key=lambda attempt: attempt.attempt)
-        return ExecutionThen(object_of(Execution, forms.EXECUTIONS, row), tuple(attempts))
+        return ExecutionThen(await self._held(object_of(Execution, forms.EXECUTIONS, row), told), tuple(attempts))
 
     def happened(self, events: Sequence[PastEvent]) -> list[PastEvent]:
         """Those of a history that had."""
@@ -129,6 +135,14 @@ class AsOf:
         if name is None or (name.log, name.partition) != (one.log, one.address.partition):
             return one.at <= self.moment.at
         return one.address.seq < name.seq or (one.address.seq == name.seq and (name.index is None or one.address.index <= name.index))
+
+    async def _held(self, one: Execution, told: Told) -> Execution:
+        """Its partition was read where it is named: whether its job had paused itself stands elsewhere."""
+        if told.may_be_held(one) and one.kind != "on_demand":
+            async with aclosing(self_pauses(self._settings, one.address.partition, self.moment, self._progress)) as commits:
+                async for commit, _ in commits:
+                    told.fold(self.moment.covered(commit, commit.events))
+        return (await with_pauses_at(self._settings, self.moment, told, [one], self._progress))[0]
 
     async def _definitions(self) -> list[JobDefinition]:
         partitions = (await check_identity(self._settings)).partitions

@@ -1,7 +1,7 @@
 """`--as-of` and `diff` on a real log: what the tables said then, after the log has gone on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pytest
 
@@ -13,8 +13,9 @@ from projections.reads import Reads
 from projections.rows import Attempt, Execution, ExecutionFilter, JobDefinition, JobStatus
 from tests.services.projections.conftest import Logs, caught_up, consuming
 from tests.services.projections.test_consumer import fill
-from tests.synthetic_log import execution_id, requested
+from tests.synthetic_log import BEGAN, execution_id, requested
 
+LATE = Micros(BEGAN + 10**12)  # they head the list
 FAILED = ExecutionFilter(state="failed")
 
 
@@ -25,20 +26,31 @@ class Seen:
     jobs: Sequence[JobDefinition]
     executions: Sequence[Execution]
     failed: Sequence[Execution]
-    attempts: dict[str, Sequence[Attempt]]
+    attempts: Mapping[str, Sequence[Attempt]]
     status: JobStatus | None
 
 
 async def seen(reads: Reads) -> Seen:
-    executions = tuple(as_stored(one) for one in (await reads.executions(limit=200)).items)
+    executions = (await reads.executions(limit=200)).items
     attempts = {one.execution_id: await reads.attempts(one.execution_id) for one in executions[:3]}
-    failed = tuple(as_stored(one) for one in (await reads.executions(FAILED, limit=200)).items)
+    failed = (await reads.executions(FAILED, limit=200)).items
     return Seen((await reads.definitions()).items, executions, failed, attempts, await reads.status("tidy"))
 
 
-def as_stored(one: Execution) -> Execution:
-    """What a pause holds is said of a row when it is read, of the present alone."""
-    return replace(one, waiting_reason=None) if (one.waiting_reason or "").startswith("paused(") else one
+def hold(logs: Logs, home: int) -> None:
+    """Of each kind of pause something that it holds; and what none holds."""
+    logs.registry.commit([pause.Began("queue", "slow", "for the night", "ops"), pause.Began("key", "tenant:bill:zoe", None, "ops")])
+    logs.registry.commit(
+        [pause.Began("tenant", "unpaid", None, "ops"), pause.Began("tenant", "short", None), pause.Ended("tenant", "short")]
+    )
+    logs.events(home).commit([tick.Adopted("tidy", 2, Micros(1), next_tick_at=Micros(5)), tick.AutoPaused("tidy", 3, "three failed")])
+    of_tidy: dict[str, object] = {"job_id": "tidy", "kind": "system"}
+    by_hand: dict[str, object] = {**of_tidy, "trigger": "run_now", "ignore_pause": True}
+    behind: dict[str, object] = {"tenant": "unpaid", "exclusive_key": "k", "blocked_by": ExecutionId("somebody-0")}
+    asked: list[dict[str, object]] = [
+        {"queue": "slow"}, {"exclusive_key": "tenant:bill:zoe"}, {"tenant": "unpaid"}, {"tenant": "short"}, of_tidy, by_hand, behind,
+    ]  # fmt: skip
+    logs.events(home).commit([requested(7000 + nth, home, requested_at=LATE, **changes) for nth, changes in enumerate(asked)])
 
 
 def go_on(logs: Logs, home: int, live: Execution) -> None:
@@ -52,7 +64,8 @@ def go_on(logs: Logs, home: int, live: Execution) -> None:
     logs.events(home).commit([tick.Adopted("tidy", 4, Micros(9), next_tick_at=Micros(10)), tick.AutoResumed("tidy", Micros(9))])
     schedule = KeptSchedule(cron=("0 7 * * *",), timezone="Europe/Berlin")
     logs.registry.commit([definition.Versioned("tidy", 4, "h6", True, schedule=schedule, actor="ops", reason="later in the day")])
-    logs.registry.commit([pause.Began("job", "tidy", "for the audit", "ann"), pause.Ended("queue", "mail", "ops")])
+    ended = [pause.Ended(*name, "ops") for name in (("queue", "mail"), ("queue", "slow"), ("tenant", "unpaid"))]
+    logs.registry.commit([pause.Began("job", "tidy", "for the audit", "ann"), *ended])
 
 
 def last_of(logs: Logs) -> str:
@@ -64,11 +77,15 @@ def last_of(logs: Logs) -> str:
 async def test_the_past_is_what_the_tables_said_then(logs: Logs, reads: Reads) -> None:
     fill(logs, 40)
     home = (await home_of(logs, reads)).home_partition
-    logs.events(home).commit([tick.Adopted("tidy", 2, Micros(1), next_tick_at=Micros(5)), tick.AutoPaused("tidy", 3, "three failed")])
+    hold(logs, home)
     async with consuming(logs.settings):
         await logs.send()
         await caught_up(reads, logs)
         then, moment = await seen(reads), last_of(logs)
+        reasons = {one.execution_id: one.waiting_reason for one in then.executions}
+        assert [reasons[execution_id(7000 + nth, home)] for nth in range(7)] == [
+            "paused(queue)", "paused(key)", "paused(tenant)", None, "paused(job)", None, "exclusive",
+        ]  # fmt: skip
         live = next(one for one in then.executions if one.state in ("active", "processing"))
         go_on(logs, home, live)
         await logs.send()
@@ -80,7 +97,7 @@ async def test_the_past_is_what_the_tables_said_then(logs: Logs, reads: Reads) -
         assert (await past.executions(FAILED, limit=200)).items == tuple(then.failed)
         page = await past.executions(limit=7)
         assert page.items + (await past.executions(cursor=page.next, limit=9)).items == tuple(then.executions[:16])
-        for one in (*then.executions[:3], live):
+        for one in (*then.executions[:9], live):
             found = await past.execution(one.execution_id)
             assert found is not None and found.execution == one
             assert list(found.attempts) == list(then.attempts.get(one.execution_id, found.attempts))
@@ -98,6 +115,8 @@ async def test_the_past_is_what_the_tables_said_then(logs: Logs, reads: Reads) -
             ("version", "tidy 4", "added"),
             ("pause", "job tidy", "added"),
             ("pause", "queue mail", "removed"),
+            ("pause", "queue slow", "removed"),
+            ("pause", "tenant unpaid", "removed"),
             ("schedule", "tidy", "changed"),
         ]
         said = {one.kind: " ".join(map(str, one.differences)) for one in changes}
