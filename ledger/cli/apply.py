@@ -8,7 +8,7 @@ from ledger.bootstrap import handlers_of
 from ledger.cli.config import tell_warnings
 from ledger.cli.errors import DIFFERENCES
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
-from ledger.cli.session import session_of, wait_for
+from ledger.cli.session import be_quiet, session_of, wait_for
 from ledger.cli.submit import DECISION
 from ledger.client.applying import Plan, apply_configuration, plan_configuration
 from ledger.client.who import who
@@ -26,6 +26,7 @@ def command(
     output: OutputOption = Form.table,
 ) -> None:
     """Register new jobs and versions, put the system jobs in force, retire those that are gone. Repeating it changes nothing."""
+    be_quiet()
     settings = session_of(context).load()
     jobs = handlers_of(settings, app)
     tell_warnings(settings)

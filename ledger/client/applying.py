@@ -6,9 +6,8 @@ The registry's log is read first, so a start that changes nothing sends nothing.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Literal
 
 from ledger.client.at_once import Moment, owed, run_at_once
 from ledger.client.content import content_of, differences, manifest_digest
@@ -16,6 +15,7 @@ from ledger.client.declared import Declared, declared
 from ledger.client.ledger import Ledger
 from ledger.client.line import DECISION
 from ledger.client.naming import fresh_command_id
+from ledger.client.registry_now import registry_now
 from ledger.client.who import who
 from ledger.config import Settings
 from ledger.core import definition
@@ -23,13 +23,9 @@ from ledger.core.definition import AUTO, Job, Registry, Version
 from ledger.core.ids import Micros
 from ledger.core.outcome import Answer
 from ledger.core.refusal import Conflict
-from ledger.core.registry import RegistryFold
 from ledger.handlers import Jobs
-from ledger.kafka.log_reader import LogReader
-from ledger.kafka.opening import check_identity
 
 Verdict = Literal["added", "changed", "unchanged", "stale", "retired", "drift", "refused"]
-LOG: Final = "registry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,23 +157,10 @@ def _content_of(version: Version | None) -> dict[str, object]:
     return {} if version is None else content_of(version.data, version.options, version.schedule)
 
 
-async def read_registry(settings: Settings, into: RegistryFold | None = None) -> Registry:
-    """The registry as its log says it now. Raises `Unavailable`, `Misconfigured` without topics, `Conflict` of another or a broken log."""
-    await check_identity(settings)
-    fold = into or RegistryFold()
-    async with LogReader(settings, LOG, 0) as reader:
-        bounds = await reader.bounds()
-        async with aclosing(reader.batches(bounds.start, bounds.end)) as batches:
-            async for batch in batches:
-                for record in batch.records:
-                    fold.feed(record.value, record.offset)
-    return fold.registry
-
-
 async def plan_configuration(settings: Settings, jobs: Jobs, *, rollback: bool = False) -> Plan:
     """What `apply_configuration` would do now, and nothing done. Raises `Misconfigured` if settings and handlers do not fit."""
     wanted = declared(settings, jobs)
-    return plan(wanted, await read_registry(settings), rollback=rollback)
+    return plan(wanted, (await registry_now(settings)).registry, rollback=rollback)
 
 
 async def apply_configuration(
@@ -194,8 +177,8 @@ async def apply_configuration(
     `Unavailable`, `Undecided` if no control decides within `timeout`. `planned` is told what is about to be done."""
     actor = actor or who()
     wanted = declared(settings, jobs)
-    fold = RegistryFold()
-    registry = await read_registry(settings, fold)
+    fold = await registry_now(settings)
+    registry = fold.registry
     found = plan(wanted, registry, rollback=rollback)
     found.refuse()
     planned(found)

@@ -1,39 +1,26 @@
-"""Snapshots of folds in a compacted topic: two slots in turn, so that compaction never eats the last good one.
-
-Keys are (log, partition, slot, chunk); the final record of a slot is keyed `seal`. Source: architecture.md, section 5.9.
-"""
+"""Writes snapshots of the folds that live here, and begins from them. How they lie in their topic: `ledger/kafka/snapshots.py`."""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from typing import Self
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from msgspec import Struct
 
 from ledger.config import Settings
 from ledger.core import registry_snapshot, snapshot
 from ledger.core.fold import LogFold
 from ledger.core.partition import Partition
 from ledger.core.registry import RegistryFold
-from ledger.core.sealing import Frozen, Seal, read_final
-from ledger.kafka.connect import new_consumer
+from ledger.core.sealing import Frozen
 from ledger.kafka.opening import LogIdentity
+from ledger.kafka.snapshots import SLOTS, PutBack, Slot, put_back_newest, read_slots
 from processors.control.appender import Appended, Appender
 
 log = structlog.get_logger(__name__)
-SLOTS = 2
-
-
-class Slot(Struct):
-    """What the topic holds of a slot."""
-
-    seal: bytes | None = None
-    chunks: dict[int, bytes] = {}
 
 
 class Snapshots:
@@ -46,7 +33,7 @@ class Snapshots:
         fold: LogFold,
         number: int,
         freeze: Callable[[], Frozen],
-        put_back: Callable[[Seal, Mapping[int, bytes]], bool],
+        put_back: PutBack,
         appender: Appender,
     ) -> None:
         self._settings = settings
@@ -108,7 +95,7 @@ class Snapshots:
     async def restore(self, identity: LogIdentity, end: int | None = None) -> None:
         """Begin from the newest good snapshot of this log, if there is one, that does not go beyond the log's `end`."""
         try:
-            slots = await self._read()
+            slots = await read_slots(self._settings, self._number)
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("no snapshot could be read", action="snapshot.unread", partition=self._number, error=repr(error))
             return
@@ -116,59 +103,7 @@ class Snapshots:
 
     def restore_from(self, slots: list[Slot], identity: LogIdentity, end: int | None = None) -> None:
         """What the slots hold."""
-        seals = [(read_final(slot.seal) if slot.seal else None, number) for number, slot in enumerate(slots)]
-        sealed = sorted(((seal, number) for seal, number in seals if seal is not None), key=lambda one: one[0].head.seq, reverse=True)
         self._stored = [max(slot.chunks, default=-1) + 1 for slot in slots]
-        for seal, number in sealed:
-            if self._is_foreign(seal, identity):
-                continue
-            if end is not None and seal.head.next_offset > end:
-                log.error("a snapshot is of commits that the log has lost", action="snapshot.ahead", partition=self._number, end=end)
-                continue
-            if self._put_back(seal, slots[number].chunks):
-                self._next_slot = (number + 1) % SLOTS
-                return
-            log.warning("snapshot does not fit", action="snapshot.ignored", partition=self._number, slot=number)
-
-    def _is_foreign(self, seal: Seal, identity: LogIdentity) -> bool:
-        """The topic of snapshots outlived a log, or belongs to another cluster: its state is not this log's, whatever its digest says."""
-        if (seal.log_id, seal.partitions, seal.epoch) == (identity.log_id, identity.partitions, identity.epoch):
-            return False
-        log.error(
-            "a snapshot is of another log and is not used; the log is folded from its first commit",
-            action="snapshot.foreign",
-            partition=self._number,
-            found=f"log {seal.log_id} ({seal.partitions} partitions, epoch {seal.epoch})",
-            expected=f"log {identity.log_id} ({identity.partitions} partitions, epoch {identity.epoch})",
-        )
-        return True
-
-    async def _read(self) -> list[Slot]:
-        partition = TopicPartition(self._topic, self._number)
-        slots = [Slot(chunks={}) for _ in range(SLOTS)]
-        consumer = new_consumer(self._settings.kafka.bootstrap)
-        try:
-            await consumer.start()
-            consumer.assign([partition])
-            start = (await consumer.beginning_offsets([partition]))[partition]
-            end = (await consumer.end_offsets([partition]))[partition]
-            consumer.seek(partition, start)
-            while await consumer.position(partition) < end:
-                await self._take(consumer, partition, slots)
-        finally:
-            await consumer.stop()
-        return slots
-
-    async def _take(self, consumer: AIOKafkaConsumer, partition: TopicPartition, slots: list[Slot]) -> None:
-        for record in (await consumer.getmany(partition, timeout_ms=2000)).get(partition, ()):
-            _, _, number, name = (record.key or b"///").decode(errors="replace").split("/")[:4]
-            if not number.isdecimal() or int(number) >= SLOTS:
-                continue
-            slot = slots[int(number)]
-            if name == "seal":
-                slot.seal = record.value
-            elif name.isdecimal():
-                if record.value is None:
-                    slot.chunks.pop(int(name), None)
-                else:
-                    slot.chunks[int(name)] = record.value
+        used = put_back_newest(slots, self._number, identity, self._put_back, end)
+        if used is not None:
+            self._next_slot = (used + 1) % SLOTS

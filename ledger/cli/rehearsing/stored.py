@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ledger.client.applying import read_registry
+from ledger.client.registry_now import folded
 from ledger.config import Settings
 from ledger.core.definition import ScheduleSpec, Versioned
 from ledger.core.execution import State
@@ -10,6 +10,7 @@ from ledger.core.ids import Address, Micros
 from ledger.core.refusal import Refused
 from ledger.core.registry import RegistryFold
 from ledger.core.wire import Event
+from ledger.kafka.opening import check_identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,11 @@ class AcceptedBy(RegistryFold):
 
 async def stored_schedules(settings: Settings, job_ids: list[str]) -> list[Rehearsed]:
     """Those of these jobs, or of all, that are in force. Raises `Refused` for a job that has none, and what reading the log raises."""
+    await check_identity(settings)
     fold = AcceptedBy()
-    registry = await read_registry(settings, fold)
+    await folded(settings, fold)
     found = []
-    for job in registry.scheduled:
+    for job in fold.registry.scheduled:
         version = job.current
         if version is not None and version.schedule is not None and (not job_ids or job.job_id in job_ids):
             engine, tzdata = fold.engines.get((job.job_id, version.number), (None, None))

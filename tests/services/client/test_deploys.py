@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ledger import Jobs, Settings
-from ledger.client.applying import apply_configuration, read_registry
+from ledger.client.applying import apply_configuration
+from ledger.client.registry_now import registry_now
 from ledger.core import wire
 from ledger.core.execution import Requested
 from ledger.core.tick import Missed, Skipped
@@ -60,7 +61,7 @@ async def test_fifty_deploys_of_eight_nodes(control: System) -> None:
         of_this, of_the_last = of_deploy(control.settings, number), of_deploy(control.settings, max(1, number - 1))
         nodes = [of_this] * NODES + [of_the_last]  # one that restarts with what it had
         await asyncio.gather(*(apply_configuration(node, jobs, timeout=60) for node in nodes))
-        registry = await read_registry(control.settings)
+        registry = (await registry_now(control.settings)).registry
         job = registry.jobs["tick"]
         assert [one.number for one in job.versions] == list(range(1, number + 1))
         assert (job.current_version, len(registry.manifests)) == (number, number)
@@ -73,6 +74,6 @@ async def test_fifty_deploys_of_eight_nodes(control: System) -> None:
 async def _goes_back_on_purpose_only(settings: Settings) -> None:
     former = of_deploy(settings, DEPLOYS - 1)
     assert (await apply_configuration(former, jobs, timeout=60)).manifest == "stale"
-    assert (await read_registry(settings)).jobs["tick"].current_version == DEPLOYS
+    assert (await registry_now(settings)).registry.jobs["tick"].current_version == DEPLOYS
     assert (await apply_configuration(former, jobs, rollback=True, actor="ada", timeout=60)).manifest == "applied"
-    assert (await read_registry(settings)).jobs["tick"].current_version == DEPLOYS - 1
+    assert (await registry_now(settings)).registry.jobs["tick"].current_version == DEPLOYS - 1

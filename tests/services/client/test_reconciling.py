@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ledger import Settings
-from ledger.client.applying import apply_configuration, read_registry
+from ledger.client.applying import apply_configuration
+from ledger.client.registry_now import registry_now
 from ledger.core import wire
 from ledger.core.execution import Requested
 from ledger.kafka.log_reader import LogReader
@@ -41,7 +42,7 @@ def control(tmp_path: Path, settings: Settings) -> Iterator[System]:
 
 async def test_eight_nodes_at_once_leave_one_version(control: System) -> None:
     await asyncio.gather(*(apply_configuration(control.settings, jobs, timeout=60) for _ in range(8)))
-    registry = await read_registry(control.settings)
+    registry = (await registry_now(control.settings)).registry
     stored = {job.job_id: [one.number for one in job.versions] for job in registry.jobs.values()}
     assert stored == {job.name: [1] for job in jobs}
     assert len(registry.manifests) == 1
@@ -51,10 +52,10 @@ async def test_eight_nodes_at_once_leave_one_version(control: System) -> None:
 
 async def test_a_start_that_changes_nothing_writes_nothing(control: System) -> None:
     await apply_configuration(control.settings, jobs, timeout=60)
-    before = (await read_registry(control.settings)).at
+    before = (await registry_now(control.settings)).registry.at
     report = await apply_configuration(control.settings, jobs, timeout=60)
     assert (report.manifest, report.changes_something) == ("unchanged", False)
-    assert (await read_registry(control.settings)).at == before
+    assert (await registry_now(control.settings)).registry.at == before
 
 
 def test_drift_is_told_and_ends_a_worker(control: System) -> None:

@@ -9,8 +9,9 @@ from ledger.core.registry_snapshot import FrozenRegistry
 from ledger.core.sealing import Frozen, digest_of
 from ledger.core.snapshot import FrozenPartition
 from ledger.kafka.opening import LogIdentity
+from ledger.kafka.snapshots import Slot
 from processors.control.appender import Appender
-from processors.control.snapshots import Slot, Snapshots
+from processors.control.snapshots import Snapshots
 from tests.unit.core.test_partition import World, submit
 from tests.unit.core.test_registry import MAIL, folded, opened
 
