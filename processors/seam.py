@@ -18,6 +18,7 @@ from typing import Any, NoReturn, Protocol
 import faust
 import uvloop
 from faust import streams
+from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from mode.services import WaitResults
 from mode.utils.futures import maybe_async
@@ -125,6 +126,14 @@ class _Resumed:
         return (yield from self._coroutine.__await__())
 
 
+class _NoTables(TableManager):
+    """Faust waits a second for tables to be declared, and joins the group only then. Here are none."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
+
+
 class _Transport(driver.Transport):
     Consumer = _SeamConsumer
 
@@ -174,6 +183,7 @@ def build_app(
         stream_buffer_maxsize=20_000,
         producer_request_timeout=10.0,
         worker_redirect_stdouts=False,
+        TableManager=_NoTables,
         datadir=Path(tempfile.gettempdir()) / f"jobledger-faust-{settings.prefix}-{name}",  # Faust makes one; we keep nothing in it
     )
     app.transport = _Transport(app.conf.broker_consumer, app)
@@ -241,6 +251,7 @@ def run_worker(app: App, *, loglevel: str = "WARNING") -> None:
     """Run until SIGTERM or SIGINT; does not return."""
     uvloop.install()
     sys.setswitchinterval(0.001)  # code of users in threads shall not make the loop wait 5 ms for each turn
+    gc.enable()  # who starts a process may have done without it so far
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)  # a large state of frozen values without cycles: the collector finds nothing, and looks often
     app.on_worker_init.send()  # only Faust's own command line does so by itself; the watchdog waits for it

@@ -1,11 +1,11 @@
 """Kafka connections with our settings in one place: durable, idempotent, compressed, bounded in time."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
@@ -63,6 +63,16 @@ def new_consumer(bootstrap: str, *topics: str, group: str | None = None) -> AIOK
         request_timeout_ms=REQUEST_TIMEOUT_MS,
         check_crcs=True,
     )
+
+
+async def bounds_of(consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+    """Partition -> its first offset, and the one that its next record gets. The consumer was started and has no partitions yet; these are
+    paused then. (Of a topic it was not told of aiokafka knows no broker, and sleeps a tenth of a second before it asks for one.)"""
+    consumer.assign(places)
+    consumer.pause(*places)
+    starts = await consumer.beginning_offsets(places)
+    ends = await consumer.end_offsets(places)
+    return {place: (starts[place], ends[place]) for place in places}
 
 
 def fetch_promptly(consumer: AIOKafkaConsumer) -> None:

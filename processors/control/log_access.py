@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from ledger.config import Settings
 from ledger.core.fold import LogFold
 from ledger.core.refusal import Conflict, Unavailable
-from ledger.kafka.connect import new_consumer
+from ledger.kafka.connect import bounds_of, new_consumer
 from ledger.kafka.log_reader import LogReader
 
 log = structlog.get_logger(__name__)
@@ -58,9 +58,7 @@ async def _bounds(settings: Settings, partitions: Sequence[TopicPartition]) -> d
     consumer = new_consumer(settings.kafka.bootstrap)
     try:
         await consumer.start()
-        starts = await consumer.beginning_offsets(partitions)
-        ends = await consumer.end_offsets(partitions)
-        return {partition: (starts[partition], ends[partition]) for partition in partitions}
+        return await bounds_of(consumer, partitions)
     finally:
         await consumer.stop()
 
