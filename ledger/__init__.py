@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from ledger.client.handle import Update as Update
     from ledger.client.ledger import Ledger as Ledger
     from ledger.client.scheduling import Scheduling as Scheduling
-    from ledger.client.submission import Submission as Submission
-    from ledger.client.unique import Unique as Unique
     from ledger.config.settings import Settings as Settings
     from ledger.context import AttemptCancelled as AttemptCancelled
     from ledger.context import Cancel as Cancel
     from ledger.context import Context as Context
     from ledger.context import ProcessDied as ProcessDied
     from ledger.context import Snooze as Snooze
+    from ledger.context import Submitted as Submitted
     from ledger.context import UnrecoverableError as UnrecoverableError
     from ledger.core.refusal import Conflict as Conflict
     from ledger.core.refusal import LedgerError as LedgerError
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from ledger.handlers import Exclusive as Exclusive
     from ledger.handlers import Jobs as Jobs
     from ledger.handlers import Retry as Retry
+    from ledger.submitting.submission import Submission as Submission
+    from ledger.submitting.unique import Unique as Unique
     from ledger.version import __version__ as __version__
     from projections.rows import ExecutionFilter as ExecutionFilter
 
@@ -46,10 +47,10 @@ _HOMES: Final = {
     "ledger.client.handle": ("ExecutionHandle", "Update"),
     "ledger.client.ledger": ("Ledger",),
     "ledger.client.scheduling": ("Scheduling",),
-    "ledger.client.submission": ("Submission",),
-    "ledger.client.unique": ("Unique",),
+    "ledger.submitting.submission": ("Submission",),
+    "ledger.submitting.unique": ("Unique",),
     "ledger.config.settings": ("Settings",),
-    "ledger.context": ("AttemptCancelled", "Cancel", "Context", "ProcessDied", "Snooze", "UnrecoverableError"),
+    "ledger.context": ("AttemptCancelled", "Cancel", "Context", "ProcessDied", "Snooze", "Submitted", "UnrecoverableError"),
     "ledger.core.refusal": ("Conflict", "LedgerError", "Misconfigured", "Refused", "Unavailable"),
     "ledger.handlers": ("CallNext", "Exclusive", "Jobs", "Retry"),
     "ledger.version": ("__version__",),
@@ -83,6 +84,7 @@ __all__ = [
     "Settings",
     "Snooze",
     "Submission",
+    "Submitted",
     "Unavailable",
     "Undecided",
     "Unique",

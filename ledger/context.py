@@ -1,15 +1,24 @@
 """What a handler sees of its attempt, and what it may answer instead of a result."""
 
+import asyncio
 import time
 from collections.abc import Callable, Generator
+from concurrent import futures
+from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol, Unpack
 
 import structlog
 
 from ledger.core.offers import Offer
-from ledger.core.refusal import LedgerError
+from ledger.core.refusal import LedgerError, Misconfigured
+from ledger.core.request import Submit
+from ledger.submitting.children import Children, Wish
+
+DECISION: Final = 30.0  # seconds to wait for a decision
+LOOK: Final = 0.2  # seconds between two looks whether a thread that waits for one was cancelled
 
 
 class UnrecoverableError(LedgerError):
@@ -38,6 +47,14 @@ class Cancel:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What a handler submitted. `was_known`: it was there already, asked for by an earlier attempt or under the same key."""
+
+    execution_id: str
+    was_known: bool = False
+
+
 class _Told:
     """Awaiting it lets others run, so that a busy coroutine that reports progress can be cancelled there. Not awaiting it is fine."""
 
@@ -52,6 +69,12 @@ _TOLD = _Told()
 Progress = Callable[[int, str | None], None]
 
 
+class Submits(Protocol):
+    """Who takes what an attempt submits, from whatever thread. `blocks`: this thread waits for it."""
+
+    def submit(self, command: Submit, timeout: float, *, blocks: bool) -> "Future[Submitted]": ...
+
+
 class Context:
     """One attempt, as its handler sees it. Safe to use from any thread.
 
@@ -62,13 +85,15 @@ class Context:
     attempt to stop: then end soon.
     """
 
-    __slots__ = ("_deadline", "_log", "_offer", "_report", "cancelled")
+    __slots__ = ("_children", "_deadline", "_log", "_offer", "_report", "_submits", "cancelled")
 
-    def __init__(self, offer: Offer, deadline: float | None = None, report: Progress | None = None) -> None:
+    def __init__(self, offer: Offer, deadline: float | None = None, report: Progress | None = None, submits: Submits | None = None) -> None:
         """`deadline` by `time.monotonic`; `report` takes progress, from whatever thread."""
         self._offer = offer
         self._deadline = deadline
         self._report = report
+        self._submits = submits
+        self._children: Children | None = None
         self._log: structlog.typing.FilteringBoundLogger | None = None
         self.cancelled = False
 
@@ -132,6 +157,32 @@ class Context:
         if self._report is not None:
             self._report(percent, note)
         return _TOLD
+
+    async def submit(self, job: str, data: object = None, *, timeout: float = DECISION, **wish: Unpack[Wish]) -> Submitted:
+        """Run another job once, as `Ledger.submit` does, with its options. Returns when it is accepted, which is durable.
+
+        Once per execution, however many attempts it takes: the n-th submit of a job is the same in each attempt, so their order must not
+        change; else give each a `key`. It has this execution's tenant, unless another or None is given, and names this execution as its
+        actor. Raises `Refused`, `Unavailable`, and `AttemptCancelled` once this attempt has to stop.
+        """
+        return await asyncio.wrap_future(self._submit(job, data, timeout, wish, blocks=False))
+
+    def submit_blocking(self, job: str, data: object = None, *, timeout: float = DECISION, **wish: Unpack[Wish]) -> Submitted:
+        """`submit` for a plain function, in its thread or process."""
+        future = self._submit(job, data, timeout, wish, blocks=True)
+        while not futures.wait([future], LOOK).done:
+            if self.cancelled:
+                future.cancel()
+                raise AttemptCancelled
+        return future.result()
+
+    def _submit(self, job: str, data: object, timeout: float, wish: Wish, *, blocks: bool) -> "Future[Submitted]":
+        self.raise_if_cancelled()
+        if self._submits is None:
+            raise Misconfigured("nothing is behind this context: only in an attempt that a worker runs can something be submitted")
+        if self._children is None:
+            self._children = Children(self._offer)
+        return self._submits.submit(self._children.command(job, data, wish), timeout, blocks=blocks)
 
 
 # The one thing that has to be global: which attempt the running code belongs to, so that every log line can name it.

@@ -13,8 +13,8 @@ from ledger.cli.inputs import duration_of, json_of, objects_of, opened, pairs_of
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.waiting import wait_for_end
-from ledger.client.submission import Submission, Wish
 from ledger.core.uniqueness import OnConflict
+from ledger.submitting.submission import Submission, Wish
 
 CHUNK: Final = 5000  # lines of a file that are under way together
 DECISION: Final = 10.0  # seconds until somebody at a terminal is told that nobody decides

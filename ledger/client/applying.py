@@ -14,7 +14,6 @@ from ledger.client.content import content_of, differences, manifest_digest
 from ledger.client.declared import Declared, declared
 from ledger.client.ledger import Ledger
 from ledger.client.line import DECISION
-from ledger.client.naming import fresh_command_id
 from ledger.client.registry_now import registry_now
 from ledger.client.who import who
 from ledger.config import Settings
@@ -24,6 +23,7 @@ from ledger.core.ids import Micros
 from ledger.core.outcome import Answer
 from ledger.core.refusal import Conflict
 from ledger.handlers import Jobs
+from ledger.submitting.naming import fresh_command_id
 
 Verdict = Literal["added", "changed", "unchanged", "stale", "retired", "drift", "refused"]
 

@@ -9,15 +9,15 @@ from typing import Final
 from msgspec import Raw
 
 from ledger.client.decisions import BYTES_PER_RECORD, COMMANDS_PER_RECORD
-from ledger.client.encoding import check_size
 from ledger.client.routes import Route, Routes
 from ledger.client.sending import Sender
-from ledger.client.submission import Wish, command_of, submission_of
 from ledger.core import wire
 from ledger.core.bodies import exclusive_value
 from ledger.core.ids import ExecutionId
 from ledger.core.refusal import Refused, Undecodable
 from ledger.core.request import Submit
+from ledger.submitting.encoding import check_size
+from ledger.submitting.submission import Wish, command_of, submission_of
 
 MOST_UNDER_WAY: Final = 64  # records
 BREATH: Final = 200  # commands between two looks at what else the event loop has to do

@@ -10,10 +10,10 @@ from msgspec import Raw
 
 from ledger.client.acted import acted
 from ledger.client.line import CATCHING_UP, Line
-from ledger.client.naming import fresh_command_id
 from ledger.core.bulk import BulkKind
 from ledger.core.outcome import Answer
 from ledger.core.request import BeginBulk, Control, FinishBulk
+from ledger.submitting.naming import fresh_command_id
 from projections.reads import Reads
 from projections.rows import BulkAct
 

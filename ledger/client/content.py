@@ -10,10 +10,10 @@ from typing import NamedTuple
 import orjson
 from msgspec import Raw, to_builtins
 
-from ledger.client.encoding import canonical
 from ledger.core.bodies import given
 from ledger.core.definition import ScheduleSpec
 from ledger.core.execution import Options
+from ledger.submitting.encoding import canonical
 
 
 def content_of(data: Raw, options: Options | None, schedule: ScheduleSpec | None) -> dict[str, object]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from msgspec import Raw, structs
 
 from ledger.client.content import content_hash, content_of
-from ledger.client.encoding import encode_data
-from ledger.client.submission import options_of
 from ledger.config import Settings
 from ledger.config.fields import name_fault
 from ledger.config.jobs import number_of
@@ -19,6 +17,8 @@ from ledger.core.definition import AUTO, LARGEST_VERSION, ScheduleSpec, Scope
 from ledger.core.execution import Kind, Options
 from ledger.core.refusal import Misconfigured, Refused
 from ledger.handlers import Handler, Jobs, near_miss
+from ledger.submitting.encoding import encode_data
+from ledger.submitting.submission import options_of
 
 
 @dataclass(frozen=True, slots=True)

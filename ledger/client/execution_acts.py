@@ -3,12 +3,12 @@
 from ledger.client.acted import Acted, acted
 from ledger.client.handle import ExecutionHandle
 from ledger.client.line import DECISION, Line
-from ledger.client.naming import fresh_command_id
 from ledger.client.reading import Executions
 from ledger.client.retrying import RETRIABLE, retry_of
 from ledger.core.ids import ExecutionId, partition_of
 from ledger.core.refusal import Refused
 from ledger.core.request import Cancel
+from ledger.submitting.naming import fresh_command_id
 
 
 class ExecutionActs:

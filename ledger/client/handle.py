@@ -144,6 +144,11 @@ def outcome_of(row: Execution) -> object:
 def handle_of(decided: Decided, command_id: str, find: FindExecution) -> ExecutionHandle:
     """The execution that a decided command asked for. Raises `Refused`."""
     answer, news = decided
+    return ExecutionHandle(accepted(answer, command_id), find, command_id=command_id, was_known=answer.outcome != "accepted", news=news)
+
+
+def accepted(answer: Answer, command_id: str) -> ExecutionId:
+    """The execution that a decided command asked for. Raises `Refused`."""
     if answer.outcome == "rejected" or answer.execution_id is None:
         raise Refused(answer.reason or "rejected", answer.detail or f"command {command_id} was refused")
-    return ExecutionHandle(answer.execution_id, find, command_id=command_id, was_known=answer.outcome != "accepted", news=news)
+    return answer.execution_id

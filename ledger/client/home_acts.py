@@ -8,12 +8,10 @@ from typing import Final
 from msgspec import structs
 
 from ledger.client.acted import Acted, Verdict
-from ledger.client.encoding import encode_data
 from ledger.client.handle import ExecutionHandle, handle_of
 from ledger.client.line import DECISION, Line
 from ledger.client.moments import micros_of
 from ledger.client.names import check_name
-from ledger.client.naming import fresh_command_id
 from ledger.client.previewing import Preview, instant_in, preview
 from ledger.client.reading import Executions
 from ledger.client.stored import stored_schedule
@@ -26,6 +24,8 @@ from ledger.core.refusal import Refused
 from ledger.core.request import Backfill as BackfillCommand
 from ledger.core.request import RunNow, SkipTick
 from ledger.core.schedule import Schedule
+from ledger.submitting.encoding import encode_data
+from ledger.submitting.naming import fresh_command_id
 
 MOST_UNASKED: Final = 10_000  # executions of a backfill that nobody has to confirm
 

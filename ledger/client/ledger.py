@@ -19,9 +19,7 @@ from ledger.client.pause_acts import PauseActs
 from ledger.client.reading import BulkActs, Commands, Definitions, Executions, Loads, Pauses, Statuses, Ticks, Versions
 from ledger.client.schedule_acts import ScheduleActs
 from ledger.client.sending import PATIENCE
-from ledger.client.submission import Duration, Submission, Wish, command_of
 from ledger.client.tables import Tables
-from ledger.client.unique import Unique
 from ledger.client.who import who
 from ledger.client.why_acts import WhyActs
 from ledger.client.workers import Workers
@@ -32,6 +30,8 @@ from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
 from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
+from ledger.submitting.submission import Duration, Submission, Wish, command_of
+from ledger.submitting.unique import Unique
 
 
 class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, LetterActs, WhyActs, PastActs):
@@ -132,8 +132,7 @@ class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, Lette
     async def submit_one(self, wish: Submission, *, follow: bool = False, timeout: float = DECISION) -> ExecutionHandle:
         """`submit` for a wish that is made already."""
         command = command_of(wish, actor=self.actor, answer=self._line.channel, follow=follow)
-        [(partition, _)] = self._line.routes.of_submits([command], [await self._line.route(wish.job)])
-        decided = await self._line.ask(command, partition, wish.tenant, follow, timeout)
+        decided = await self._line.submit(command, timeout)
         return handle_of(decided, command.command_id, self.executions.get)
 
     async def submit_many(self, wishes: Iterable[Wish], *, first: int = 0) -> list[ExecutionId | None]:

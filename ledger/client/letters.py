@@ -11,7 +11,6 @@ from msgspec import Raw
 
 from ledger.client.acted import Acted, acted
 from ledger.client.bulk_frame import BulkDone, BulkFrame
-from ledger.client.encoding import encode_data
 from ledger.client.line import DECISION, Line
 from ledger.client.moments import datetime_of
 from ledger.client.tables import Tables
@@ -22,6 +21,7 @@ from ledger.core.refusal import Refused
 from ledger.core.request import Discard, Redrive
 from ledger.core.reread import commands_in
 from ledger.kafka.letters import Letter, read_fate, read_letter, read_page
+from ledger.submitting.encoding import encode_data
 from projections.cursors import check_limit, cursor_of, read_cursor
 from projections.rows import CommandOutcome, Page
 

@@ -11,7 +11,6 @@ from ledger.client.acted import Acted, acted
 from ledger.client.bulk import check
 from ledger.client.decisions import Decided, Decisions
 from ledger.client.ear import Ear
-from ledger.client.encoding import check_size
 from ledger.client.news import Newsroom
 from ledger.client.routes import Route, Routes
 from ledger.client.sending import Sender
@@ -23,6 +22,7 @@ from ledger.core.outcome import Answer
 from ledger.core.request import Act, Control, Retry, RunNow, Submit
 from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
+from ledger.submitting.encoding import check_size
 from projections.reads import Reads
 
 DECISION: Final = 30.0  # seconds to wait for a decision
@@ -54,6 +54,11 @@ class Line:
 
     async def route(self, job_id: str) -> Route:
         return self.routes.guess(job_id) or await self.routes.find(job_id)
+
+    async def submit(self, command: Submit, timeout: float) -> Decided:
+        """A one-time job, sent to where it belongs."""
+        [(partition, _)] = self.routes.of_submits([command], [await self.route(command.job_id)])
+        return await self.ask(command, partition, command.tenant, command.follow, timeout)
 
     async def ask(self, command: Submit | RunNow, partition: int, tenant: str | None, follow: bool, timeout: float) -> Decided:
         """What asks for an execution."""

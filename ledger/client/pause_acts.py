@@ -3,12 +3,12 @@
 from ledger.client.acted import Acted, acted
 from ledger.client.line import DECISION, Line
 from ledger.client.names import check_paused
-from ledger.client.naming import fresh_command_id
 from ledger.core import pause
 from ledger.core.invalid import Invalid
 from ledger.core.pause import PauseScope
 from ledger.core.refusal import Refused
 from ledger.handlers import near_miss
+from ledger.submitting.naming import fresh_command_id
 
 LONGEST_NOTE = 200
 

@@ -11,13 +11,13 @@ from msgspec import structs
 from ledger.client.acted import Acted, acted, acted_or_rejected
 from ledger.client.line import DECISION, Line
 from ledger.client.names import check_name
-from ledger.client.naming import fresh_command_id
 from ledger.client.scheduling import Plan, Scheduling, command_of, id_of, scheduling_of
 from ledger.core import definition
 from ledger.core.bodies import NOTHING
 from ledger.core.execution import Options
 from ledger.core.refusal import Refused
 from ledger.handlers import near_miss
+from ledger.submitting.naming import fresh_command_id
 
 BREATH: Final = 100  # plans between two looks at what else the event loop has to do
 

@@ -8,10 +8,7 @@ from typing import Final, get_args
 from msgspec import Struct, ValidationError, convert
 
 from ledger.client.content import content_hash
-from ledger.client.encoding import encode_data
 from ledger.client.names import check_name, check_text
-from ledger.client.naming import fresh_command_id
-from ledger.client.submission import checked_options
 from ledger.core.bodies import NOTHING
 from ledger.core.cron import Dst
 from ledger.core.definition import AUTO, LARGEST_VERSION, ScheduleJob, ScheduleSpec, Scope
@@ -20,6 +17,9 @@ from ledger.core.invalid import Invalid
 from ledger.core.policy_text import one_of, with_policies
 from ledger.core.refusal import Refused
 from ledger.core.schedule import Schedule
+from ledger.submitting.encoding import encode_data
+from ledger.submitting.naming import fresh_command_id
+from ledger.submitting.submission import checked_options
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 

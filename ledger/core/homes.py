@@ -4,7 +4,7 @@ An execution's id ends with the number of its partition, so one that moves is ca
 Nothing is decided here that `decide` would not have decided: routing is that of the commands themselves (architecture.md, section 3).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import structs
@@ -12,7 +12,7 @@ from msgspec import structs
 from ledger.core import backfill, bulk, execution, letters, outcome, tick
 from ledger.core.definition import Registry, home_of
 from ledger.core.execution import Requested
-from ledger.core.ids import ExecutionId, exclusive_key, partition_for, partition_of
+from ledger.core.ids import ACTING, ExecutionId, acting, exclusive_key, partition_for, partition_of
 from ledger.core.uniqueness import routing_name
 from ledger.core.wire import Event
 
@@ -102,6 +102,8 @@ def at_home(event: Event, homes: Homes, former: int) -> Event:
                 execution_id=named(event.execution_id),
                 retry_of=event.retry_of and named(event.retry_of),
                 blocked_by=event.blocked_by and named(event.blocked_by),
+                actor=_actor(event.actor, named),
+                correlation_id=event.correlation_id and named(ExecutionId(event.correlation_id)),  # it may be the one that asked
             )
         case execution.Blocked():
             return structs.replace(event, execution_id=named(event.execution_id), by=named(event.by))
@@ -121,3 +123,8 @@ def at_home(event: Event, homes: Homes, former: int) -> Event:
         case tick.AutoPaused() if event.because_of is not None:
             return structs.replace(event, because_of=named(event.because_of))
     return structs.replace(event, execution_id=named(event.execution_id)) if isinstance(event, execution.Event) else event
+
+
+def _actor(actor: str | None, named: Callable[[ExecutionId], ExecutionId]) -> str | None:
+    """An execution that asked for this one may have moved."""
+    return acting(named(ExecutionId(actor.removeprefix(ACTING)))) if actor is not None and actor.startswith(ACTING) else actor

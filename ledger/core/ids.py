@@ -20,6 +20,7 @@ Micros = NewType("Micros", int)  # microseconds since 1970 UTC: the unit of ever
 
 TIME_ORDERED = re.compile(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")  # a UUIDv7 without dashes
 INDEX_BITS, SEQ_BITS = 9, 48
+ACTING = "execution:"  # an actor that is one
 FEW = 5  # keys, below which hashing them together costs more than one by one
 
 
@@ -54,6 +55,11 @@ BEFORE_ALL = Address(0, 0)
 def token_of(epoch: int, address: Address) -> Token:
     """The fencing token of a grant: (epoch, seq, index) in one number that keeps their order."""
     return Token((epoch << (SEQ_BITS + INDEX_BITS)) | (address.seq << INDEX_BITS) | address.nth)
+
+
+def acting(execution_id: ExecutionId) -> str:
+    """The actor of what this execution's code asks for."""
+    return f"{ACTING}{execution_id}"
 
 
 def execution_of_command(command_id: str, tenant: str | None, act: str, partition: int) -> ExecutionId:

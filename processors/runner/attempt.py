@@ -1,16 +1,19 @@
 """One attempt on its way through the pipeline: what was offered, what runs it, how it went, and what of that is still to be told."""
 
 from asyncio import Task
+from concurrent.futures import Future
 from typing import Literal, Protocol
 
 from msgspec import Raw
 
-from ledger.context import Context
+from ledger.context import Context, Submitted
 from ledger.core.bodies import NOTHING
 from ledger.core.execution import Report
 from ledger.core.ids import WorkerId
 from ledger.core.limits import Limit
 from ledger.core.offers import Offer
+from ledger.core.refusal import Misconfigured
+from ledger.core.request import Submit
 from ledger.handlers import Handler
 
 Outcome = Literal["completed", "failed", "timed_out", "handed_back", "skipped", "cancelled", "snoozed"]
@@ -22,6 +25,12 @@ class Guard(Protocol):
 
     def holds(self) -> bool:
         """Now; safe from any thread."""
+
+
+class Submits(Protocol):
+    """Takes what an attempt submits."""
+
+    def __call__(self, attempt: "Attempt", command: Submit, timeout: float, *, blocks: bool) -> "Future[Submitted]": ...
 
 
 class Attempt:
@@ -54,6 +63,7 @@ class Attempt:
         "start_again",
         "started",
         "stopping",
+        "submits",
         "task",
         "timeout_ms",
         "untold_progress",
@@ -89,6 +99,13 @@ class Attempt:
         self.start_again = False  # nobody answered it
         self.answer: str | None = None  # where control answers its start
         self.guard: Guard | None = None
+        self.submits: Submits | None = None
+
+    def submit(self, command: Submit, timeout: float, *, blocks: bool) -> "Future[Submitted]":
+        """From whatever thread."""
+        if self.submits is None:
+            raise Misconfigured(f"what performs {self.offer.job_name} can submit nothing")
+        return self.submits(self, command, timeout, blocks=blocks)
 
     def reports(self, worker: WorkerId, now: float) -> list[Report]:
         """What has to be told by now, in order; a start is implied by whatever follows it. Telling it is up to the caller."""

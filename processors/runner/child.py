@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, NoReturn, cast
@@ -25,7 +26,8 @@ from ledger.handlers import Handler, Jobs, load_jobs
 from processors import logs
 from processors.runner import perform, settle
 from processors.runner.attempt import Attempt
-from processors.runner.child_wire import HEAD, LARGEST, End, FromChild, Ready, Run, Spent, Told, frame, to_child
+from processors.runner.child_submits import Submitting
+from processors.runner.child_wire import HEAD, LARGEST, Answered, End, FromChild, Ready, Run, Spent, Told, frame, to_child
 
 PROGRESS_APART: Final = 0.1  # seconds; the runner tells it on more rarely still
 SERVES: Final = 1000  # attempts, then a new process takes its place: what leaks is bounded
@@ -102,7 +104,9 @@ class Child:
         self._socket = runner
         self._jobs = jobs
         self._sending = threading.Lock()
-        self._arrived: SimpleQueue[tuple[Attempt, Progress]] = SimpleQueue()
+        self._arrived: SimpleQueue[tuple[Attempt, Progress, Submitting]] = SimpleQueue()
+        self._numbers = count()  # of submits
+        self._submitting = Submitting(self._send, self._numbers)
         self._attempt: Attempt | None = None  # one at a time; set by the listening thread
         self._served = 0
 
@@ -115,17 +119,18 @@ class Child:
     def _take(self, run: Run) -> None:
         attempt = Attempt(run.offer, 0, "", 0, 0.0)
         attempt.timeout_ms = run.timeout_ms
-        progress = Progress(self._send)
-        attempt.context = Context(run.offer, time.monotonic() + run.seconds, progress.told)
-        self._attempt = attempt
-        self._arrived.put((attempt, progress))
+        progress, submitting = Progress(self._send), Submitting(self._send, self._numbers)
+        attempt.context = Context(run.offer, time.monotonic() + run.seconds, progress.told, submitting)
+        self._attempt, self._submitting = attempt, submitting
+        self._arrived.put((attempt, progress, submitting))
 
-    def _perform(self, attempt: Attempt, progress: "Progress") -> End:
+    def _perform(self, attempt: Attempt, progress: "Progress", submitting: Submitting) -> End:
         attempt.handler = handler = self._jobs.get(attempt.offer.job_name)
         assert handler is not None, "the runner has the same handlers"
         before = set(threading.enumerate())
         self._run(attempt, handler)
         progress.flush(over=True)
+        submitting.end()
         assert attempt.outcome is not None
         self._served += 1
         return End(
@@ -165,6 +170,8 @@ class Child:
                 message = to_child.decode(self._exactly(size))
                 if isinstance(message, Run):
                     self._take(message)
+                elif isinstance(message, Answered):
+                    self._submitting.answered(message)
                 elif (attempt := self._attempt) is not None and attempt.context is not None and attempt.offer.token == message.token:
                     attempt.stopping = message.why
                     attempt.context.cancelled = True

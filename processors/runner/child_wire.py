@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 
 from ledger.core.bodies import NOTHING
 from ledger.core.offers import Offer
+from ledger.core.request import Submit
 from processors.runner.attempt import Outcome, Stopping
 
 HEAD: Final = struct.Struct(">I")  # the length of what follows
@@ -32,6 +33,20 @@ class Stop(Struct, frozen=True, tag_field="is", tag="stop"):
     why: Stopping
 
 
+Fault = Literal["refused", "unavailable", "misconfigured", "cancelled"]
+
+
+class Answered(Struct, frozen=True, omit_defaults=True, tag_field="is", tag="answered"):
+    """What became of a submit of this number."""
+
+    number: int
+    execution_id: str | None = None
+    was_known: bool = False
+    fault: Fault | None = None
+    reason: str = ""
+    detail: str = ""
+
+
 class Ready(Struct, frozen=True, tag_field="is", tag="ready"):
     """The handlers are loaded."""
 
@@ -41,6 +56,14 @@ class Told(Struct, frozen=True, omit_defaults=True, tag_field="is", tag="told"):
 
     percent: int
     note: str | None = None
+
+
+class Submits(Struct, frozen=True, tag_field="is", tag="submits"):
+    """The code submits this, and is to be answered. No number comes twice."""
+
+    number: int
+    command: Submit
+    timeout: float
 
 
 class End(Struct, frozen=True, omit_defaults=True, tag_field="is", tag="end"):
@@ -54,8 +77,8 @@ class End(Struct, frozen=True, omit_defaults=True, tag_field="is", tag="end"):
     spent: Spent | None = None
 
 
-ToChild = Run | Stop
-FromChild = Ready | Told | End
+ToChild = Run | Stop | Answered
+FromChild = Ready | Told | Submits | End
 
 to_child: Final = msgspec.json.Decoder(ToChild)
 from_child: Final = msgspec.json.Decoder(FromChild)

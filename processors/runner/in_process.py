@@ -9,7 +9,8 @@ import structlog
 from ledger.context import ProcessDied
 from processors.runner import perform, settle
 from processors.runner.attempt import Attempt
-from processors.runner.child_wire import End, Run, Stop, Told
+from processors.runner.child_submits import answer_to
+from processors.runner.child_wire import End, Run, Stop, Submits, Told
 from processors.runner.children import Child, ChildGone, Children
 
 log = structlog.get_logger(__name__)
@@ -70,12 +71,27 @@ class InProcess:
 
     async def _end_of(self, child: Child, attempt: Attempt) -> End:
         child.send(Run(attempt.offer, attempt.timeout_ms or 0, max(0.0, attempt.due - monotonic())))
-        while True:
-            match await child.receive():
-                case End() as end:
-                    return end
-                case Told(percent, note) if attempt.context is not None:
-                    attempt.context.progress(percent, note)
+        submitting: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                match await child.receive():
+                    case End() as end:
+                        return end
+                    case Told(percent, note) if attempt.context is not None:
+                        attempt.context.progress(percent, note)
+                    case Submits() as asked:
+                        task = asyncio.create_task(self._submit(child, attempt, asked))
+                        submitting.add(task)
+                        task.add_done_callback(submitting.discard)
+        finally:
+            for task in submitting:  # nobody waits for them any more
+                task.cancel()
+
+    async def _submit(self, child: Child, attempt: Attempt, asked: Submits) -> None:
+        answer = await answer_to(asked, attempt)
+        if answer.fault == "cancelled":
+            child.send(Stop(attempt.offer.token, attempt.stopping or "handed_back"))
+        child.send(answer)
 
 
 def _settle(attempt: Attempt, end: End) -> None:

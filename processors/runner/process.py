@@ -43,6 +43,7 @@ from processors.runner.perform import InThread, Perform, in_task
 from processors.runner.places import BlockingHolders, RedisHolders
 from processors.runner.runner import Edges, Runner, in_process
 from processors.runner.sender import KafkaSender
+from processors.runner.submits import Submits, Submitting, client_of
 from processors.runner.take import Record
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,7 @@ class RunnerProcess:
         self._runner: Runner | None = None
         self._lease: Lease | None = None
         self._sender: KafkaSender | None = None
+        self._submits: Submits | None = None
         self._threads = ThreadPoolExecutor(min(settings.limits.slots, MOST_THREADS), thread_name_prefix="job")
         self._children = None if children is None else Children(replace(children, memory=settings.limits.process_memory_mb * MEGABYTE))
         self._stuck = False
@@ -138,12 +140,13 @@ class RunnerProcess:
         if self._children is not None:
             patience = min(LONGEST_PATIENCE, self._settings.limits.shutdown_grace / 2, self._settings.limits.lease * MARGIN / 2)
             ways["process"] = InProcess(self._children, patience)
+        self._submits = submits = Submits(client_of(self._settings, self._jobs))
         edges = Edges(
             claims,
             lease,
             sender,
             clock,
-            ways,
+            {how: Submitting(way, submits) for how, way in ways.items()},
             self._bug,
             self._has_stuck,
             overrun,
@@ -212,6 +215,8 @@ class RunnerProcess:
             return
         all_ended = await self._runner.drain()
         await asyncio.to_thread(self._lease.end)
+        if self._submits is not None:
+            await self._submits.close()
         await self._sender.stop()
         if self._children is not None:
             await self._children.end()

@@ -85,7 +85,7 @@ class Running:
             attempt.due = due = now + attempt.timeout_ms / 1000
             if due < earliest:
                 earliest = due
-            attempt.context = Context(attempt.offer, due, partial(self._progress, attempt))
+            attempt.context = Context(attempt.offer, due, partial(self._progress, attempt), attempt)
             self.attempts[attempt.claim] = attempt
             attempt.task = loop.create_task(self._perform(attempt, self._ways[attempt.handler.run_in]))
         self._look_by(earliest)

@@ -8,7 +8,7 @@ from typing import Final
 
 from ledger.client.handle import ExecutionHandle
 from ledger.client.ledger import Ledger
-from ledger.client.submission import Submission
+from ledger.submitting.submission import Submission
 from tests.faults.harness import PATIENCE, Cluster
 
 CHUNK: Final = 50

@@ -11,11 +11,11 @@ from psycopg.sql import SQL, Identifier
 from ledger.client.bulk_frame import BulkDone
 from ledger.client.bulk_run import Told
 from ledger.client.ledger import Ledger
-from ledger.client.naming import fresh_command_id
 from ledger.core import wire
 from ledger.core.request import Submit
 from ledger.crashpoints import CRASH_AT, EXIT_KILLED
 from ledger.kafka.connect import new_producer
+from ledger.submitting.naming import fresh_command_id
 from projections.acting_reads import MOST_TARGETS
 from projections.audit import audit
 from projections.connecting import url_of

@@ -20,9 +20,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ledger.cli.measuring.overlaps import Run, overlaps_in_log, overlaps_of, read_runs
-from ledger.client.submission import Submission
 from ledger.core import execution
 from ledger.stack import Stack
+from ledger.submitting.submission import Submission
 from processors.broker_clock import SKEW
 from processors.runner.process import EXIT_STUCK
 from tests.faults.audit import Audit, audit

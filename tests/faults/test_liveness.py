@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ledger.cli.measuring.overlaps import overlaps_in_log
-from ledger.client.submission import Submission
 from ledger.core import execution
 from ledger.stack import Stack
+from ledger.submitting.submission import Submission
 from projections.audit import audit as everything
 from tests.faults.audit import audit
 from tests.faults.harness import PROJECTION, RUNNER, Cluster, cluster_on

@@ -2,11 +2,11 @@
 
 from msgspec import structs
 
-from ledger.client.naming import fresh_command_id
 from ledger.core import definition, wire
 from ledger.core.ids import partition_for
 from ledger.core.request import Submit
 from ledger.kafka.connect import new_producer
+from ledger.submitting.naming import fresh_command_id
 from tests.faults.audit import audit, dead_letters
 from tests.faults.harness import Cluster
 from tests.faults.load import Load

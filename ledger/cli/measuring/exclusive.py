@@ -7,9 +7,9 @@ from ledger.cli.measuring.bed import Bed, Say, bed
 from ledger.cli.measuring.overlaps import overlaps_in_log, overlaps_of, read_runs
 from ledger.cli.measuring.result import Result, result
 from ledger.client.ledger import Ledger
-from ledger.client.submission import Submission
 from ledger.config import Settings
 from ledger.core.refusal import LedgerError
+from ledger.submitting.submission import Submission
 
 WARM_UP: Final = 10_000
 SHOWN: Final = 5

@@ -9,7 +9,6 @@ from typing import Final
 from msgspec import Raw
 
 from ledger.cli.measuring.bed import Bed
-from ledger.client.naming import fresh_command_id
 from ledger.core import outcome, wire
 from ledger.core.bodies import NOTHING
 from ledger.core.chain import COMMIT_VERSION, GENESIS, Header
@@ -22,6 +21,7 @@ from ledger.core.request import Submit
 from ledger.core.writer import Writer
 from ledger.kafka.connect import new_producer
 from ledger.kafka.opening import LogIdentity, check_identity
+from ledger.submitting.naming import fresh_command_id
 
 BATCH: Final = 150
 DATA: Final = b'{"i":1234,"pad":"' + b"x" * 100 + b'"}'

@@ -32,6 +32,30 @@ async def climb(ctx: Context) -> str:
     return "top"
 
 
+AGAIN = Retry(attempts=2, backoff="fixed", first="10ms")
+
+
+@jobs.job("fan", retries=AGAIN)
+async def fan(ctx: Context) -> list[bool]:
+    made = [await ctx.submit("bill", {"number": number}) for number in (1, 2)]
+    if ctx.attempt == 1:
+        raise LookupError("after it has submitted")
+    return [one.was_known for one in made]
+
+
+@jobs.job("fan-in-a-thread", retries=AGAIN)
+def fan_in_a_thread(ctx: Context) -> list[bool]:
+    made = [ctx.submit_blocking("bill", {"number": number}) for number in (1, 2)]
+    if ctx.attempt == 1:
+        raise LookupError("after it has submitted")
+    return [one.was_known for one in made]
+
+
+@jobs.job("fan-in-a-process", retries=AGAIN, run_in="process")
+def fan_in_a_process(ctx: Context) -> list[bool]:
+    return fan_in_a_thread(ctx)
+
+
 @jobs.job("guard", exclusive=Exclusive("key"))
 async def guard() -> str:
     return "guarded"

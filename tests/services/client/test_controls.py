@@ -8,10 +8,10 @@ from msgspec import Raw
 
 from ledger import ExecutionCancelled, ExecutionFailed, Ledger, Refused
 from ledger.client.letters import DeadLetter
-from ledger.client.naming import fresh_command_id
 from ledger.core import execution, wire
 from ledger.core.request import Submit
 from ledger.kafka.connect import new_producer
+from ledger.submitting.naming import fresh_command_id
 from projections.acting_reads import MOST_TARGETS
 from projections.rows import ExecutionFilter
 from tests.services.client.conftest import System

@@ -108,6 +108,18 @@ async def test_single_submits_in_flight_together_are_each_answered(ledger: Ledge
     assert len({one.execution_id for one in handles}) == 300
 
 
+@pytest.mark.parametrize("job", ["fan", "fan-in-a-thread", "fan-in-a-process"])
+async def test_what_a_handler_submits_is_there_once_however_many_attempts_it_takes(ledger: Ledger, system: System, job: str) -> None:
+    parent = await ledger.submit(job, tenant=job, follow=True)
+    assert await parent.result(60) == [True, True]
+    children = (await ledger.executions.list(job="bill", tenant=job)).items
+    assert len(children) == 2
+    for child in children:
+        assert (child.actor, child.correlation_id) == (f"execution:{parent.execution_id}", parent.execution_id)
+    shown = system.call("executions", "show", children[0].execution_id, "--events")
+    assert f"execution:{parent.execution_id}" in shown.stdout, shown.stderr
+
+
 async def test_reading(ledger: Ledger) -> None:
     execution = await ledger.submit("bill", Order(number=1), labels={"reading": "yes"})
     await execution.result(30)

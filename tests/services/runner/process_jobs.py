@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from ledger import CallNext, Context, Exclusive, Jobs, ProcessDied, Retry, Snooze
+from ledger import AttemptCancelled, CallNext, Context, Exclusive, Jobs, ProcessDied, Refused, Retry, Snooze
 
 log = structlog.get_logger(__name__)
 FIRST_AT_ONCE = Retry(attempts=3, backoff="fixed", first="7ms")
@@ -83,6 +83,20 @@ def stubborn(data: str | None, ctx: Context) -> None:
             with Path(data).open("a") as file:
                 file.write(".")
         time.sleep(0.01)
+
+
+@jobs.job("asks", run_in="process", retries=FIRST_AT_ONCE)
+def asks(data: list[str], ctx: Context) -> list[str]:
+    told = []
+    for job in data:
+        try:
+            told.append(ctx.submit_blocking(job, {"n": 1}).execution_id)
+        except Refused as refused:
+            told.append(refused.reason)
+        except AttemptCancelled:
+            ctx.progress(99, "cancelled")
+            raise
+    return told
 
 
 @jobs.job("early", run_in="process")

@@ -13,10 +13,12 @@ import pytest
 
 from ledger.core.execution import Options, Report
 from ledger.core.orders import Order
+from ledger.core.refusal import Refused
 from processors.runner.children import Children, Command
 from processors.runner.in_process import InProcess
+from processors.runner.submits import Submits, Submitting
 from tests.services.runner.process_jobs import jobs
-from tests.unit.runner.runner_fakes import World, offer, record_of
+from tests.unit.runner.runner_fakes import FakeClient, World, offer, record_of
 
 APP = "tests.services.runner.process_jobs:jobs"
 MEMORY = 2 * 1024**3
@@ -183,6 +185,34 @@ async def test_of_exclusive_code_that_leaves_a_thread_the_process_ends_before_th
     world.begin().take(record_of(offer(0, "leaves-a-thread")))
     (end,) = await reports(world)
     assert end.outcome == "completed" and is_gone(int(bytes(end.result)))
+
+
+def may_submit(world: World, client: FakeClient) -> None:
+    world.ways["process"] = Submitting(world.ways["process"], Submits(client.opening))
+
+
+async def test_what_it_submits_is_accepted_or_refused_by_way_of_its_runner(world: World) -> None:
+    client = FakeClient(refused={"nosuch": Refused("unknown_job", "there is none")})
+    may_submit(world, client)
+    world.begin().take(record_of(offer(0, "asks", data=["mail", "nosuch", "mail"], tenant="acme")))
+    (end,) = await reports(world)
+    first, again = client.sent
+    assert json.loads(bytes(end.result)) == [f"made-of-{first.command_id}", "unknown_job", f"made-of-{again.command_id}"]
+    assert (first.tenant, first.actor, bytes(first.data)) == ("acme", f"execution:{end.execution_id}", b'{"n":1}')
+    assert first.command_id != again.command_id
+
+
+async def test_what_waits_for_the_decision_of_a_submit_stops_when_it_is_cancelled(world: World) -> None:
+    client = FakeClient()
+    client.open.clear()
+    may_submit(world, client)
+    runner = world.begin()
+    one = offer(0, "asks", data=["mail"])
+    runner.take(record_of(one))
+    await asyncio.wait_for(client.asked.wait(), 10)
+    runner.obey(Order(one.execution_id, "cancelled", one.token, reason="asked"))
+    (end,) = await reports(world)
+    assert end.outcome == "cancelled" and client.sent == []
 
 
 async def test_it_may_snooze(world: World) -> None:

@@ -9,7 +9,6 @@ from ledger.client.acted import Acted, Verdict, acted
 from ledger.client.handle import ExecutionHandle
 from ledger.client.ledger import Ledger
 from ledger.client.line import DECISION, Line, checked
-from ledger.client.submission import Submission, Wish, command_of, submission_of
 from ledger.client.tables import Tables
 from ledger.config import Settings
 from ledger.core.bodies import NOTHING
@@ -22,6 +21,7 @@ from ledger.core.pause import PauseScope
 from ledger.core.refusal import LedgerError
 from ledger.core.request import Act, Control, Retry
 from ledger.core.wire import RegistryCommand
+from ledger.submitting.submission import Submission, Wish, command_of, submission_of
 from projections.reads import EVERYTHING, Reads
 from projections.rows import (
     Attempt,

@@ -8,12 +8,12 @@ import pytest
 
 from ledger.client.bulk import BYTES_PER_RECORD, COMMANDS_PER_RECORD, Bulk
 from ledger.client.routes import Route, Routes
-from ledger.client.submission import Wish
 from ledger.config import Settings
 from ledger.core import wire
 from ledger.core.ids import ExecutionId, execution_of_command, partition_for
 from ledger.core.refusal import Refused
 from ledger.core.request import Submit
+from ledger.submitting.submission import Wish
 from tests.unit.client.client_fakes import FakeSender
 
 

@@ -3,9 +3,9 @@
 from msgspec import Raw
 
 from ledger.client.content import content_hash, differences, manifest_digest
-from ledger.client.submission import options_of
 from ledger.config.settings import Execution, SystemJob
 from ledger.core.bodies import NOTHING
+from ledger.submitting.submission import options_of
 
 
 def hash_of(**written: object) -> str:

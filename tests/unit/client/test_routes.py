@@ -3,7 +3,6 @@
 import pytest
 
 from ledger.client.routes import Route, Routes
-from ledger.client.submission import Submission, command_of
 from ledger.config import Settings
 from ledger.config.settings import Job, SystemJob
 from ledger.core.ids import exclusive_key, execution_of_command, partition_for
@@ -11,6 +10,7 @@ from ledger.core.refusal import Refused, Unavailable
 from ledger.core.request import RunNow
 from ledger.core.uniqueness import routing_name
 from ledger.handlers import Exclusive, Jobs
+from ledger.submitting.submission import Submission, command_of
 
 jobs = Jobs()
 

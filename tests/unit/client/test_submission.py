@@ -7,13 +7,13 @@ import pytest
 from msgspec import Raw
 from pydantic import BaseModel
 
-from ledger.client.encoding import check_size, encode_data
-from ledger.client.naming import fresh_command_id
-from ledger.client.submission import Submission, command_of, submission_of
 from ledger.core import wire
 from ledger.core.execution import Options
 from ledger.core.ids import TIME_ORDERED
 from ledger.core.refusal import Refused
+from ledger.submitting.encoding import check_size, encode_data
+from ledger.submitting.naming import fresh_command_id
+from ledger.submitting.submission import Submission, command_of, submission_of
 
 
 class Invoice(BaseModel):

@@ -4,7 +4,7 @@ import pytest
 from msgspec import Raw
 
 from ledger import Refused, Unique
-from ledger.client.unique import unique_of
+from ledger.submitting.unique import unique_of
 
 DATA = Raw(b'{"order": {"id": 7, "lines": [{"sku": "a"}]}, "at": 1}')
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from ledger.client.content import content_hash
-from ledger.client.submission import options_of
 from ledger.config import Settings
 from ledger.config.jobs import SystemJob
 from ledger.core.bodies import NOTHING
 from ledger.core.definition import ScheduleSpec
 from ledger.core.execution import Options
+from ledger.submitting.submission import options_of
 from tests.unit.config.config_files import load
 
 EVERYTHING = """

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from ledger.client.ledger import Ledger
-from ledger.client.submission import options_of
 from ledger.config import Settings
 from ledger.config.schema import settings_schema
 from ledger.config.yaml_text import read_yaml
 from ledger.context import Context
 from ledger.handlers import Jobs
+from ledger.submitting.submission import options_of
 from tests.unit.config.config_files import load
 from tests.unit.config.schema_checker import faults
 

@@ -279,3 +279,17 @@ def test_what_makes_room_for_a_new_one_is_told_apart_in_the_same_commit() -> Non
     assert home != 0
     assert f"-{home}" in str(events) and "-0'" not in str(events)
     assert events[-1] == execution.Skipped(ExecutionId(f"{head(new)}-{home}"), "busy", detail=f"{head(former)}-{home} holds it")
+
+
+def test_who_asked_for_it_is_called_as_it_is_now() -> None:
+    parent, child = (requested(nth, 0, command_id=f"c{nth}") for nth in (1, 2))
+    child = structs.replace(child, actor=f"execution:{parent.execution_id}", correlation_id=parent.execution_id)
+    homes = Homes(Registry(), 16)
+    homes.expect([parent, child], 0)
+    moved = at_home(child, homes, 0)
+    assert isinstance(moved, execution.Requested) and homes.of_execution(parent.execution_id, 0) != 0
+    now = homes.renamed(parent.execution_id, 0)
+    assert (moved.actor, moved.correlation_id) == (f"execution:{now}", now)
+    for actor, correlation_id in (("ann", "order-3"), (None, None), ("execution:", "x")):
+        same = at_home(structs.replace(child, actor=actor, correlation_id=correlation_id), homes, 0)
+        assert isinstance(same, execution.Requested) and (same.actor, same.correlation_id) == (actor, correlation_id)

@@ -8,6 +8,8 @@ from msgspec import structs
 from ledger.context import AttemptCancelled, Context
 from ledger.core.ids import ExecutionId, Micros, Token
 from ledger.core.offers import Offer
+from ledger.core.refusal import Misconfigured, Refused
+from ledger.submitting.children import Children, Wish
 
 OFFER = Offer(ExecutionId("0" * 32 + "-3"), Token(512), 2, "hourly", "sync", 4, tenant="acme", tick_at=Micros(1_700_000_000_000_000))
 
@@ -52,3 +54,40 @@ async def test_progress_is_told_when_it_is_called_and_may_be_awaited() -> None:
     await ctx.progress(40, "rendered")
     ctx.progress(50)
     assert told == [(40, "rendered"), (50, None)]
+
+
+def key_of(children: Children, job: str, **wish: object) -> str | None:
+    return children.command(job, None, Wish(**wish)).idempotency_key  # type: ignore[typeddict-item]  # by name
+
+
+def test_what_is_submitted_has_the_same_name_in_every_attempt() -> None:
+    head = "0" * 32
+    for attempt in (2, 3):
+        children = Children(structs.replace(OFFER, attempt=attempt, token=Token(512 + attempt)))
+        assert [key_of(children, job) for job in ("mail", "bill", "mail")] == [f"{head}#1", f"{head}#1", f"{head}#2"]
+        assert key_of(children, "mail", key="to-ann") == f"{head}/to-ann"
+        assert key_of(children, "mail", idempotency_key="order-1") == "order-1"
+        assert key_of(children, "mail") == f"{head}#3"
+    one, again = (Children(OFFER).command("mail", {"n": 1}, {}) for _ in range(2))
+    assert one == again
+    moved = structs.replace(OFFER, execution_id=ExecutionId("0" * 32 + "-7"))  # the log has grown
+    assert Children(moved).command("mail", {"n": 1}, {}).command_id == one.command_id
+
+
+def test_what_is_submitted_names_the_execution_and_has_its_tenant() -> None:
+    made = Children(OFFER).command("mail", {"n": 1}, {"labels": {"a": "b"}, "delay": "5s"})
+    assert (made.actor, made.correlation_id, made.tenant) == (f"execution:{OFFER.execution_id}", OFFER.execution_id, "acme")
+    assert (made.labels, made.delay_ms, bytes(made.data)) == ({"a": "b"}, 5000, b'{"n":1}')
+    traced = structs.replace(OFFER, correlation_id="c", trace_id="t")
+    made = Children(traced).command("mail", None, {"tenant": None})
+    assert (made.correlation_id, made.trace_id, made.tenant) == ("c", "t", None)
+    assert Children(traced).command("mail", None, {"tenant": "other", "correlation_id": "mine"}).correlation_id == "mine"
+
+
+def test_what_cannot_be_submitted_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(Refused, match="keep one"):
+        key_of(Children(OFFER), "mail", key="a", idempotency_key="b")
+    with pytest.raises(Refused, match="did you mean 'priority'"):
+        key_of(Children(OFFER), "mail", priorty=1)
+    with pytest.raises(Misconfigured, match="nothing is behind this context"):
+        Context(OFFER).submit_blocking("mail")

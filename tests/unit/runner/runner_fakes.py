@@ -10,14 +10,15 @@ import msgspec
 
 from ledger.config import Settings
 from ledger.config.settings import Limits
+from ledger.context import Submitted
 from ledger.core import wire
 from ledger.core.execution import Options, Report
 from ledger.core.ids import ExecutionId, Token, WorkerId
 from ledger.core.limits import Limit
 from ledger.core.offers import Offer, Offers
 from ledger.core.orders import Order
-from ledger.core.refusal import Unavailable
-from ledger.core.request import Return
+from ledger.core.refusal import LedgerError, Unavailable
+from ledger.core.request import Return, Submit
 from ledger.handlers import Jobs, RunIn
 from processors.broker_clock import BrokerClock
 from processors.runner.attempt import Attempt
@@ -239,6 +240,39 @@ class FakeLiveness:
 
     def is_held(self) -> bool:
         return self.held
+
+
+@dataclass
+class FakeClient:
+    """What handlers submit goes to. It answers while it is `open`."""
+
+    sent: list[Submit] = field(default_factory=list)
+    opened: int = 0
+    closed: int = 0
+    refused: dict[str, LedgerError] = field(default_factory=dict)  # by job
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    async def opening(self) -> "FakeClient":
+        self.opened += 1
+        await asyncio.sleep(0)
+        return self
+
+    async def submit(self, command: Submit, timeout: float) -> Submitted:
+        self.asked.set()
+        async with asyncio.timeout(5):
+            await self.open.wait()
+        if (refused := self.refused.get(command.job_id)) is not None:
+            raise refused
+        was_known = command.command_id in [one.command_id for one in self.sent]
+        self.sent.append(command)
+        return Submitted(f"made-of-{command.command_id}", was_known)
+
+    async def close(self) -> None:
+        self.closed += 1
 
 
 @dataclass

@@ -8,9 +8,6 @@ from typing import Final
 import pydantic
 from msgspec import Struct, ValidationError, convert, structs
 
-from ledger.client.encoding import encode_data
-from ledger.client.naming import fresh_command_id, keyed_command_id
-from ledger.client.unique import unique_of
 from ledger.config.settings import Execution
 from ledger.core import wire
 from ledger.core.durations import parse_duration_ms
@@ -18,6 +15,9 @@ from ledger.core.execution import Options
 from ledger.core.ids import Micros
 from ledger.core.refusal import Refused
 from ledger.core.request import Submit
+from ledger.submitting.encoding import encode_data
+from ledger.submitting.naming import fresh_command_id, keyed_command_id
+from ledger.submitting.unique import unique_of
 
 Duration = str | timedelta
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

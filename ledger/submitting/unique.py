@@ -6,11 +6,11 @@ from typing import Final
 
 from msgspec import Raw, Struct, ValidationError, convert
 
-from ledger.client.encoding import canonical
 from ledger.core import uniqueness
 from ledger.core.bodies import field_of, value_of
 from ledger.core.refusal import Refused
 from ledger.core.uniqueness import LIVE, OnConflict, UniqueState
+from ledger.submitting.encoding import canonical
 
 WHOLE: Final = "*"
 
