@@ -62,7 +62,7 @@ class Story:
             case execution.Missed():
                 return Cause(CONTROL, "timer", event.reason)
             case execution.Skipped():
-                return _of_skip(events, nth, event)
+                return _of_skip(event)
             case execution.CancelRequested() | execution.Cancelled():
                 return self._of_cancel(events, nth, event)
             case _:
@@ -91,13 +91,10 @@ def _of_request(event: execution.Requested) -> Cause:
             assert_never(event.trigger)
 
 
-def _of_skip(events: Sequence[Event], nth: int, event: execution.Skipped) -> Cause:
+def _of_skip(event: execution.Skipped) -> Cause:
     if event.worker is not None:
         return Cause(event.worker, "report")
-    if event.reason == "replaced":
-        newer = (one.execution_id for one in events[nth:] if isinstance(one, execution.Requested | execution.Due | execution.Blocked))
-        return Cause(CONTROL, "execution", next(newer, None))
-    if event.reason == "busy":
+    if event.reason in ("busy", "replaced"):  # the detail of these begins with who held the key, or came after it
         return Cause(CONTROL, "execution", None if event.detail is None else event.detail.partition(" ")[0])
     return Cause(CONTROL, "grace", event.reason)
 

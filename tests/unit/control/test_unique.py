@@ -6,6 +6,7 @@ import pytest
 from msgspec import Raw
 
 from ledger.core import execution, request, wire
+from ledger.core.causes import Cause, Story
 from ledger.core.definition import Register
 from ledger.core.execution import Due, Ended, Requested, Skipped
 from ledger.core.ids import ExecutionId
@@ -98,10 +99,11 @@ def test_under_an_exclusivity_key_the_replaced_holder_makes_way_in_the_order_of_
     data = Raw(b'{"account":7}')
     one = first(home, job_id="sync", data=data)
     [second] = fired(home.send(request.Submit(home.name(), "sync", data)))
-    gone, due, requested = home.send(unique(home, "replace", job_id="sync", data=data))
+    gone, due, requested = events = home.send(unique(home, "replace", job_id="sync", data=data))
     assert isinstance(gone, Skipped) and gone.execution_id == one
     assert due == Due(second)
     assert isinstance(requested, Requested) and (requested.exclusive_key, requested.blocked_by) == ("key:sync:7", second)
+    assert Story().cause(events, 0) == Cause("control", "execution", requested.execution_id)  # and not the next in line
 
 
 @pytest.mark.parametrize("state", sorted(set(get_args(UniqueState)) - {"delayed", "waiting", "active", "missed", "skipped", "lost"}))

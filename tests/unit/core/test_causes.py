@@ -72,10 +72,21 @@ def test_a_cancel_goes_back_to_a_command_or_to_the_tick_that_took_its_place() ->
 
 def test_skips_and_misses() -> None:
     assert story((REQUESTED,), (execution.Skipped(X, "version_too_old", W),))[-1] == "w1: report"
-    assert story((execution.Skipped(X, "replaced", None, "z"), Requested(Y, "send", "send", 1, "on_demand", "q", NOON)))[-1].endswith(Y)
     assert story((execution.Skipped(X, "busy", None, f"{Y} held its exclusivity key"),)) == [f"control: execution {Y}"]
     assert story((execution.Skipped(X, "no_worker_for_version"),)) == ["control: grace no_worker_for_version"]
     assert story((execution.Missed(X, "start_deadline"),)) == ["control: timer start_deadline"]
+
+
+def test_what_is_replaced_goes_back_to_what_took_its_place() -> None:
+    gone = execution.Skipped(X, "replaced", None, f"{Y} came after it")
+    assert story((gone, Requested(Y, "send", "send", 1, "on_demand", "q", NOON))) == [f"control: execution {Y}"]
+
+
+def test_a_replaced_holder_of_a_key_goes_back_to_what_replaced_it_and_not_to_the_next_in_line() -> None:
+    new = ExecutionId("0" * 32 + "-3")
+    gone = execution.Skipped(X, "replaced", None, f"{new} came after it")
+    asked = Requested(new, "send", "send", 1, "on_demand", "q", NOON, blocked_by=Y)
+    assert story((gone, execution.Due(Y), asked)) == [f"control: execution {new}"]
 
 
 def test_what_concerns_a_job_goes_back_to_the_outcome_behind_it() -> None:
