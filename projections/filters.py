@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, and_, func, literal, or_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ledger.core.refusal import Refused
-from projections.rows import ExecutionFilter, TickFilter
+from projections.rows import ExecutionFilter
+from projections.schedule_rows import TickFilter
 from projections.schedule_tables import TICK_OUTCOMES, schedule_ticks
 from projections.tables import EXECUTION_STATES, job_executions
 

@@ -150,55 +150,6 @@ class CommandOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
-    """An expected tick and what became of it; of skipped and missed ones a row may stand for many in a row."""
-
-    job_id: str
-    job_name: str
-    tenant: str | None
-    job_version: int
-    tick_at: datetime
-    last_tick_at: datetime
-    tick_count: int
-    due_at: datetime | None
-    decided_at: datetime
-    lateness_ms: int | None
-    outcome: str
-    reason: str | None
-    execution_id: str | None
-    blocked_by: str | None
-    address: Address
-
-
-@dataclass(frozen=True, slots=True)
-class JobStatus:
-    """A scheduled job as its home partition sees it."""
-
-    job_id: str
-    in_force_version: int | None
-    next_tick_at: datetime | None
-    last_tick_at: datetime | None
-    last_state: str | None
-    last_finished_at: datetime | None
-    consecutive_failures: int
-    auto_paused_note: str | None
-    firings: int
-    address: Address
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A pause in force. `name` of a key: as in `Execution.exclusive_key`."""
-
-    scope: str
-    name: str
-    note: str | None
-    actor: str | None
-    since: datetime
-    address: Address
-
-
-@dataclass(frozen=True, slots=True)
 class Load:
     """What a queue, a tenant or an exclusivity key has to do. `waits_since`: since when the oldest of those that wait may run. `paused`: it
     is held, `since` then, by `actor`."""
@@ -212,24 +163,6 @@ class Load:
     note: str | None = None
     actor: str | None = None
     since: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BulkAct:
-    """How far an act is that goes on in steps; in each partition by itself."""
-
-    bulk_id: str
-    kind: str
-    filter: Mapping[str, object] | None
-    planned: int
-    done: int
-    refused: int
-    actor: str | None
-    reason: str | None
-    outcome: str | None
-    started_at: datetime
-    finished_at: datetime | None
-    address: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,19 +234,5 @@ class ExecutionFilter:
     backfill: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
-    from_: datetime | None = None
-    to: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TickFilter:
-    """Which ticks. `from_` and `to` bound their nominal time, the latter exclusively; a range is among them if any tick of it may be."""
-
-    job: str | None = None
-    job_name: str | None = None
-    tenant: str | None = None
-    version: int | None = None
-    outcome: str | tuple[str, ...] | None = None
-    reason: str | None = None
     from_: datetime | None = None
     to: datetime | None = None

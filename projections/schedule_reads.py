@@ -11,7 +11,8 @@ from projections.cursors import cursor_of, read_cursor
 from projections.filters import check_instant, tick_conditions
 from projections.paging import instant_of, micros_of, page_of, with_address
 from projections.querying import Queries
-from projections.rows import BulkAct, JobStatus, Page, Pause, Tick, TickFilter
+from projections.rows import Page
+from projections.schedule_rows import BulkAct, JobStatus, Pause, Tick, TickFilter
 
 EVERY_TICK: Final = TickFilter()
 

@@ -11,7 +11,8 @@ from projections import schedule_tables, tables
 from projections.folds import PROJECTION
 from projections.paging import with_address
 from projections.querying import Queries
-from projections.rows import Execution, Tick
+from projections.rows import Execution
+from projections.schedule_rows import Tick
 
 AT_A_TIME: Final = 1000
 MOST_IN_THE_WAY: Final = 100

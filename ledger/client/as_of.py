@@ -23,7 +23,8 @@ from projections.filters import conditions
 from projections.folds import statuses
 from projections.paging import micros_of
 from projections.patches import Patch, Place, Rows
-from projections.rows import Attempt, Execution, ExecutionFilter, JobDefinition, JobStatus, JobVersion, Page, PastEvent
+from projections.rows import Attempt, Execution, ExecutionFilter, JobDefinition, JobVersion, Page, PastEvent
+from projections.schedule_rows import JobStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from ledger.client.moments import datetime_of
 from projections.forms import FORMS
 from projections.paging import with_address
 from projections.patches import Form, Patch, Rows
-from projections.rows import Attempt, Execution, JobDefinition, JobStatus, JobVersion, Pause
+from projections.rows import Attempt, Execution, JobDefinition, JobVersion
+from projections.schedule_rows import JobStatus, Pause
 from projections.statements import encoding_of
 
 _ENCODINGS: Final = {form.table: encoding_of(form, form.columns) for form, _ in FORMS}

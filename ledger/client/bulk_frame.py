@@ -15,7 +15,7 @@ from ledger.core.outcome import Answer
 from ledger.core.request import BeginBulk, Control, FinishBulk
 from ledger.submitting.naming import fresh_command_id
 from projections.reads import Reads
-from projections.rows import BulkAct
+from projections.schedule_rows import BulkAct
 
 LOG: Final = "events"
 KINDS: Final[Mapping[str, BulkKind]] = {"cancel": "cancel", "retry": "retry", "redrive": "redrive"}

@@ -18,7 +18,8 @@ from ledger.kafka.opening import check_identity
 from projections import forms
 from projections.folds import fold_of
 from projections.patches import Changes
-from projections.rows import JobDefinition, JobVersion, Pause
+from projections.rows import JobDefinition, JobVersion
+from projections.schedule_rows import Pause
 
 _SCHEDULE: Final = b'"schedule.'
 _LEFT_OUT: Final = frozenset({"address", "updated_at", "created_at"})  # of a job: when, not what

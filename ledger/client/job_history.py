@@ -20,7 +20,8 @@ from ledger.kafka import history
 from ledger.kafka.log_reader import LogReader
 from projections.history import commits_naming
 from projections.reads import Reads
-from projections.rows import Address, CommandOutcome, Execution, JobDefinition, PastEvent, TickFilter
+from projections.rows import Address, CommandOutcome, Execution, JobDefinition, PastEvent
+from projections.schedule_rows import TickFilter
 
 MOST: Final = 200  # events of a home partition
 _PAUSES: Final = b'"pause.'

@@ -8,22 +8,8 @@ from datetime import datetime
 from ledger.client import job_history
 from ledger.client.tables import Tables
 from ledger.core.pause import PauseScope
-from projections.rows import (
-    Attempt,
-    BulkAct,
-    CommandOutcome,
-    Execution,
-    ExecutionFilter,
-    JobDefinition,
-    JobStatus,
-    JobVersion,
-    Load,
-    Page,
-    PastEvent,
-    Pause,
-    Tick,
-    TickFilter,
-)
+from projections.rows import Attempt, CommandOutcome, Execution, ExecutionFilter, JobDefinition, JobVersion, Load, Page, PastEvent
+from projections.schedule_rows import BulkAct, JobStatus, Pause, Tick, TickFilter
 
 
 @dataclass(frozen=True, slots=True)

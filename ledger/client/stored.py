@@ -10,7 +10,8 @@ from ledger.client.previewing import senseless
 from ledger.core.definition import KeptSchedule, ScheduleSpec
 from ledger.core.refusal import Refused
 from projections.reads import Reads
-from projections.rows import JobDefinition, JobStatus
+from projections.rows import JobDefinition
+from projections.schedule_rows import JobStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ from ledger.core.tzif import tzdata_version
 from ledger.core.why import CLASSES, Expected, Explained, Outcome, Run, explain
 from projections.paging import micros_of
 from projections.reads import Reads
-from projections.rows import Execution, JobDefinition, Tick
+from projections.rows import Execution, JobDefinition
 from projections.schedule_past import silence
+from projections.schedule_rows import Tick
 
 DAY: Final = 86_400_000_000
 MOST_LOOKED_INTO: Final = 20  # late ones whose lateness is taken apart, and gaps of control that are looked for

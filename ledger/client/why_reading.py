@@ -13,8 +13,9 @@ from ledger.core.refusal import Refused
 from ledger.core.stretches import Decided, Stretch, stretches
 from projections.paging import micros_of
 from projections.reads import Reads
-from projections.rows import JobDefinition, PositionRow, Tick
+from projections.rows import JobDefinition, PositionRow
 from projections.schedule_past import HomePast, RegistryPast, read_home, read_registry
+from projections.schedule_rows import Tick
 
 MOST_ROWS: Final = 10_000
 

@@ -9,8 +9,9 @@ from ledger.client.moments import datetime_of
 from ledger.core.tick import SkipOrdered
 from ledger.core.why import Explained, Into, Part
 from projections.paging import micros_of
-from projections.rows import Execution, Tick
+from projections.rows import Execution
 from projections.schedule_past import Held
+from projections.schedule_rows import Tick
 
 UNEXPLAINED: Final = {
     "no_outcome": "the schedule in force expected it and it has no outcome, though ticks after it have, or its version has ended",

@@ -10,7 +10,8 @@ from ledger.core import definition, execution, pause, tick
 from ledger.core.definition import KeptSchedule
 from ledger.core.ids import ExecutionId, Micros
 from projections.reads import Reads
-from projections.rows import Attempt, Execution, ExecutionFilter, JobDefinition, JobStatus
+from projections.rows import Attempt, Execution, ExecutionFilter, JobDefinition
+from projections.schedule_rows import JobStatus
 from tests.services.projections.conftest import Logs, caught_up, consuming
 from tests.services.projections.test_consumer import fill
 from tests.synthetic_log import BEGAN, execution_id, requested

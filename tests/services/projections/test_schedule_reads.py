@@ -17,7 +17,8 @@ from ledger.core.wire import Event
 from projections.connecting import connect
 from projections.folds import fold_of
 from projections.reads import Reads
-from projections.rows import ExecutionFilter, Page, TickFilter
+from projections.rows import ExecutionFilter, Page
+from projections.schedule_rows import TickFilter
 from projections.tail import Reached, Source, Tail
 from projections.writing import Writer
 from tests.synthetic_log import BEGAN, MINUTE, WORKER, SyntheticLog, pause_events, registry_events

@@ -23,21 +23,8 @@ from ledger.core.request import Act, Control, Retry
 from ledger.core.wire import RegistryCommand
 from ledger.submitting.submission import Submission, Wish, command_of, submission_of
 from projections.reads import EVERYTHING, Reads
-from projections.rows import (
-    Attempt,
-    BulkAct,
-    CommandOutcome,
-    Count,
-    Execution,
-    ExecutionFilter,
-    JobDefinition,
-    JobStatus,
-    JobVersion,
-    Load,
-    Page,
-    Pause,
-    Target,
-)
+from projections.rows import Attempt, CommandOutcome, Count, Execution, ExecutionFilter, JobDefinition, JobVersion, Load, Page, Target
+from projections.schedule_rows import BulkAct, JobStatus, Pause
 from tests.unit.client.client_rows import (
     AT,
     ATTEMPT,

@@ -8,7 +8,8 @@ from msgspec import Raw
 
 from ledger.core.execution import KeptOptions, Requested
 from ledger.core.ids import ExecutionId, Micros
-from projections.rows import Address, Attempt, CommandOutcome, Execution, JobDefinition, JobStatus, JobVersion, Load, Pause
+from projections.rows import Address, Attempt, CommandOutcome, Execution, JobDefinition, JobVersion, Load
+from projections.schedule_rows import JobStatus, Pause
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 HERE = Address(0, 1, 0, 0)

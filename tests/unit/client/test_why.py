@@ -20,8 +20,9 @@ from ledger.core.limits import Limit, Rate
 from ledger.core.tick import SkipOrdered
 from ledger.core.why import Explained, Outcome
 from projections.paging import micros_of
-from projections.rows import Attempt, Execution, PastEvent, Tick
+from projections.rows import Attempt, Execution, PastEvent
 from projections.schedule_past import Held
+from projections.schedule_rows import Tick
 from tests.unit.client.client_rows import AT, EXECUTION, HERE, execution_row
 
 NOW = micros_of(AT)
