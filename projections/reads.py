@@ -12,6 +12,7 @@ from sqlalchemy import func, select, tuple_
 from ledger.config import Settings
 from projections import tables
 from projections.acting_reads import ActingReads
+from projections.bulk_reads import BulkReads
 from projections.cursors import cursor_of, read_cursor
 from projections.filters import conditions
 from projections.folds import PROJECTION
@@ -48,7 +49,7 @@ async def open_reads(settings: Settings) -> AsyncIterator["Reads"]:
         yield Reads(settings, queries)
 
 
-class Reads(ScheduleReads, WhyReads, ActingReads, LoadReads):
+class Reads(ScheduleReads, WhyReads, ActingReads, BulkReads, LoadReads):
     """Every method raises `Unavailable` if Postgres is away, `Misconfigured` if it has no tables. Lists raise `Refused` for a limit or a
     cursor that cannot be."""
 

@@ -1,4 +1,4 @@
-"""The read services of schedules: ticks, the state of scheduled jobs, pauses, and acts that go on in steps."""
+"""The read services of schedules: ticks, the state of scheduled jobs, and pauses."""
 
 from datetime import datetime
 from typing import Final
@@ -12,7 +12,7 @@ from projections.filters import check_instant, tick_conditions
 from projections.paging import instant_of, micros_of, page_of, with_address
 from projections.querying import Queries
 from projections.rows import Page
-from projections.schedule_rows import BulkAct, JobStatus, Pause, Tick, TickFilter
+from projections.schedule_rows import JobStatus, Pause, Tick, TickFilter
 
 EVERY_TICK: Final = TickFilter()
 
@@ -86,35 +86,6 @@ class ScheduleReads:
         columns = tables.pauses.c
         return await self._queries.one(select(tables.pauses).where(columns.scope == scope, columns.name == name), _pause)
 
-    async def bulk_acts(
-        self, *, kind: str | None = None, going_on: bool | None = None, cursor: str | None = None, limit: int = 50
-    ) -> Page[BulkAct]:
-        """The newest first."""
-        columns = tables.bulk_acts.c
-        query = select(tables.bulk_acts)
-        if kind is not None:
-            query = query.where(columns.kind == kind)
-        if going_on is not None:
-            query = query.where(columns.finished_at.is_(None) == going_on)
-        if cursor is not None:
-            started, bulk_id, partition = read_cursor(cursor, "bulk_acts", int, str, int)
-            key = tuple_(columns.started_at, columns.bulk_id, columns.log_partition)
-            query = query.where(key < tuple_(instant_of(started), bulk_id, partition))
-        query = query.order_by(columns.started_at.desc(), columns.bulk_id.desc(), columns.log_partition.desc())
-        return await page_of(
-            self._queries,
-            query,
-            limit,
-            _bulk_act,
-            lambda one: cursor_of("bulk_acts", micros_of(one.started_at), one.bulk_id, one.address.partition),
-        )
-
-    async def bulk_act(self, bulk_id: str) -> list[BulkAct]:
-        """Its share in each partition that has one."""
-        columns = tables.bulk_acts.c
-        query = select(tables.bulk_acts).where(columns.bulk_id == bulk_id).order_by(columns.log_partition)
-        return await self._queries.rows(query, _bulk_act)
-
 
 def _tick(row: DictRow) -> Tick:
     return Tick(**with_address(row))
@@ -126,7 +97,3 @@ def _status(row: DictRow) -> JobStatus:
 
 def _pause(row: DictRow) -> Pause:
     return Pause(**with_address(row))
-
-
-def _bulk_act(row: DictRow) -> BulkAct:
-    return BulkAct(**with_address(row))

@@ -86,3 +86,32 @@ class TickFilter:
     reason: str | None = None
     from_: datetime | None = None
     to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """A bulk act over all `partitions` that it concerns. `finished_at`: of the last of them; None while one goes on, or was left."""
+
+    bulk_id: str
+    kind: str
+    filter: Mapping[str, object] | None
+    planned: int
+    done: int
+    refused: int
+    actor: str | None
+    reason: str | None
+    outcome: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class BulkFilter:
+    """`from_` and `to` bound the time an act began."""
+
+    kind: str | None = None
+    actor: str | None = None
+    going_on: bool | None = None
+    from_: datetime | None = None
+    to: datetime | None = None

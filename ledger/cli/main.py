@@ -39,6 +39,7 @@ ENTRIES: Final = (
     Entry("tenants", "ledger.cli.tenants", "For whom they run: list, pause, resume."),
     Entry("keys", "ledger.cli.keys", "Exclusivity keys: list, pause, resume."),
     Entry("dead-letters", "ledger.cli.dead_letters", "Bytes that could not be read: list, show, redrive, discard."),
+    Entry("bulk", "ledger.cli.bulk", "What was done to many at once: list, show."),
     Entry("workers", "ledger.cli.workers", "Who runs them: list, show, drain."),
     Entry("commands", "ledger.cli.commands", "What became of a command."),
     Entry("config", "ledger.cli.config", "The settings as they are understood."),

@@ -9,7 +9,7 @@ from ledger.client import job_history
 from ledger.client.tables import Tables
 from ledger.core.pause import PauseScope
 from projections.rows import Attempt, CommandOutcome, Execution, ExecutionFilter, JobDefinition, JobVersion, Load, Page, PastEvent
-from projections.schedule_rows import BulkAct, JobStatus, Pause, Tick, TickFilter
+from projections.schedule_rows import Bulk, BulkAct, BulkFilter, JobStatus, Pause, Tick, TickFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +169,27 @@ class BulkActs:
     async def list(
         self, *, kind: str | None = None, going_on: bool | None = None, cursor: str | None = None, limit: int = 50
     ) -> Page[BulkAct]:
-        """Backfills and other acts that go on in steps, newest first."""
+        """The share of each partition in backfills and other acts that go on in steps, newest first."""
         return await (await self._tables.reads()).bulk_acts(kind=kind, going_on=going_on, cursor=cursor, limit=limit)
 
     async def get(self, bulk_id: str) -> Sequence[BulkAct]:
         """Its share in each partition that has one."""
         return await (await self._tables.reads()).bulk_act(bulk_id)
+
+    async def acts(
+        self,
+        *,
+        kind: str | None = None,
+        actor: str | None = None,
+        going_on: bool | None = None,
+        from_: datetime | None = None,
+        to: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Bulk]:
+        """Whole acts, each over all of its partitions, newest first. `going_on`: also those that broke off. `from_` and `to` bound when
+        they began."""
+        return await (await self._tables.reads()).bulks(BulkFilter(kind, actor, going_on, from_, to), cursor=cursor, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ async def test_two_who_retry_the_same_one_at_once_get_one_retry(ledger: Ledger) 
     assert sorted(one.was_known for one in made) == [False, True, True, True]
 
 
-async def test_many_are_cancelled_and_retried_by_a_filter_and_the_tables_count_them(ledger: Ledger) -> None:
+async def test_many_are_cancelled_and_retried_by_a_filter_and_the_tables_count_them(ledger: Ledger, system: System) -> None:
     await held(ledger, "south", 30)
     where = ExecutionFilter(tenant="south", job="bill")
     planned = await ledger.cancel_many(where, plan=True)
@@ -68,6 +68,13 @@ async def test_many_are_cancelled_and_retried_by_a_filter_and_the_tables_count_t
     assert (done.planned, done.done, done.refused) == (30, 30, 0)
     assert done.bulk_id is not None
     rows = await ledger.bulk_acts.get(done.bulk_id)
+    [whole] = [one for one in (await ledger.bulk_acts.acts(actor=ledger.acting, going_on=False)).items if one.bulk_id == done.bulk_id]
+    assert (whole.planned, whole.done, whole.partitions) == (30, 30, len(rows))
+    shown = json.loads(system.call("bulk", "show", done.bulk_id, "-o", "json").stdout)
+    assert (shown["done"], len(shown["partitions"]), shown["outcome"]) == (30, len(rows), "done")
+    listed = json.loads(system.call("bulk", "list", "--kind", "cancel", "--ended", "-o", "json").stdout)
+    assert done.bulk_id in [one["bulk_id"] for one in listed]
+    assert system.call("bulk", "show", "nobody").returncode == 3
     assert sum(one.done for one in rows) == 30
     assert {(one.kind, one.reason, one.outcome) for one in rows} == {("cancel", "all of them", "done")}
     assert (await ledger.cancel_many(where)).planned == 0

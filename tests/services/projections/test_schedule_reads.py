@@ -18,7 +18,7 @@ from projections.connecting import connect
 from projections.folds import fold_of
 from projections.reads import Reads
 from projections.rows import ExecutionFilter, Page
-from projections.schedule_rows import TickFilter
+from projections.schedule_rows import BulkFilter, TickFilter
 from projections.tail import Reached, Source, Tail
 from projections.writing import Writer
 from tests.synthetic_log import BEGAN, MINUTE, WORKER, SyntheticLog, pause_events, registry_events
@@ -161,6 +161,16 @@ async def test_backfills_and_their_executions(written: Settings, reads: Reads) -
     assert act.filter is not None and act.filter["job_id"] == "tidy"
     assert await reads.bulk_act("b-1") == [act]
     assert (await reads.bulk_acts(going_on=False)).items == ()
+    [whole] = await all_of(lambda cursor: reads.bulks(BulkFilter("backfill", "ops", going_on=True), cursor=cursor, limit=1))
+    assert (whole.bulk_id, whole.planned, whole.done, whole.partitions, whole.filter) == ("b-1", 8, 1, 1, act.filter)
+    for other in (
+        BulkFilter(actor="ann"),
+        BulkFilter(going_on=False),
+        BulkFilter(to=whole.started_at),
+        BulkFilter(kind="cancel", actor="ops"),
+    ):
+        assert (await reads.bulks(other)).items == ()
+    assert [one.bulk_id for one in (await reads.bulks(BulkFilter(from_=whole.started_at))).items] == ["b-1"]
     (run,) = (await reads.executions(ExecutionFilter(backfill="b-1"))).items
     assert (run.trigger, run.tick_at, run.backfill_id) == ("backfill", when(-8), "b-1")
     decided = await reads.command("b-1")

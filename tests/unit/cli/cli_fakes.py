@@ -24,10 +24,12 @@ from ledger.core.wire import RegistryCommand
 from ledger.submitting.submission import Submission, Wish, command_of, submission_of
 from projections.reads import EVERYTHING, Reads
 from projections.rows import Attempt, CommandOutcome, Count, Execution, ExecutionFilter, JobDefinition, JobVersion, Load, Page, Target
-from projections.schedule_rows import BulkAct, JobStatus, Pause
+from projections.schedule_rows import Bulk, BulkAct, BulkFilter, JobStatus, Pause
 from tests.unit.client.client_rows import (
     AT,
     ATTEMPT,
+    BULK,
+    BULK_ACTS,
     DEFINITION,
     HISTORY,
     HOURLY,
@@ -54,6 +56,7 @@ class World:
     acts: list[Commanded] = field(default_factory=list)
     outcome: Verdict = "applied"  # of every act
     asked: list[ExecutionFilter] = field(default_factory=list)
+    asked_bulks: list[BulkFilter] = field(default_factory=list)
     retry: str | None = None  # of the execution there is
 
     def session(self) -> Session:
@@ -198,7 +201,11 @@ class FakeReads(Reads):
         return True
 
     async def bulk_act(self, bulk_id: str) -> list[BulkAct]:
-        return []
+        return [one for one in BULK_ACTS if one.bulk_id == bulk_id]
+
+    async def bulks(self, where: BulkFilter, *, cursor: str | None = None, limit: int = 50) -> Page[Bulk]:
+        self._world.asked_bulks.append(where)
+        return Page((BULK,), self._world.next)
 
     async def attempts(self, execution_id: str) -> list[Attempt]:
         return [ATTEMPT]

@@ -9,7 +9,7 @@ from msgspec import Raw
 from ledger.core.execution import KeptOptions, Requested
 from ledger.core.ids import ExecutionId, Micros
 from projections.rows import Address, Attempt, CommandOutcome, Execution, JobDefinition, JobVersion, Load
-from projections.schedule_rows import JobStatus, Pause
+from projections.schedule_rows import Bulk, BulkAct, JobStatus, Pause
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 HERE = Address(0, 1, 0, 0)
@@ -92,3 +92,10 @@ OUTCOME = CommandOutcome("c1", "execution.submit.v1", "accepted", None, None, "e
 def execution_row(state: str, *, result: object = None, reason: str | None = None, error: tuple[str, str] | None = None) -> Execution:
     error_type, error_message = error or (None, None)
     return replace(EXECUTION, state=state, result=result, reason=reason, error_type=error_type, error_message=error_message)
+
+
+BULK_ACTS = (
+    BulkAct("cancel-1", "cancel", {"job": "greet"}, 3, 3, 0, "ann", "wrong prices", "done", AT, AT, HERE),
+    BulkAct("cancel-1", "cancel", {"job": "greet"}, 2, 0, 1, "ann", "wrong prices", None, AT, None, replace(HERE, partition=1)),
+)
+BULK = Bulk("cancel-1", "cancel", {"job": "greet"}, 5, 3, 1, "ann", "wrong prices", None, AT, None, 2)
