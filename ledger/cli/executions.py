@@ -95,10 +95,13 @@ def show(
             origin = rows_of(await ledger.executions.origin(execution_id)) if events else []
             past = await ledger.executions.history(execution_id) if events else []
             again = await ledger.executions.retry_of(execution_id) if as_of is None else None
+            waits_for = await ledger.waits_for(then.execution) if as_of is None else ()
             if as_of is not None:
                 past = (await ledger.as_of(moment_in(as_of, "--as-of"))).happened(past)
         attempts, history = [row_of(one) for one in then.attempts], rows_of(past)
         row = row_of(then.execution) | ({} if again is None else {"retried_by": again})
+        if waits_for:
+            row["waits_for"] = "; ".join(map(str, waits_for)) if output is Form.table else [row_of(one) for one in waits_for]
         if output is not Form.table:
             show_one({**row, "attempts": attempts, **({"origin": origin, "events": history} if events else {})}, output)
             return

@@ -5,14 +5,14 @@ from datetime import datetime
 
 from ledger.client.line import Line
 from ledger.client.moments import datetime_of
-from ledger.client.redis_reads import Standing, limits_of, open_redis, standing
+from ledger.client.waits_for import WaitsFor, reached_limits, waits_for
 from ledger.client.why_execution import Around, WhyExecution, explain_execution
 from ledger.client.why_job import WhyJob, why_job
 from ledger.client.why_late import lateness
 from ledger.client.why_words import Spent
 from ledger.config import Settings
 from ledger.core.pause import Paused, names_of
-from ledger.core.refusal import Refused, Unavailable
+from ledger.core.refusal import Refused
 from ledger.core.tick import ON_TIME
 from projections.paging import micros_of
 from projections.reads import Reads
@@ -36,10 +36,22 @@ class WhyActs:
     async def why_execution(self, execution_id: str) -> WhyExecution:
         """Why it waits now, and behind what; or why it ended so. Raises `Refused` if the tables have no such execution."""
         reads = await self._line.tables.reads()
-        one = await reads.execution(execution_id)
-        if one is None:
-            raise Refused("unknown_execution", f"the tables have no execution {execution_id}, or do not have it yet")
+        one = await _found(reads, execution_id)
         return explain_execution(await _around(self._line.settings, reads, one, _now()))
+
+    async def waits_for(self, execution: Execution | str) -> tuple[WaitsFor, ...]:
+        """Who holds what it waits for at this moment: its exclusivity key, a former run, or limits over all workers, as Redis has them.
+        Nothing of one that does not wait. Raises `Refused` if the tables have no such execution."""
+        reads = await self._line.tables.reads()
+        one = await _found(reads, execution) if isinstance(execution, str) else execution
+        return await waits_for(self._line.settings, reads, one)
+
+
+async def _found(reads: Reads, execution_id: str) -> Execution:
+    one = await reads.execution(execution_id)
+    if one is None:
+        raise Refused("unknown_execution", f"the tables have no execution {execution_id}, or do not have it yet")
+    return one
 
 
 async def _around(settings: Settings, reads: Reads, one: Execution, now: int) -> Around:
@@ -60,19 +72,8 @@ async def _around(settings: Settings, reads: Reads, one: Execution, now: int) ->
         await reads.running_in(one.queue),
         await reads.started_in(one.queue, since, datetime_of(now)),
         spent,
-        await _limits(settings, one) if one.blocked_by is None else (),
+        await reached_limits(settings, one) if one.blocked_by is None else (),
     )
-
-
-async def _limits(settings: Settings, one: Execution) -> list[Standing]:
-    """The limits over all workers that hold it up now; none while Redis, which knows them, is away."""
-    try:
-        async with open_redis(settings) as redis:
-            limits = await limits_of(settings, redis, one.queue, one.job_name, one.tenant)
-            found = [await standing(settings, redis, limit) for limit in limits]
-    except Unavailable:
-        return []
-    return [one for one in found if one.is_reached]
 
 
 async def _standing(reads: Reads, one: Execution) -> list[Held]:

@@ -70,6 +70,12 @@ async def stand(ctx: Context) -> None:
         ctx.raise_if_cancelled()
 
 
+@jobs.job("single", concurrency=1)
+async def single(ctx: Context) -> None:
+    """One at a time over all workers, until it is cancelled."""
+    await stand(ctx)
+
+
 @jobs.job("sleep")
 async def sleep() -> None:
     """It does not look whether it is cancelled."""

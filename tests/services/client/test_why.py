@@ -139,6 +139,39 @@ async def test_why_an_execution_waits(ledger: Ledger) -> None:
     await ledger.resume(tenant="held")
 
 
+async def test_who_holds_what_an_execution_waits_for(ledger: Ledger, system: System) -> None:
+    """Its key is shown from the tables, the limit over all workers from Redis, as long as it waits."""
+    holder = await ledger.submit("single")
+    await until(lambda: in_state(ledger, holder.execution_id, "processing"))
+    waiting = await ledger.submit("single")
+
+    async def limited() -> bool:
+        return await waiting.row() is not None and bool(await ledger.waits_for(waiting.execution_id))
+
+    await until(limited)
+    [found] = await ledger.waits_for(waiting.execution_id)
+    assert (found.what, found.name, found.held_by, found.held) == ("limit", "job:single", (holder.execution_id,), 1)
+    shown = system.call("executions", "show", waiting.execution_id)
+    assert f"limit job:single, held by {holder.execution_id}" in shown.stdout, shown.stderr
+    assert await ledger.waits_for(holder.execution_id) == ()
+    await ledger.cancel(waiting.execution_id)
+    await ledger.cancel(holder.execution_id)
+
+    await ledger.pause(queue="default")
+    first = await ledger.submit("guard", exclusive_key="shown")
+    second = await ledger.submit("guard", exclusive_key="shown")
+    await until(second.row)
+    assert [(one.what, one.name, one.held_by) for one in await ledger.waits_for(second.execution_id)] == [
+        ("exclusive", "key:guard:shown", (first.execution_id,))
+    ]
+    await ledger.resume(queue="default")
+
+
+async def in_state(ledger: Ledger, execution_id: str, state: str) -> bool:
+    row = await ledger.executions.get(execution_id)
+    return row is not None and row.state == state
+
+
 def test_everything_adds_up_and_a_row_that_was_altered_is_found(system: System) -> None:
     ended = system.call("audit", "-o", "json")
     assert ended.returncode == 0, ended.stderr

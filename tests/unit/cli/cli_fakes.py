@@ -10,6 +10,7 @@ from ledger.client.handle import ExecutionHandle
 from ledger.client.ledger import Ledger
 from ledger.client.line import DECISION, Line, checked
 from ledger.client.tables import Tables
+from ledger.client.waits_for import WaitsFor
 from ledger.config import Settings
 from ledger.core.bodies import NOTHING
 from ledger.core.bulk import OnExecutions
@@ -58,6 +59,7 @@ class World:
     asked: list[ExecutionFilter] = field(default_factory=list)
     asked_bulks: list[BulkFilter] = field(default_factory=list)
     retry: str | None = None  # of the execution there is
+    waits_for: tuple[WaitsFor, ...] = ()
 
     def session(self) -> Session:
         return Session(load=Settings, open=self._open)
@@ -79,6 +81,9 @@ class FakeLedger(Ledger):
         if self._world.error is not None:
             raise self._world.error
         return ExecutionHandle(ExecutionId(self._world.execution.execution_id), self.executions.get, command_id="c1")
+
+    async def waits_for(self, execution: Execution | str) -> tuple[WaitsFor, ...]:
+        return self._world.waits_for
 
     async def submit_many(self, wishes: Iterable[Wish], *, first: int = 0) -> list[ExecutionId | None]:
         made = list(map(submission_of, wishes))

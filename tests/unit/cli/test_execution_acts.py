@@ -2,6 +2,7 @@
 
 import pytest
 
+from ledger.client.waits_for import WaitsFor
 from ledger.core.request import BeginBulk, Cancel, FinishBulk, Retry
 from tests.unit.cli.cli_fakes import World
 from tests.unit.cli.conftest import Call
@@ -62,6 +63,15 @@ def test_who_looks_at_it_sees_its_retry(call: Call, world: World) -> None:
     world.retry = "e9-0"
     shown = call("executions", "show", "e1-0", "-o", "json").json
     assert isinstance(shown, dict) and shown["retried_by"] == "e9-0"
+
+
+def test_who_looks_at_it_sees_who_holds_what_it_waits_for(call: Call, world: World) -> None:
+    assert "waits_for" not in call("executions", "show", "e1-0").stdout
+    world.waits_for = (WaitsFor("limit", "queue:mail", ("e7-0",), 2),)
+    assert "  limit queue:mail, held by e7-0 and 1 more" in call("executions", "show", "e1-0").stdout
+    shown = call("executions", "show", "e1-0", "-o", "json").json
+    assert isinstance(shown, dict)
+    assert shown["waits_for"] == [{"what": "limit", "name": "queue:mail", "held_by": ["e7-0"], "held": 2, "next_start_ms": None}]
 
 
 def test_a_plan_counts_and_does_nothing(call: Call, world: World) -> None:
