@@ -25,7 +25,7 @@ class Line(Reads):
 
 
 def waiting(execution_id: str = "e1-0", **said: object) -> Execution:
-    return replace(execution_row("waiting", execution_id=execution_id), **said)  # type: ignore[arg-type]  # by name
+    return replace(execution_row("waiting"), execution_id=execution_id, **said)  # type: ignore[arg-type]  # by name
 
 
 @pytest.mark.parametrize("state", ["active", "delayed", "completed"])
