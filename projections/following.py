@@ -27,6 +27,8 @@ from projections.tail import Source, Tail
 log = structlog.get_logger(__name__)
 MOST_EVENTS: Final = 60_000  # folded and not written yet; beyond it fetching waits for Postgres
 MANY_EVENTS: Final = 200  # in a batch: that is load, and the next one waits to grow
+FEW_EVENTS: Final = 20  # in a batch: it waits for nothing; between the two it waits the longer, the more there are
+BREATH: Final = 0.02  # seconds between requests to the broker meanwhile
 PACE: Final = 0.2  # seconds between batches under load: a transaction costs as much as two hundred rows
 PAUSE: Final = 1.0
 LOOK_AGAIN: Final = 1.0  # seconds between looks at the positions, while there is nothing to write
@@ -83,7 +85,7 @@ class Consumer:
     async def follow(self, stop: asyncio.Event) -> None:
         """Fetch, fold, hand over to SQL, until `stop`."""
         stopping = asyncio.ensure_future(stop.wait())
-        fetching = asyncio.ensure_future(self._subscription.fetch())
+        fetching = asyncio.ensure_future(self._next_records())
         try:
             while not stop.is_set():
                 await self._change_hands()
@@ -95,7 +97,7 @@ class Consumer:
                 await asyncio.wait(awaited, timeout=self._rest(), return_when=asyncio.FIRST_COMPLETED)
                 if fetching.done() and not full:
                     self._take(await self._fetched(fetching, stop))
-                    fetching = asyncio.ensure_future(self._subscription.fetch())
+                    fetching = asyncio.ensure_future(self._next_records())
                 await self._hand_over()
                 await self._look_again()
                 self._tell()
@@ -109,6 +111,12 @@ class Consumer:
         """Wait for the batch that is under way."""
         if self._writing is not None:
             await self._writing
+
+    async def _next_records(self) -> Mapping[Source, Sequence[Record]]:
+        """Under load a little later: a request for one record costs as much as one for a hundred."""
+        if self._rest() is not None:
+            await asyncio.sleep(BREATH)
+        return await self._subscription.fetch()
 
     async def _fetched(
         self, fetching: "asyncio.Future[Mapping[Source, Sequence[Record]]]", stop: asyncio.Event
@@ -173,7 +181,7 @@ class Consumer:
         stretches = [stretch for tail in self._tails.values() if (stretch := tail.take()) is not None]
         if stretches:
             self.progress.batches += 1
-            self._paced_until = time.monotonic() + PACE if folded >= MANY_EVENTS else 0.0
+            self._paced_until = time.monotonic() + pace_of(folded)
             self._writing = asyncio.ensure_future(self._sql.apply(stretches, durable=self._behind() == 0))
         else:
             await self._raise_alarms()
@@ -246,3 +254,8 @@ class Consumer:
 
     def _behind(self) -> int:
         return sum(self._subscription.behind(source, tail.next_offset) for source, tail in self._tails.items())
+
+
+def pace_of(events: int) -> float:
+    """Seconds from a batch of so many to the next one."""
+    return PACE * min(1.0, events / MANY_EVENTS) if events > FEW_EVENTS else 0.0

@@ -56,6 +56,10 @@ class Backlog:
             self.queues[queue] = dict(sorted(lanes.items()))
         lane.add(tenant, entry, first=first)
 
+    def is_empty(self, queue: str) -> bool:
+        """Nobody stands in it, not even somebody who went another way."""
+        return not any(lane.turns for lane in self.queues.get(queue, {}).values())
+
     def take(self, queue: str, most: int, is_waiting: Callable[[Entry], bool]) -> list[Entry]:
         """Up to `most` entries of the queue that still wait, best first; they leave the backlog."""
         taken: list[Entry] = []

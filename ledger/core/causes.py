@@ -52,6 +52,9 @@ class Story:
             case execution.Blocked():
                 self._waits_for = event.by
                 return Cause(CONTROL, "execution", event.by)
+            case execution.Started(after=str(after)):
+                self._worker = event.worker
+                return Cause(CONTROL, "execution", after)
             case execution.Started() | execution.HandedBack() | execution.ReportRefused():
                 self._worker = event.worker if isinstance(event, execution.Started) else self._worker
                 return Cause(event.worker, "report")

@@ -18,7 +18,7 @@ from ledger.core.wire import Event, Item
 
 COMMIT_OVERHEAD = 1024  # bytes of a commit besides its events, at most
 Added = Literal["added", "full", "needs_facts"]
-Lengths = tuple[int, int, int, int, int, int, int]
+Lengths = tuple[int, int, int, int, int, int, int, int]
 
 
 class Delivered(Struct, frozen=True, gc=False):
@@ -66,15 +66,18 @@ class Effects:
     returned: list[tuple[ExecutionId, str]] = field(default_factory=list)  # (execution, reason)
     limited: list[tuple[ExecutionId, str, int]] = field(default_factory=list)  # returned too: (execution, limit, milliseconds to wait)
     resends: list[Resend] = field(default_factory=list)
+    relayed: list[ExecutionId] = field(default_factory=list)  # started here, for workers that do not know it yet
 
     def lengths(self) -> Lengths:
         forwards, letters, answers = len(self.forwards), len(self.dead_letters), len(self.answers)
-        return forwards, letters, answers, len(self.followers), len(self.returned), len(self.limited), len(self.resends)
+        followers, returned, limited = len(self.followers), len(self.returned), len(self.limited)
+        return forwards, letters, answers, followers, returned, limited, len(self.resends), len(self.relayed)
 
     def cut(self, lengths: Lengths) -> None:
         """Take back what came since `lengths` was read."""
         del self.forwards[lengths[0] :], self.dead_letters[lengths[1] :], self.answers[lengths[2] :]
-        del self.followers[lengths[3] :], self.returned[lengths[4] :], self.limited[lengths[5] :], self.resends[lengths[6] :]
+        del self.followers[lengths[3] :], self.returned[lengths[4] :], self.limited[lengths[5] :]
+        del self.resends[lengths[6] :], self.relayed[lengths[7] :]
 
 
 class NeedsFacts(Exception):
@@ -98,7 +101,6 @@ class Draft(ABC, Generic[C]):
         self.size = COMMIT_OVERHEAD
         self.taken: list[Delivered] = []
         self.effects = Effects()
-        self.is_pressing = False  # others wait for what is decided here: the next batch shall not be delayed
 
     def add(self, delivered: Delivered) -> Added:
         """Decide a command and take its events in, all or none. "full": it belongs to the next commit."""

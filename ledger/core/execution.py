@@ -120,6 +120,7 @@ class Started(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type
     worker: WorkerId
     waited_ms: int = 0  # from eligible to started
     deadline_at: Micros | None = None
+    after: ExecutionId | None = None  # relayed: its worker ended this one, and goes on without an offer and without asking
 
 
 class Progressed(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="execution.progressed.v1"):
@@ -323,6 +324,7 @@ class Active(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", 
     progress: int | None = None
     note: str | None = None
     cancel: CancelRequested | None = None  # it was asked to stop: however the attempt ends, none follows
+    relayed: bool = False  # its worker learns of it from control
 
 
 class Ended(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="ended"):
@@ -357,7 +359,8 @@ def evolve(state: State | None, event: Event, epoch: int, address: Address, at: 
                 return Delayed(event, Micros(event.run_at or 0)) if delayed else Waiting(event, token_of(epoch, address), at)
         case Started():
             if isinstance(state, Waiting):
-                return Active(state.request, event.token, WorkerId(intern(event.worker)), state.attempt, state.lost)
+                worker = WorkerId(intern(event.worker))
+                return Active(state.request, event.token, worker, state.attempt, state.lost, relayed=event.after is not None)
         case Completed() | Failed():
             if isinstance(state, Active):
                 return Ended(state.token, state.worker)
@@ -431,6 +434,7 @@ class Report(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_f
     error_message: str | None = None
     retry_after_ms: int | None = None  # of a failure: absent means that no retry follows; of a snooze: how long it is
     answer: str | None = None
+    takes_next: bool = False  # with its end: this worker would go on with the next in line of its key at once
     skip_reason: SkipReason | None = None  # of a skip, which is said instead of a start; `error_message` says more
 
 

@@ -105,6 +105,8 @@ def at_home(event: Event, homes: Homes, former: int) -> Event:
                 actor=_actor(event.actor, named),
                 correlation_id=event.correlation_id and named(ExecutionId(event.correlation_id)),  # it may be the one that asked
             )
+        case execution.Started() if event.after is not None:
+            return structs.replace(event, execution_id=named(event.execution_id), after=named(event.after))
         case execution.Blocked():
             return structs.replace(event, execution_id=named(event.execution_id), by=named(event.by))
         case execution.CancelRequested() | execution.Cancelled():

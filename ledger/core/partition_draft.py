@@ -40,6 +40,7 @@ from ledger.core.outcome import Accepted
 from ledger.core.partition import deduplication_key
 from ledger.core.partition_view import Asked, PartitionView, rejected, tag_of
 from ledger.core.refusal import Refused
+from ledger.core.relay import relayed
 from ledger.core.uniqueness import Unique, unique_name
 from ledger.core.wire import LARGEST_RESULT, NAME, Event
 
@@ -55,7 +56,7 @@ class PartitionDraft(PartitionView):
         command = delivered.item
         match command:
             case Report():
-                return self._decide_report(command)
+                return self._decide_report(command, delivered.appended)
             case request.Submit() | request.RunNow() | request.Backfill() | request.SkipTick():
                 return self._decide_asked(command, delivered)
             case request.Cancel() | request.Retry() | request.BeginBulk() | request.FinishBulk() | request.Redrive() | request.Discard():
@@ -81,7 +82,7 @@ class PartitionDraft(PartitionView):
         """Its worker is gone, or there is none for it."""
         return followed(self, executing.decide(loss, self.state_of(loss.execution_id), self.at))
 
-    def _decide_report(self, report: Report) -> Sequence[Event]:
+    def _decide_report(self, report: Report, appended: Micros) -> Sequence[Event]:
         if not report.execution_id.endswith(self._here):
             home = partition_of(report.execution_id)
             if home is not None and home != self.partition.number and home < self.partition.partitions:
@@ -95,7 +96,8 @@ class PartitionDraft(PartitionView):
         events = executing.decide(_bounded(report), state, self.at)
         if report.answer is not None and says_only_its_start(report):
             self._answer_start(report, events, state)
-        return followed(self, events)
+        following = followed(self, events)
+        return relayed(self, report, state, following, appended) if report.takes_next else following
 
     def _answer_start(self, report: Report, events: Sequence[Event], state: State | None) -> None:
         """Exclusive code begins only after this answer, and who hears none asks again. A refusal is told by control's orders."""

@@ -33,6 +33,7 @@ class PartitionView(Draft[Partition]):
         facts_are_fresh: bool = False,
         engines: Engines | None = None,
         backlog_limits: BacklogLimits | None = None,
+        relays_within: int = 0,
     ) -> None:
         super().__init__(partition.head, at)
         self.partition = partition
@@ -40,6 +41,7 @@ class PartitionView(Draft[Partition]):
         self.facts_are_fresh = facts_are_fresh
         self.engines = engines or Engines()
         self.backlog_limits = backlog_limits
+        self.relays_within = relays_within  # microseconds; see `relay`
         self.backlogs = None if partition.backlogs is None else Backlogs()  # what this draft adds to those of the fold
         self.executions: dict[ExecutionId, State] = {}
         self.keys: dict[str, tuple[ExecutionId, Micros]] = {}
@@ -204,7 +206,6 @@ class PartitionView(Draft[Partition]):
     def _preview_line(self, request: Requested, after: State) -> None:
         """Who holds an exclusivity key, and who waits in line."""
         key, execution_id = request.exclusive_key, request.execution_id
-        self.is_pressing = True
         if isinstance(after, Buffered):
             lines = self.gave_way if after.since == BEFORE_ALL else self.queued
             lines.setdefault(line_of(request), []).append(execution_id)

@@ -177,7 +177,7 @@ class Actor(ABC, Generic[F]):
         if not draft.is_worth_a_commit and not idle:
             self.came_to_nothing()
             return
-        self._pacing.took(0 if draft.is_pressing else len(draft.taken))
+        self._pacing.took(len(draft.taken))
         await self._append(draft)
 
     def _at(self) -> Micros:

@@ -4,7 +4,7 @@ from typing import Final
 
 from ledger.core.bodies import NULL, given
 from ledger.core.definition import Registry
-from ledger.core.execution import Waiting
+from ledger.core.execution import Active, Waiting
 from ledger.core.ids import ExecutionId
 from ledger.core.offers import Offer
 from ledger.core.partition import Partition
@@ -16,8 +16,15 @@ BYTES_PER_RECORD: Final = 256 * 1024
 def offer_of(partition: Partition, registry: Registry, execution_id: ExecutionId, again: int = 0) -> Offer | None:
     """The offer of an execution as the fold knows it, or None if it waits no longer."""
     state = partition.executions.get(execution_id)
-    if not isinstance(state, Waiting):
-        return None
+    return _offer(state, registry, again) if isinstance(state, Waiting) else None
+
+
+def grant_of(state: Active, registry: Registry) -> Offer:
+    """What the worker of a relayed execution has to know of it."""
+    return _offer(state, registry, 0)
+
+
+def _offer(state: Waiting | Active, registry: Registry, again: int) -> Offer:
     request = state.request
     data = request.data
     if not given(data):
@@ -25,7 +32,7 @@ def offer_of(partition: Partition, registry: Registry, execution_id: ExecutionId
         version = job.version(request.job_version) if job is not None else None
         data = version.data if version is not None and given(version.data) else NULL
     return Offer(
-        execution_id,
+        request.execution_id,
         state.token,
         state.attempt,
         request.job_id,

@@ -27,12 +27,14 @@ from processors.control.held import Held
 from processors.control.limited import Limited
 from processors.control.offering import into_records, offer_of
 from processors.control.orders import Addressed, Orders
+from processors.control.relay import Relay
 from processors.control.schedules import Schedules
 from processors.control.unfit import Unfit
 from processors.control.work import Work
 
 log = structlog.get_logger(__name__)
 REGISTRY_PATIENCE = 10.0  # seconds; its end was read, but a new leader may not know of all that the former one gave out
+RELAYED_WITHIN = 1 / 3  # of a lease: a report that is older says little about whether its worker lives
 ADOPTION_PAUSE = 0.25  # an act makes an idle actor append at most four times a second
 
 
@@ -57,10 +59,15 @@ class PartitionActor(Actor[Partition]):
             limited=Limited(limits.offer_window),
         )
         self.schedules = Schedules(fold, facts.registry, facts.engines)
-        self.orders = Orders(fold, lambda worker: edges.settings.redis_key("orders", worker))
+        self.orders = Orders(fold, self._channel_of)
+        self.relay = Relay(fold, facts.registry, self._channel_of)
+        self._relays_within = round(limits.lease * RELAYED_WITHIN * 1_000_000)
         self._foreseen: list[Addressed] = []  # orders that follow from the draft under way
         self._sending: set[asyncio.Task[None]] = set()
         self._popped: list[tuple[Micros, ExecutionId]] = []  # timers that the draft under way decided
+
+    def _channel_of(self, worker: WorkerId) -> str:
+        return self.edges.settings.redis_key("orders", worker)
 
     async def restore(self) -> None:
         await self.snapshots.restore(self.edges.identity)
@@ -71,6 +78,7 @@ class PartitionActor(Actor[Partition]):
         self.schedules.begin()
         self.facts.listeners.add(self._notice)
         self.orders.begin()
+        self.relay.begin()
         await self._begin_dispatch()
 
     async def _find_registry(self) -> None:
@@ -114,6 +122,7 @@ class PartitionActor(Actor[Partition]):
         self.dropped()
         self.schedules.begin()
         self.orders.begin()
+        self.relay.begin()
         self._offer()
 
     def dropped(self) -> None:
@@ -130,6 +139,7 @@ class PartitionActor(Actor[Partition]):
             facts_are_fresh=fresh,
             engines=self.schedules.engines,
             backlog_limits=self._backlog_limits,
+            relays_within=self._relays_within,
         )
         if self.schedules.adopt(draft):
             self._lose(draft)
@@ -208,6 +218,10 @@ class PartitionActor(Actor[Partition]):
         self._reckon(events)
         self._offer()
         draft.effects.answers.extend(self.followers.news(events))
+        if self.relay:
+            self.relay.heard(events, draft.effects.answers)
+        if draft.effects.relayed:
+            draft.effects.answers.extend(self.relay.tell(draft.effects.relayed, draft.at, time.monotonic()))
         self.snapshots.consider()
 
     def _reckon(self, events: tuple[wire.Event, ...]) -> None:
@@ -229,9 +243,10 @@ class PartitionActor(Actor[Partition]):
         """The runners' groups have read up to here: offer again what was passed and did not start."""
         if not self.ready:
             return
-        if told := self.orders.again(time.monotonic()):
+        now = time.monotonic()
+        if told := self.orders.again(now) + self.relay.again(self._at(), now):
             self._in_background(answers.publish(self.edges.redis, told))
-        for queue, execution_ids in self.dispatch.heal(committed, time.monotonic()).items():
+        for queue, execution_ids in self.dispatch.heal(committed, now).items():
             log.info("offered again", action="offer.again", partition=self.number, queue=queue, count=len(execution_ids))
             self._send(queue, execution_ids)
         self._offer()

@@ -64,6 +64,7 @@ class Attempt:
         "started",
         "stopping",
         "submits",
+        "takes_next",
         "task",
         "timeout_ms",
         "untold_progress",
@@ -99,6 +100,7 @@ class Attempt:
         self.start_again = False  # nobody answered it
         self.answer: str | None = None  # where control answers its start
         self.guard: Guard | None = None
+        self.takes_next = False  # once it has ended: this worker would go on with the next in line of its key
         self.submits: Submits | None = None
 
     def submit(self, command: Submit, timeout: float, *, blocks: bool) -> "Future[Submitted]":
@@ -145,5 +147,6 @@ class Attempt:
             error_type=self.error_type,
             error_message=self.error_message,
             retry_after_ms=self.retry_after_ms,
+            takes_next=self.takes_next,
             skip_reason="version_too_old" if self.outcome == "skipped" else None,
         )

@@ -144,6 +144,10 @@ class Gate:
             self._free_processes -= attempt.handler.run_in == "process"
         admitted.append(attempt)
 
+    def expect(self, attempt: Attempt) -> None:
+        """An exclusive attempt that did not wait here will want a slot. Its job has no room of its own."""
+        self._starting.add(attempt)
+
     def seat(self, attempt: Attempt) -> bool:
         """Give an exclusive attempt its slot. False: there is none."""
         if not self.free:

@@ -64,6 +64,7 @@ class Lease:
         self._drain = drain
         self._drain_key = settings.redis_key(DRAIN, worker)
         self._until = 0.0
+        self._since = 0.0  # since when it was held without a gap
         self._was_held = False
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
@@ -74,6 +75,11 @@ class Lease:
     def is_held(self) -> bool:
         """Others can see that this worker lives. If not, they may take its claims, so it must not make new ones."""
         return time.monotonic() < self._until
+
+    def was_held_for(self) -> float:
+        """Seconds without a gap until now: nobody can have taken this worker for lost meanwhile. 0 if it is not held."""
+        now = time.monotonic()
+        return now - self._since if now < self._until else 0.0
 
     def end(self) -> None:
         """Stop renewing and take the sign of life away; blocks for a second at most. Best effort: else it runs out by itself."""
@@ -107,6 +113,8 @@ class Lease:
                 "the lease was not renewed", action="lease.not_renewed", seconds_left=round(self._until - began, 1), error=repr(error)
             )
             return False
+        if began >= self._until:
+            self._since = time.monotonic()
         self._until = began + self._lease
         return True
 

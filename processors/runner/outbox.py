@@ -2,7 +2,7 @@
 
 Per partition one record is under way at a time, so nothing overtakes. What an attempt has to say is asked when its record is made: a
 short job's start and end so become one report. Idle: sent at once. Busy: records at least 5 ms apart, the more the fuller they are, so
-they grow. But what an exclusive attempt has to say is never delayed.
+they grow. What an exclusive attempt has to say is hardly delayed: others wait for it.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from processors.runner.resolve import ReturnReason
 from processors.runner.sender import Sender
 
 PACE: Final = 0.005  # seconds between the records of a partition while it is busy
+LEAST_PACE: Final = 0.004  # the same for what others wait for: what ends at the same moment goes together
 BUSY: Final = 4  # more items than this in a record
 ITEMS_A_PACE: Final = 20  # so many more in a record, and the next one waits a pace longer: each record costs control the same
 MOST_PACES: Final = 8
@@ -50,8 +51,9 @@ class Lane:
         self._ready: list[bytes] = []  # encoded, and did not fit into the record before
         self._under_way = 0
         self._next_at = 0.0
+        self._sent_at = -LEAST_PACE
         self._hurried = False
-        self._nap: asyncio.Future[None] | None = None
+        self._nap: asyncio.Future[bool] | None = None
         self.sending: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -62,10 +64,11 @@ class Lane:
         self._wake()
 
     def hurry(self) -> None:
-        """What there is to be told is not delayed: others wait for it."""
-        self._hurried = True
-        if self._nap is not None and not self._nap.done():
-            self._nap.set_result(None)
+        """What there is to be told is hardly delayed: others wait for it."""
+        if not self._hurried:
+            self._hurried = True
+            if self._nap is not None and not self._nap.done():
+                self._nap.set_result(True)
 
     def take_back(self, attempt: Attempt) -> bool:
         """It has nothing to tell after all. False: it told something before."""
@@ -89,25 +92,32 @@ class Lane:
 
     async def _send_all(self) -> None:
         while self._attempts or self._returns or self._ready:
-            if not self._hurried and (rest := self._next_at - self._clock()) > 0 and len(self._attempts) < MOST_ITEMS:
-                await self._rest(rest)
+            while (rest := self._may_send_at() - self._clock()) > 0 and len(self._attempts) < MOST_ITEMS:
+                if not await self._was_cut(rest):
+                    break
             self._hurried = False
             items = self._fill()
             if not items:
                 continue
             self._under_way = len(items)
+            self._sent_at = self._clock()
             paces = min(MOST_PACES, 1 + len(items) // ITEMS_A_PACE) if len(items) > BUSY else 0
-            self._next_at = self._clock() + PACE * paces
+            self._next_at = _beat(self._clock() + PACE * (paces - 0.5), PACE) if paces else 0.0
             await self._sender.send(self._partition, b"[" + b",".join(items) + b"]")
             self._under_way = 0
         self.sending = None
 
-    async def _rest(self, seconds: float) -> None:
+    def _may_send_at(self) -> float:
+        return min(self._next_at, _beat(self._sent_at, LEAST_PACE)) if self._hurried else self._next_at
+
+    async def _was_cut(self, seconds: float) -> bool:
+        """Rest for so long, or until there is a hurry."""
         loop = asyncio.get_running_loop()
-        self._nap = nap = loop.create_future()
+        nap: asyncio.Future[bool] = loop.create_future()
+        self._nap = nap
         timer = loop.call_later(seconds, _end, nap)
         try:
-            await nap
+            return await nap
         finally:
             timer.cancel()
             self._nap = None
@@ -151,9 +161,14 @@ class Lane:
         return items[:fitting]
 
 
-def _end(nap: asyncio.Future[None]) -> None:
+def _beat(after: float, apart: float) -> float:
+    """The next of the instants that all lanes have in common: what they send at the same moment is one request to the broker."""
+    return (after // apart + 1) * apart
+
+
+def _end(nap: asyncio.Future[bool]) -> None:
     if not nap.done():
-        nap.set_result(None)
+        nap.set_result(False)
 
 
 class Outbox:

@@ -12,7 +12,8 @@ from msgspec import structs
 
 from ledger.config import Settings
 from ledger.core import wire
-from ledger.core.ids import WorkerId
+from ledger.core.ids import Micros, WorkerId, partition_of
+from ledger.core.offers import Offer
 from ledger.core.orders import Order
 from ledger.core.refusal import Misconfigured
 from ledger.core.request import Return
@@ -42,6 +43,7 @@ MOST_UNTOLD: Final = 10_000  # reports without an ack; beyond, nothing new is st
 SWEEP: Final = 0.05  # seconds between two looks at who waits too long
 LAST_WORDS: Final = 2.0  # seconds for code that was asked to stop, at the end of the grace
 BACK_EVERY: Final = 1.0  # seconds that what was offered again waits, in a worker that finishes what runs
+RELAYED: Final = 1.0  # seconds, at the end, for what control may have relayed here meanwhile
 FLUSH: Final = 3.0  # seconds to tell what is untold, at the end
 NO_LOCKS: Final = NoLocks()
 
@@ -50,6 +52,8 @@ class Liveness(Protocol):
     """The sign of life of this worker."""
 
     def is_held(self) -> bool: ...
+
+    def was_held_for(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,7 @@ class Runner:
         self._dropped = 0  # offers, since it was said last
         self._said_dropped = -1.0
         self._draining = False
+        self._offered_itself = -RELAYED  # when it last said that it would take the next
         self._refused: dict[str, Attempt | None] = {}  # by claim, while draining; with what came again
         self._loop = asyncio.get_running_loop()
 
@@ -208,7 +213,33 @@ class Runner:
     def obey(self, order: Order) -> None:
         """What control tells of an attempt."""
         if not self._starting.obey(order):
-            self._running.obey(order)
+            if order.why == "next" and order.offer is not None and order.at is not None:
+                self._go_on(order.offer, order.at)
+            else:
+                self._running.obey(order)
+
+    def _go_on(self, offer: Offer, at: Micros) -> None:
+        """Control started this execution for us. That is old news where this worker was away since: it may have been called lost."""
+        now, mono = self._edges.clock.now(), self._edges.monotonic()
+        claim = f"{self._claim_prefix}{offer.execution_id}:{offer.token}"
+        if (known := self._running.attempts.get(claim)) is not None:
+            self._starting.say_known(known)
+        elif claim in self._ended or now is None or (now - at) / 1e6 >= self._edges.liveness.was_held_for():
+            return
+        else:
+            attempt = Attempt(offer, partition_of(offer.execution_id) or 0, claim, at // 1000, mono)
+            if self._draining or resolve(attempt, self._jobs) is not None:
+                self._refuse_relayed(attempt, mono)
+            else:
+                self._gate.expect(attempt)
+                self._starting.go_on(attempt)
+
+    def _refuse_relayed(self, attempt: Attempt, now: float) -> None:
+        settle.handed_back(attempt)
+        attempt.said_start, attempt.started, attempt.ended = True, now, now
+        self._ended.add(attempt.claim)
+        self._outbox.tell(attempt)
+        self._outbox.hurry(attempt)
 
     def held_claims(self) -> list[str]:
         """Safe from any thread."""
@@ -306,9 +337,22 @@ class Runner:
 
     def _has_ended(self, attempt: Attempt) -> None:
         if attempt.offer.exclusive_key is not None:
+            if self._would_go_on(attempt):
+                attempt.takes_next, self._offered_itself = True, attempt.ended
             self._guards.let_go(attempt)
             self._outbox.hurry(attempt)
         self._leave(attempt)
+
+    def _would_go_on(self, attempt: Attempt) -> bool:
+        """With the next in line of its key, without being asked first: it takes room from nobody, and nothing limits it."""
+        handler = attempt.handler
+        return (
+            not (self._draining or self._has_limits or self._gate)
+            and handler is not None
+            and handler.concurrency is None
+            and attempt.outcome != "skipped"
+            and self._edges.liveness.is_held()
+        )
 
     def _leave(self, attempt: Attempt) -> None:
         self._ended.add(attempt.claim)
@@ -370,6 +414,7 @@ class Runner:
         False: there is code that does not end, and only the end of the process ends it. Bounded in time."""
         self._take_no_more()
         await self._running.wait(self._grace)
+        await asyncio.sleep(self._offered_itself + RELAYED - self._edges.monotonic())  # what comes meanwhile is handed back
         for attempt in list(self._waiting.values()):  # claimed for so long because Redis is away
             self._give_back(attempt, "draining")
         self._running.hand_back()

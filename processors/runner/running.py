@@ -156,7 +156,9 @@ class Running:
                 self._loop.call_soon(self._stop, attempt, order)  # its first step may be due only now
 
     def _stop(self, attempt: Attempt, order: Order) -> None:
-        if order.why == "accepted" or attempt.ended or attempt.stopping in ("timed_out", "handed_back", order.why):
+        if order.why == "accepted" or order.why == "next":
+            return
+        if attempt.ended or attempt.stopping in ("timed_out", "handed_back", order.why):
             return
         log.warning(
             "control wants this attempt to stop",

@@ -31,6 +31,7 @@ LOCK_IN_LEASES: Final = 1.5  # so long it waits for a lock: who held it and died
 FIRST_POLL: Final = 0.005  # seconds until a lock that another holds is asked for again; then twice that, and so on
 LAST_POLL: Final = 0.25
 TICK: Final = 0.1
+KNOWN: Final = 0.5  # seconds until a relayed attempt that still runs is said to be known here; most have ended by then
 
 Step = Literal["locking", "asked", "accepted"]
 
@@ -49,13 +50,14 @@ class Seats(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """`since`: when its step began. `next_at`: when its lock or control is asked again."""
+    """`since`: when its step began. `next_at`: when its lock or control is asked again. `is_relayed`: its start was accepted before."""
 
     attempt: Attempt
     since: float
     next_at: float
     step: Step = "locking"
     pause: float = FIRST_POLL
+    is_relayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,22 @@ class Starting:
         if self._tick is None and self.pending:
             self._tick = self._loop.call_later(TICK, self._look_round)
 
+    def go_on(self, attempt: Attempt) -> None:
+        """Control started it for this worker: what it wants is its lock and a slot."""
+        now = self._clock()
+        attempt.answer, attempt.said_start = self._channel, True
+        pending = self.pending[attempt.claim] = Pending(attempt, now, now, is_relayed=True)
+        self._to_lock.append(pending)
+        self._lock()
+        if self._tick is None:
+            self._tick = self._loop.call_later(TICK, self._look_round)
+
+    def say_known(self, attempt: Attempt) -> None:
+        """Control may wonder whether this worker has heard of it."""
+        if not attempt.ended:
+            attempt.answer, attempt.start_again = self._channel, True
+            self._outbox.tell(attempt)
+
     # The lock
 
     def _lock(self) -> None:
@@ -144,6 +162,8 @@ class Starting:
             for one, verdict in zip(batch, verdicts, strict=True):
                 if not self._is_here(one):  # it left meanwhile
                     self._guards.let_go(one.attempt)
+                elif verdict == "held" and one.is_relayed:
+                    self._accept(one)
                 elif verdict == "held":
                     self._ask(one, now)
                 else:
@@ -163,7 +183,10 @@ class Starting:
             )
             if may_hold:
                 self._guards.leave(one.attempt)
-            self._give_back(one, "locked")
+            if one.is_relayed:
+                self._hand_back(one, "its lock was not to be had")
+            else:
+                self._give_back(one, "locked")
             return
         self._loop.call_later(one.pause, self._lock_again, one)
         one.pause = min(LAST_POLL, one.pause * 2)
@@ -204,7 +227,10 @@ class Starting:
         for one in self._meant(order):
             match order.why:
                 case "accepted":
-                    self._accept(one)
+                    if one.step == "asked":  # else it is the answer to a repeat
+                        self._accept(one)
+                case "next":
+                    self.say_known(one.attempt)
                 case "fenced":
                     log.warning(
                         "control refused this start",
@@ -232,8 +258,6 @@ class Starting:
         ]
 
     def _accept(self, one: Pending) -> None:
-        if one.step != "asked":
-            return  # the answer to a repeat
         if one.attempt.offer.exclusive_key is None:
             self._begin(one)  # it has its slot
         elif not self._guards.is_good(one.attempt):
@@ -254,6 +278,8 @@ class Starting:
     def _begin(self, one: Pending) -> None:
         del self.pending[one.attempt.claim]
         self._ways.begin([one.attempt])
+        if one.is_relayed:
+            self._loop.call_later(KNOWN, self.say_known, one.attempt)
 
     # Back
 
@@ -269,7 +295,7 @@ class Starting:
         """Nothing starts any more."""
         self._draining = True
         for one in list(self.pending.values()):
-            if one.step == "locking":
+            if one.step == "locking" and not one.is_relayed:
                 self._give_back(one, "draining")
             else:
                 self._hand_back(one, "this worker has to go")

@@ -86,8 +86,8 @@ class Bed:
         """The last words of the processes, for an error."""
         return "\n".join(line for path in sorted(self.folder.glob("*.log")) for line in path.read_text(errors="replace").splitlines()[-3:])
 
-    async def until_terminal(self, count: int, patience: float = PATIENCE) -> None:
-        """Wait until so many rows of `job_executions` are terminal."""
+    async def until_terminal(self, count: int, patience: float = PATIENCE, fastest: int = FASTEST) -> None:
+        """Wait until so many rows of `job_executions` are terminal. `fastest`: executions a second that nothing measured here exceeds."""
         query = SQL("select count(*) from {}.job_executions where finished_at is not null").format(
             Identifier(self.settings.database.table_schema)
         )
@@ -100,7 +100,7 @@ class Bed:
                     return
                 if asyncio.get_running_loop().time() > deadline:
                     raise Unavailable(f"{done} of {count} executions ended within {patience:g} s; the processes said:\n{self.complain()}")
-                await asyncio.sleep(max(0.02, (count - done) / FASTEST))  # each look reads the whole table: it must not be what is measured
+                await asyncio.sleep(max(0.02, (count - done) / fastest))  # each look reads the whole table: it must not be what is measured
 
 
 @asynccontextmanager

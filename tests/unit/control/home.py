@@ -88,6 +88,11 @@ class Home:
 
     # The partition
 
+    def offer_all(self) -> None:
+        """Nobody waits for an offer any more."""
+        for queue in self.partition.backlog.queues:
+            self.partition.backlog.take(queue, len(self.partition.executions), lambda _: True)
+
     def restart(self, *, from_snapshot: bool = False) -> None:
         """A new owner: the log is folded from its first commit, or from a snapshot of the former owner."""
         fold = Partition(0, remembered=5000)
@@ -105,7 +110,14 @@ class Home:
         self.schedules.begin()
 
     def draft(self) -> PartitionDraft:
-        draft = self.deciding(self.partition, self.facts.registry, Micros(self.now), facts_are_fresh=True, engines=self.schedules.engines)
+        draft = self.deciding(
+            self.partition,
+            self.facts.registry,
+            Micros(self.now),
+            facts_are_fresh=True,
+            engines=self.schedules.engines,
+            relays_within=SECOND,
+        )
         if self.schedules.adopt(draft):
             self.schedules.fire(draft)
             for _, execution_id in sorted(self.partition.timers):

@@ -182,7 +182,9 @@ class Machine(RuleBasedStateMachine):
         report = Report(
             name, token, worker, retry_after_ms=retry if said in ("failed", "timed_out") else 2000 if said == "snoozed" else None
         )
-        events = self.home.send(structs.replace(report, outcome=said, answer=None if said else "orders"))  # type: ignore[arg-type]
+        self.home.offer_all()
+        report = structs.replace(report, outcome=said, answer=None if said else "orders", takes_next=said is not None)  # type: ignore[arg-type]
+        events = self.home.send(report)
         if not valid:
             counted = [one for one in events if isinstance(one, BY_REPORT) and one.execution_id == name]
             assert counted == [], f"{grant} is old, and it counted"
@@ -239,7 +241,11 @@ class Machine(RuleBasedStateMachine):
 
     def lately(self) -> list[request.Submit]:
         """Nobody sends again later than half the window after the first time."""
-        return [wish for wish, sent in self.submits if self.latest() - sent <= self.home.partition.window // 2]
+        first: dict[tuple[str | None, ...], int] = {}
+        for wish, sent in self.submits:  # a key is remembered from its first submit on
+            first.setdefault((wish.job_id, wish.exclusive_key, wish.idempotency_key or wish.command_id), sent)
+        horizon = self.latest() - self.home.partition.window // 2
+        return [one for one, _ in self.submits if first[one.job_id, one.exclusive_key, one.idempotency_key or one.command_id] >= horizon]
 
     def known(self) -> set[ExecutionId]:
         return set(self.home.partition.executions)

@@ -238,6 +238,9 @@ def accepted(report: Report | Offer) -> Order:
 class FakeLiveness:
     held: bool = True
 
+    def was_held_for(self) -> float:
+        return 1000.0 if self.is_held() else 0.0
+
     def is_held(self) -> bool:
         return self.held
 

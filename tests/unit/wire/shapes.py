@@ -78,7 +78,7 @@ EVENTS: dict[str, Struct] = {
         unique_key="7d865e959b2466918c9863afca942d0f",
     ),
     "execution.due.v1": execution.Due(EXECUTION),
-    "execution.started.v1": STARTED,
+    "execution.started.v1": structs.replace(STARTED, after=FORMER),
     "execution.progressed.v1": execution.Progressed(EXECUTION, 2, 40, note="rendered ✓"),
     "execution.completed.v1": COMPLETED,
     "execution.attempt_failed.v1": execution.AttemptFailed(EXECUTION, 1, "timed_out", "TimeoutError", "10 min", AT, run_ms=600_000),
@@ -202,6 +202,7 @@ COMMANDS: dict[str, Struct] = {
         error_message="no such invoice",
         retry_after_ms=1_000,
         answer="jobledger:answer:7",
+        takes_next=True,
         skip_reason="version_too_old",
     ),
 }
