@@ -13,6 +13,7 @@ import structlog
 from ledger.client.errors import Undecided
 from ledger.client.news import News, Newsroom
 from ledger.client.sending import Ack, Sender
+from ledger.client.turns import Turns
 from ledger.core.outcome import Answer
 from ledger.core.refusal import LedgerError, Misconfigured, Unavailable
 
@@ -71,6 +72,7 @@ class Decisions:
     find: Find
     newsroom: Newsroom
     resend_for: float
+    turns: Turns = field(default_factory=Turns)
     _asked: dict[str, Question] = field(default_factory=dict)  # in the order of their first sending
     _refused: set[Question] = field(default_factory=set)  # the broker took them not
     _acked_at: float = float("-inf")
@@ -79,18 +81,22 @@ class Decisions:
     async def ask(
         self, command_id: str, topic: str, partition: int, record: bytes, *, tenant: str | None = None, follow: bool = False, timeout: float
     ) -> Decided:
-        """Send and wait. Raises `Unavailable` if no broker takes it, `Undecided` if nobody decides within `timeout`; one of a burst may
-        take longer, as long as the others are answered."""
-        if (known := self._asked.get(command_id)) is not None:  # the same idempotency key, said twice at the same time
-            return await asyncio.shield(known.answered)
-        if not self.ear.is_open:
-            await self.ear.open()
-        question = self._open(command_id, topic, partition, record, timeout, tenant, follow)
+        """Send, once it is its turn, and wait. Raises `Unavailable` if no broker takes it, `Undecided` if nobody decides within `timeout`
+        from then on; one of a burst may take longer, as long as the others are answered."""
+        await self.turns.take(len(record))
         try:
-            await self._send(question)
-            return await question.answered
+            if not self.ear.is_open:
+                await self.ear.open()
+            if (known := self._asked.get(command_id)) is not None:  # the same idempotency key, said twice at the same time
+                return await asyncio.shield(known.answered)
+            question = self._open(command_id, topic, partition, record, timeout, tenant, follow)
+            try:
+                await self._send(question)
+                return await question.answered
+            finally:
+                self._close(question)
         finally:
-            self._close(question)
+            self.turns.give_back(len(record))
 
     async def ask_many(self, topic: str, partition: int, commands: Sequence[tuple[str, bytes]], *, timeout: float) -> list[Answer]:
         """Fresh commands (id, bytes) for one partition: many in a record, each answered, in their order. What is not heard of is sent

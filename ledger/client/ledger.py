@@ -131,6 +131,7 @@ class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, Lette
 
     async def submit_one(self, wish: Submission, *, follow: bool = False, timeout: float = DECISION) -> ExecutionHandle:
         """`submit` for a wish that is made already."""
+        await self._line.open()
         command = command_of(wish, actor=self.actor, answer=self._line.channel, follow=follow)
         decided = await self._line.submit(command, timeout)
         return handle_of(decided, command.command_id, self.executions.get)

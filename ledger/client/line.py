@@ -55,6 +55,11 @@ class Line:
     async def route(self, job_id: str) -> Route:
         return self.routes.guess(job_id) or await self.routes.find(job_id)
 
+    async def open(self) -> None:
+        """Before a burst keeps the event loop busy: answers are heard from the first one on."""
+        if not self._ear.is_open:
+            await self._ear.open()
+
     async def submit(self, command: Submit, timeout: float) -> Decided:
         """A one-time job, sent to where it belongs."""
         [(partition, _)] = self.routes.of_submits([command], [await self.route(command.job_id)])

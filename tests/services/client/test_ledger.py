@@ -108,6 +108,12 @@ async def test_single_submits_in_flight_together_are_each_answered(ledger: Ledge
     assert len({one.execution_id for one in handles}) == 300
 
 
+@pytest.mark.slow
+async def test_a_client_with_too_much_at_once_waits_its_turn(ledger: Ledger) -> None:
+    handles = await asyncio.gather(*(ledger.submit("bill", Order(number=number)) for number in range(12_000)))
+    assert len({one.execution_id for one in handles}) == 12_000
+
+
 @pytest.mark.parametrize("job", ["fan", "fan-in-a-thread", "fan-in-a-process"])
 async def test_what_a_handler_submits_is_there_once_however_many_attempts_it_takes(ledger: Ledger, system: System, job: str) -> None:
     parent = await ledger.submit(job, tenant=job, follow=True)

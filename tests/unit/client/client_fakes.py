@@ -9,6 +9,7 @@ from aiokafka.structs import RecordMetadata, TopicPartition
 from ledger.client.decisions import Decisions
 from ledger.client.news import Newsroom
 from ledger.client.sending import Ack, Sender
+from ledger.client.turns import Turns
 from ledger.core.outcome import Answer
 from ledger.core.refusal import Unavailable
 
@@ -59,6 +60,7 @@ class FakeEar:
     last_heard: float = float("-inf")
 
     async def open(self) -> None:
+        await asyncio.sleep(0)
         self.is_open = True
 
 
@@ -78,5 +80,5 @@ class World:
     newsroom: Newsroom = field(default_factory=Newsroom)
     resend_for: float = 100.0
 
-    def decisions(self) -> Decisions:
-        return Decisions(self.sender, self.ear, self.tables.find, self.newsroom, self.resend_for)
+    def decisions(self, turns: Turns | None = None) -> Decisions:
+        return Decisions(self.sender, self.ear, self.tables.find, self.newsroom, self.resend_for, turns or Turns())

@@ -9,10 +9,11 @@ from aiokafka.errors import KafkaError
 
 from ledger.client.decisions import Decided, Decisions
 from ledger.client.errors import Undecided
+from ledger.client.turns import Turns
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
 from ledger.core.refusal import Unavailable
-from tests.unit.client.client_fakes import FakeSender, World
+from tests.unit.client.client_fakes import FakeEar, FakeSender, World
 
 ACCEPTED = Answer("c1", "accepted", ExecutionId("e1-0"))
 
@@ -169,4 +170,46 @@ async def test_of_many_only_the_unanswered_are_sent_again_each_by_itself() -> No
     decisions.hear([Answer("c2", "applied")])
     assert [answer.command_id for answer in await task] == ["c1", "c2"]
     assert [record for _, _, record in world.sender.sent] == [b'[{},{"n":2}]', b'{"n":2}']
+    await decisions.close()
+
+
+async def test_of_a_burst_so_many_are_under_way_and_the_time_of_the_others_begins_with_their_turn() -> None:
+    world = World()
+    decisions = world.decisions(Turns(2))
+    tasks = [asyncio.create_task(decisions.ask(f"c{number}", "t", 0, b"{}", timeout=0.4)) for number in range(6)]
+    for round_ in range(3):
+        await world.sender.until_sent(2 * round_ + 2)
+        world.ear.last_heard = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.3)  # less than each may take, and together more
+        assert len(world.sender.sent) == 2 * round_ + 2
+        decisions.hear([Answer(f"c{2 * round_ + one}", "applied") for one in (0, 1)])
+    assert [decided.answer.command_id for decided in await asyncio.gather(*tasks)] == [f"c{number}" for number in range(6)]
+    await decisions.close()
+
+
+async def test_who_gives_up_its_turn_lets_the_next_one_go() -> None:
+    world = World()
+    decisions = world.decisions(Turns(10, most_bytes=5))
+    records = {"c1": b"{    }", "c2": b"{   }", "c3": b"{}"}
+    big, small, other = (asyncio.create_task(decisions.ask(name, "t", 0, record, timeout=5)) for name, record in records.items())
+    await world.sender.until_sent(1)  # it is larger than all that may be under way, and goes alone
+    await asyncio.sleep(0)
+    small.cancel()
+    big.cancel()
+    await world.sender.until_sent(2)
+    decisions.hear([Answer("c3", "applied")])
+    assert (await other).answer.command_id == "c3"
+    assert [record for _, _, record in world.sender.sent] == [b"{    }", b"{}"]
+    await asyncio.gather(big, small, return_exceptions=True)
+    await decisions.close()
+
+
+async def test_the_same_key_said_twice_before_the_first_was_sent_is_one_command() -> None:
+    world = World(ear=FakeEar(is_open=False))
+    decisions = world.decisions()
+    tasks = [asyncio.create_task(decisions.ask("c1", "t", 0, b"{}", timeout=5)) for _ in range(3)]
+    await world.sender.until_sent(1)
+    decisions.hear([ACCEPTED])
+    assert {decided.answer for decided in await asyncio.gather(*tasks)} == {ACCEPTED}
+    assert len(world.sender.sent) == 1
     await decisions.close()
