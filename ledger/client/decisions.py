@@ -87,8 +87,11 @@ class Decisions:
         try:
             if not self.ear.is_open:
                 await self.ear.open()
-            if (known := self._asked.get(command_id)) is not None:  # the same idempotency key, said twice at the same time
-                return await asyncio.shield(known.answered)
+            while (known := self._asked.get(command_id)) is not None:  # the same idempotency key, said twice at the same time
+                await asyncio.wait([known.answered])
+                if not known.answered.cancelled():
+                    return known.answered.result()
+                # who said it first does not wait any more: then it is this one's to ask
             question = self._open(command_id, topic, partition, record, timeout, tenant, follow)
             try:
                 await self._send(question)
@@ -137,7 +140,8 @@ class Decisions:
         return question
 
     def _close(self, question: Question) -> None:
-        self._asked.pop(question.command_id, None)
+        if self._asked.get(question.command_id) is question:  # and not one that asked the same after this was answered
+            del self._asked[question.command_id]
         question.answered.cancel()
 
     def hear(self, answers: list[Answer]) -> None:
@@ -192,14 +196,16 @@ class Decisions:
         if not refused:
             return
         await self.sender.replace(self.sender.producer)
-        for question in refused:
-            await self._resend(question)
+        left = list(refused)
+        while left and await self._resend(left[-1]):
+            left.pop()
+        self._refused.update(left)  # no broker takes them: the next sweep tries again, unless their time is up
 
     async def _ask_again(self, now: float) -> None:
         quiet = [one for one in self._asked.values() if one.is_acked and now - one.sent >= QUIET]
         for question in quiet[:MOST_RESENT]:
-            if now - question.first_sent < self.resend_for:
-                await self._resend(question)
+            if now - question.first_sent < self.resend_for and not await self._resend(question):
+                break  # no broker: the others would wait as long, each
         for question in quiet[:MOST_LOOKED_UP]:
             try:
                 answer = await self.find(question.command_id, question.tenant)
@@ -208,14 +214,17 @@ class Decisions:
             if answer is not None:
                 self._settle(question.command_id, answer)
 
-    async def _resend(self, question: Question) -> None:
+    async def _resend(self, question: Question) -> bool:
+        """False if no broker took it."""
         if question.answered.done():
-            return
+            return True
         try:
             await self._send(question)
         except LedgerError as error:
             if not question.is_acked and not question.answered.done():
                 question.answered.set_exception(error)
+            return False
+        return True
 
     def _end_overdue(self, now: float) -> None:
         nobody_is_answered = now - self.ear.last_heard > QUIET

@@ -63,10 +63,11 @@ class Submits:
         return await client.submit(command, timeout)
 
     async def close(self) -> None:
-        if self._opening is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSING):
-                    await (await self._opening).close()
+        if self._opening is None or not self._opening.done() or self._opening.exception() is not None:
+            return  # nothing was sent by it
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING):
+                await self._opening.result().close()
 
 
 def refuse_what_is_over(attempt: Attempt) -> None:

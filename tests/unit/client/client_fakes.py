@@ -23,6 +23,7 @@ class FakeSender(Sender):
         super().__init__("broker:9092", patience=0.5)
         self.acks = acks
         self.is_away = away
+        self.refuses_after = 0.0  # seconds
         self.sent: list[tuple[str, int, bytes]] = []
         self.pending: list[Ack] = []
         self.replaced = 0
@@ -30,6 +31,7 @@ class FakeSender(Sender):
 
     async def post(self, topic: str, partition: int, record: bytes) -> Ack:
         if self.is_away:
+            await asyncio.sleep(self.refuses_after)
             raise Unavailable(f"no broker at {self.bootstrap}")
         self.sent.append((topic, partition, record))
         ack: Ack = asyncio.get_running_loop().create_future()

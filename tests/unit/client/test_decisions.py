@@ -213,3 +213,41 @@ async def test_the_same_key_said_twice_before_the_first_was_sent_is_one_command(
     assert {decided.answer for decided in await asyncio.gather(*tasks)} == {ACCEPTED}
     assert len(world.sender.sent) == 1
     await decisions.close()
+
+
+async def test_who_says_a_key_again_while_the_first_hears_its_answer_is_answered_too() -> None:
+    world = World()
+    decisions = world.decisions()
+    async with asked(decisions) as first:
+        await world.sender.until_sent(1)
+        again = asyncio.create_task(decisions.ask("c1", "t", 0, b"{}", timeout=5))
+        decisions.hear([ACCEPTED])  # before either of them gets its turn
+        assert (await first).answer == ACCEPTED
+        await world.sender.until_sent(2)
+        decisions.hear([ACCEPTED])
+        assert (await asyncio.wait_for(again, 1)).answer == ACCEPTED
+
+
+async def test_who_said_a_key_first_may_give_up_and_the_second_goes_on() -> None:
+    world = World()
+    decisions = world.decisions()
+    async with asked(decisions) as first:
+        await world.sender.until_sent(1)
+        again = asyncio.create_task(decisions.ask("c1", "t", 0, b"{}", timeout=5))
+        await asyncio.sleep(0)
+        first.cancel()
+        await world.sender.until_sent(2)
+        decisions.hear([ACCEPTED])
+        assert (await asyncio.wait_for(again, 1)).answer == ACCEPTED
+
+
+async def test_a_broker_that_is_away_is_asked_once_a_sweep_and_not_once_for_each() -> None:
+    world = World()
+    decisions = world.decisions()
+    tasks = [asyncio.create_task(decisions.ask(f"c{number}", "t", 0, b"{}", timeout=1.2)) for number in range(30)]
+    await world.sender.until_sent(30)
+    world.sender.is_away, world.sender.refuses_after = True, 0.2
+    async with asyncio.timeout(4):
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(one) for one in ended} == {Undecided}
+    await decisions.close()
