@@ -137,8 +137,9 @@ async def _events(
                     moves.setdefault(job_id, []).append(moved)
     totals = Totals() if since is None else Totals.going_on(since)
     stand: list[SavedPartition] = []
+    window = round(settings.limits.deduplication_window * 1_000_000)
     for number in range(identity.partitions):
-        partition = PartitionAudit(number, identity.epoch, registry, moves, totals)
+        partition = PartitionAudit(number, identity.epoch, registry, moves, totals, window)
         head, offset = Head("events", number), -1
         if since is not None:
             partition.go_on(since.partitions[number])

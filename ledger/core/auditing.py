@@ -105,9 +105,20 @@ class InForce:
 
 
 class PartitionAudit:
-    """`registry` and `moves`: all that the registry says, read before. Memory: what is live, and 60 bytes of what ended."""
+    """`registry` and `moves`: all that the registry says, read before. Memory: what is live, and 60 bytes of what ended. `window`: how long
+    a repeat is known by its idempotency key, in microseconds; later the same key is a new wish."""
 
-    def __init__(self, partition: int, epoch: int, registry: Registry, moves: Mapping[str, Sequence[Moved]], totals: Totals) -> None:
+    def __init__(
+        self,
+        partition: int,
+        epoch: int,
+        registry: Registry,
+        moves: Mapping[str, Sequence[Moved]],
+        totals: Totals,
+        window: int = 3_600_000_000,
+    ) -> None:
+        self._window = window
+        self._keyed: dict[int, Micros] = {}  # the commands with a key, and when they were accepted; of this run
         self._partition, self._epoch = partition, epoch
         self._registry, self._moves, self._totals = registry, moves, totals
         self._engines = Engines()
@@ -182,10 +193,21 @@ class PartitionAudit:
         self._totals.figures["submits"] += 1
         self._totals.answer(self._partition, event.command_id)
         name = name_of("\0".join((event.command_id, event.tenant or "", event.trigger)))
-        if name in self._accepted:
+        if event.idempotency_key is None:
+            is_repeat = name in self._accepted
+            self._accepted.add(name)
+            self._accepted_last.append(name)
+        else:
+            before = self._keyed.pop(name, None)
+            is_repeat = before is not None and event.requested_at - before <= self._window
+            self._keyed[name] = event.requested_at
+            self._forget_keys(event.requested_at)
+        if is_repeat:
             self._totals.differ("commands", f"command {event.command_id}", f"it was accepted twice, the second as {event.execution_id}")
-        self._accepted.add(name)
-        self._accepted_last.append(name)
+
+    def _forget_keys(self, now: Micros) -> None:
+        while self._keyed and now - self._keyed[oldest := next(iter(self._keyed))] > self._window:
+            del self._keyed[oldest]
 
     # Executions and attempts
 

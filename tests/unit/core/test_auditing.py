@@ -1,0 +1,54 @@
+"""What an audit counts as accepted twice."""
+
+from msgspec import structs
+
+from ledger.core import execution, wire
+from ledger.core.auditing import PartitionAudit, Totals
+from ledger.core.request import Submit
+from ledger.core.wire import Commit
+from tests.unit.control.home import HOUR, NOON, Home
+
+
+def asked_again_after(hours: float) -> list[Commit]:
+    """The log of a submit under a key, and of the same once more."""
+    home = Home()
+    for at in (NOON, NOON + int(hours * HOUR)):
+        home.now = at
+        home.send(Submit("key-1", "beat", idempotency_key="order-1"))
+    return [wire.decode_commit(record) for record in home.log]
+
+
+def differences(commits: list[Commit], window: int = HOUR) -> list[str]:
+    totals = Totals()
+    audit = PartitionAudit(0, 1, Home().facts.registry, {}, totals, window)
+    for commit in commits:
+        audit.feed(commit, commit.events)
+    audit.end()
+    return [one.what for one in totals.differences]
+
+
+def requests(commits: list[Commit]) -> int:
+    return sum(isinstance(event, execution.Requested) for commit in commits for event in commit.events)
+
+
+def test_a_key_that_is_used_again_after_its_window_is_a_new_wish() -> None:
+    again, late = asked_again_after(0.5), asked_again_after(2)
+    assert (requests(again), requests(late)) == (1, 2)
+    assert differences(again) == differences(late) == []
+
+
+def test_within_the_window_it_is_a_difference() -> None:
+    [told] = differences(asked_again_after(2), window=3 * HOUR)
+    assert "accepted twice" in told
+
+
+def test_without_a_key_it_always_is() -> None:
+    late = asked_again_after(2)
+    keyless = [
+        structs.replace(
+            commit,
+            events=[structs.replace(one, idempotency_key=None) if isinstance(one, execution.Requested) else one for one in commit.events],
+        )
+        for commit in late
+    ]
+    assert len(differences(keyless)) == 1
