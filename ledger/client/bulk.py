@@ -111,8 +111,9 @@ class Bulk:
         """Wait until at most so many records are under way. Raises what became of those that failed."""
         while len(self._under_way) > most:
             done, self._under_way = await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            failures = [error for task in done if (error := task.exception()) is not None]
+            if failures:
+                raise failures[0]
 
 
 def check(record: bytes, *, registry: bool = False) -> None:
