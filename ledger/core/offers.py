@@ -31,6 +31,13 @@ class Offer(Struct, frozen=True, omit_defaults=True, gc=False):
     exclusive_key: str | None = None  # its code may begin only once control has accepted its start, and under the lock of this key
 
 
+class Hint(Struct, frozen=True, omit_defaults=True):
+    """The same offers, told by Redis while Kafka brings them. Best effort, never stored. `at`: the broker's time when they were made."""
+
+    at: Micros
+    offers: "Offers"
+
+
 class Offers(Struct, frozen=True, omit_defaults=True):
     """A record of a work topic: the offers one partition of the log makes at a moment."""
 

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from ledger.core import execution, wire
 from ledger.core.ids import ExecutionId
+from ledger.core.offers import Hint
 from ledger.core.orders import Order
 from ledger.core.outcome import Answer
 
@@ -73,8 +74,8 @@ def news_of(event: wire.Event) -> Answer | None:
     return None
 
 
-async def publish(redis: "Redis", answers: Sequence[tuple[str, Answer | Order]]) -> None:
-    """One message a channel, an array of answers, or of orders, in it."""
+async def publish(redis: "Redis", answers: Sequence[tuple[str, Answer | Order | Hint]]) -> None:
+    """One message a channel, an array of answers, of orders or of hints, in it."""
     if not answers:
         return
     try:

@@ -11,7 +11,7 @@ from ledger.core import execution, tick, wire
 from ledger.core.draft import Draft
 from ledger.core.execution import Lose
 from ledger.core.ids import ExecutionId, Micros, WorkerId
-from ledger.core.offers import Offer, Offers
+from ledger.core.offers import Hint, Offer, Offers
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.refusal import Conflict
@@ -34,6 +34,8 @@ from processors.control.work import Work
 
 log = structlog.get_logger(__name__)
 REGISTRY_PATIENCE = 10.0  # seconds; its end was read, but a new leader may not know of all that the former one gave out
+FEW_OFFERS = 4  # of a queue, made and not started: so few are hinted at as well
+LARGEST_HINT = 16 * 1024  # bytes
 RELAYED_WITHIN = 1 / 3  # of a lease: a report that is older says little about whether its worker lives
 ADOPTION_PAUSE = 0.25  # an act makes an idle actor append at most four times a second
 
@@ -267,7 +269,12 @@ class PartitionActor(Actor[Partition]):
 
     async def _send_record(self, queue: str, offers: list[Offer]) -> None:
         execution_ids = [offer.execution_id for offer in offers]
-        partition, outcome = await self.work.send(queue, wire.encode(Offers(self.number, tuple(offers))))
+        made = Offers(self.number, tuple(offers))
+        record = wire.encode(made)
+        if self.dispatch.window(queue).outstanding <= FEW_OFFERS and len(record) <= LARGEST_HINT:
+            hint = self.edges.settings.redis_key("work", queue), Hint(self._at(), made)
+            self._in_background(answers.publish(self.edges.redis, [hint]))
+        partition, outcome = await self.work.send(queue, record)
         if isinstance(outcome, Appended):
             self.dispatch.placed(execution_ids, partition, outcome.offset)
         else:

@@ -166,7 +166,8 @@ class RunnerProcess:
         self._early.clear()
         spare_the_collector()
         warming = asyncio.create_task(self._warm())
-        listening = asyncio.create_task(listen(connection, self._settings.redis_key("orders", self.worker), runner.obey))
+        orders, hints = self._settings.redis_key("orders", self.worker), self._settings.redis_key("work", self._queue)
+        listening = asyncio.create_task(listen(connection, orders, runner.obey, hints, runner.hear))
         try:
             await runner.run()
         finally:

@@ -13,7 +13,7 @@ from msgspec import structs
 from ledger.config import Settings
 from ledger.core import wire
 from ledger.core.ids import Micros, WorkerId, partition_of
-from ledger.core.offers import Offer
+from ledger.core.offers import Hint, Offer
 from ledger.core.orders import Order
 from ledger.core.refusal import Misconfigured
 from ledger.core.request import Return
@@ -35,7 +35,7 @@ from processors.runner.resolve import ReturnReason, Unknown, resolve
 from processors.runner.running import Running
 from processors.runner.sender import Sender
 from processors.runner.starting import Starting, Ways, is_asked_for_first
-from processors.runner.take import Record, take
+from processors.runner.take import Record, attempts_of, take
 
 log = structlog.get_logger(__name__)
 MOST_AT_ONCE: Final = 500  # claims in one round trip
@@ -146,6 +146,18 @@ class Runner:
         """A record of the work topic. Neither waits nor raises."""
         for attempt in take(record, self._claim_prefix, self._edges.monotonic()):
             self._enter(attempt)
+        if self._gate:
+            self._wake.set()
+            self._sweep_later()
+
+    def hear(self, hint: Hint) -> None:
+        """Offers that Kafka brings in a moment. What there is room for at once is taken up now; all else is left to them."""
+        if self._draining or self._gate or self._claims_away or not self._edges.liveness.is_held():
+            return
+        fit = attempts_of(hint.offers, self._claim_prefix, hint.at // 1000, self._edges.monotonic())
+        for attempt in fit[: self._gate.free]:
+            if resolve(attempt, self._jobs) is None:
+                self._enter(attempt)
         if self._gate:
             self._wake.set()
             self._sweep_later()

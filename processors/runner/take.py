@@ -5,6 +5,7 @@ from typing import Protocol
 import structlog
 
 from ledger.core import wire
+from ledger.core.offers import Offers
 from ledger.core.refusal import Undecodable
 from processors.runner.attempt import Attempt
 
@@ -42,5 +43,11 @@ def take(record: Record, claim_prefix: str, now: float) -> list[Attempt]:
             detail=error.detail,
         )
         return []
-    partition, appended = offers.partition, record.appended_ms
-    return [Attempt(offer, partition, f"{claim_prefix}{offer.execution_id}:{offer.token}", appended, now) for offer in offers.offers]
+    return attempts_of(offers, claim_prefix, record.appended_ms, now)
+
+
+def attempts_of(offers: Offers, claim_prefix: str, offered_ms: int, now: float) -> list[Attempt]:
+    """In order. `offered_ms`: the broker's time when they were offered."""
+    return [
+        Attempt(offer, offers.partition, f"{claim_prefix}{offer.execution_id}:{offer.token}", offered_ms, now) for offer in offers.offers
+    ]

@@ -19,8 +19,8 @@ from redis.asyncio import Redis
 from ledger.config import Settings
 from ledger.core import wire
 from ledger.core.execution import Report
-from ledger.core.ids import ExecutionId, Token, partition_of
-from ledger.core.offers import Offer, Offers
+from ledger.core.ids import ExecutionId, Micros, Token, partition_of
+from ledger.core.offers import Hint, Offer, Offers
 from ledger.core.orders import Order
 from ledger.core.request import Return
 from ledger.kafka.connect import new_consumer, new_producer
@@ -309,6 +309,32 @@ async def test_what_control_wants_to_stop_stops(queue: Queue, redis: Redis) -> N
     await redis.publish(channel, wire.encode_many([Order(endless.execution_id, "cancelled", endless.token)]))
     await queue.until(lambda: bool(queue.ended("cancelled")))
     assert queue.ended("cancelled") == Counter([endless.execution_id])
+
+
+async def test_what_is_hinted_at_runs_before_kafka_brings_it_and_once(queue: Queue, redis: Redis) -> None:
+    await queue.runner()
+    await queue.runner()
+    first, hinted = queue.make("quick", 1), queue.make("quick", 3)
+    await queue.offer(first)
+    await queue.until_ended(first)
+    channel = queue.settings.redis_key("work", "default")
+
+    def hint(one: Offer) -> bytes:
+        home = partition_of(one.execution_id) or 0
+        return wire.encode_many([Hint(Micros(time.time_ns() // 1000), Offers(home, (one,)))])
+
+    deadline = time.monotonic() + START
+    while await redis.publish(channel, b"{") < 2:  # until both listen; they go on to after what they cannot read
+        assert time.monotonic() < deadline
+        await queue.read()
+    for one in hinted:
+        await redis.publish(channel, hint(one))
+    await queue.until_ended(hinted)
+    await queue.offer(hinted)
+    last = queue.make("quick", 1)
+    await queue.offer(last)
+    await queue.until_ended(last)
+    assert queue.ran() == Counter(one.execution_id for one in [*first, *hinted, *last])
 
 
 async def test_a_flush_of_redis_loses_nothing_and_doubles_nothing_here(queue: Queue, redis: Redis) -> None:
