@@ -125,7 +125,7 @@ class Machine(RuleBasedStateMachine):
     def submit_again(self, back: int) -> None:
         before, lately = self.known(), self.lately()
         self.home.send(lately[-1 - back % len(lately)])
-        assert self.known() == before, "a repeat asked for something"
+        assert self.known() <= before, "a repeat asked for something"  # what ended long ago may be forgotten meanwhile
 
     @rule(job=st.sampled_from(("beat:1", "beat:2")), overlap=st.sampled_from((None, "allow_all", "cancel_other")), ignore=st.booleans())
     def run_now(self, job: str, overlap: request.Overlap | None, ignore: bool) -> None:
