@@ -83,7 +83,7 @@ async def held(data: dict[str, str], ctx: Context) -> None:
 @contextmanager
 def guarded_by(key: str, ctx: Context) -> Iterator[None]:
     """Noted as all else is, and in the journal of what excludes each other, which stands beside."""
-    with noted(ctx), overlaps.noted(Path(os.environ[JOURNAL]).parent / EXCLUSIVE, key, ctx):
+    with noted(ctx), overlaps.noted(str(Path(os.environ[JOURNAL]).parent / EXCLUSIVE), key, ctx):
         yield
 
 

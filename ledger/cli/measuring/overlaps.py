@@ -52,11 +52,11 @@ def _opened(path: str) -> int:
 
 
 @contextmanager
-def noted(folder: Path, key: str, ctx: Context) -> Iterator[None]:
+def noted(folder: str, key: str, ctx: Context) -> Iterator[None]:
     """One short line at the start and one at the end, each written at once: lines of several processes do not mix, and survive a kill -9.
     Between them the file of the key is locked, if nobody else holds it."""
-    journal = _opened(str(folder / "journal"))
-    file = os.open(folder / f"{key}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    journal = _opened(f"{folder}/journal")
+    file = os.open(f"{folder}/{key}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     start, locked = time.monotonic_ns(), 1
     try:
         flock(file, LOCK_EX | LOCK_NB)

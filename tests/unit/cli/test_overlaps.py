@@ -41,7 +41,7 @@ def test_code_that_was_killed_ended_when_its_process_did() -> None:
 
 def test_what_is_noted_is_read_again(tmp_path: Path) -> None:
     one, two = (Context(Offer(ExecutionId(f"x{n}"), Token(n), 1, "j", "j", 1)) for n in (1, 2))
-    with noted(tmp_path, "k", one), noted(tmp_path, "k", two):
+    with noted(str(tmp_path), "k", one), noted(str(tmp_path), "k", two):
         pass
     assert [(run.key, run.execution_id, run.token, run.locked) for run in read_runs(tmp_path)] == [
         ("k", "x1", 1, True),
