@@ -35,6 +35,7 @@ from processors.control.work import Work
 log = structlog.get_logger(__name__)
 REGISTRY_PATIENCE = 10.0  # seconds; its end was read, but a new leader may not know of all that the former one gave out
 FEW_OFFERS = 4  # of a queue, made and not started: so few are hinted at as well
+QUIET_FOR = 0.02  # seconds without an offer before them: where there is load a hint only costs
 LARGEST_HINT = 16 * 1024  # bytes
 RELAYED_WITHIN = 1 / 3  # of a lease: a report that is older says little about whether its worker lives
 ADOPTION_PAUSE = 0.25  # an act makes an idle actor append at most four times a second
@@ -65,6 +66,7 @@ class PartitionActor(Actor[Partition]):
         self.relay = Relay(fold, facts.registry, self._channel_of)
         self._relays_within = round(limits.lease * RELAYED_WITHIN * 1_000_000)
         self._foreseen: list[Addressed] = []  # orders that follow from the draft under way
+        self._offered_at = 0.0
         self._sending: set[asyncio.Task[None]] = set()
         self._popped: list[tuple[Micros, ExecutionId]] = []  # timers that the draft under way decided
 
@@ -271,7 +273,9 @@ class PartitionActor(Actor[Partition]):
         execution_ids = [offer.execution_id for offer in offers]
         made = Offers(self.number, tuple(offers))
         record = wire.encode(made)
-        if self.dispatch.window(queue).outstanding <= FEW_OFFERS and len(record) <= LARGEST_HINT:
+        now = time.monotonic()
+        was_quiet, self._offered_at = now - self._offered_at >= QUIET_FOR, now
+        if was_quiet and self.dispatch.window(queue).outstanding <= FEW_OFFERS and len(record) <= LARGEST_HINT:
             hint = self.edges.settings.redis_key("work", queue), Hint(self._at(), made)
             self._in_background(answers.publish(self.edges.redis, [hint]))
         partition, outcome = await self.work.send(queue, record)
