@@ -232,11 +232,11 @@ class Runner:
 
     def _go_on(self, offer: Offer, at: Micros) -> None:
         """Control started this execution for us. That is old news where this worker was away since: it may have been called lost."""
-        now, mono = self._edges.clock.now(), self._edges.monotonic()
+        mono = self._edges.monotonic()
         claim = f"{self._claim_prefix}{offer.execution_id}:{offer.token}"
         if (known := self._running.attempts.get(claim)) is not None:
             self._starting.say_known(known)
-        elif claim in self._ended or now is None or (now - at) / 1e6 >= self._edges.liveness.was_held_for():
+        elif claim in self._ended or not self._was_here_since(at):
             return
         else:
             attempt = Attempt(offer, partition_of(offer.execution_id) or 0, claim, at // 1000, mono)
@@ -244,7 +244,12 @@ class Runner:
                 self._refuse_relayed(attempt, mono)
             else:
                 self._gate.expect(attempt)
-                self._starting.go_on(attempt)
+                self._starting.go_on(attempt, lambda: self._was_here_since(at))
+
+    def _was_here_since(self, at: Micros) -> bool:
+        """Nobody can have called this worker lost since then: its lease had no gap."""
+        now = self._edges.clock.now()
+        return now is not None and (now - at) / 1e6 < self._edges.liveness.was_held_for()
 
     def _refuse_relayed(self, attempt: Attempt, now: float) -> None:
         settle.handed_back(attempt)

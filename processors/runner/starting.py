@@ -58,6 +58,7 @@ class Pending:
     step: Step = "locking"
     pause: float = FIRST_POLL
     is_relayed: bool = False
+    stands: Callable[[], bool] = bool  # of a relayed one: it cannot have been called lost so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +126,12 @@ class Starting:
         if self._tick is None and self.pending:
             self._tick = self._loop.call_later(TICK, self._look_round)
 
-    def go_on(self, attempt: Attempt) -> None:
-        """Control started it for this worker: what it wants is its lock and a slot."""
+    def go_on(self, attempt: Attempt, stands: Callable[[], bool]) -> None:
+        """Control started it for this worker: what it wants is its lock and a slot. `stands` is asked when the lock is there: this process
+        may have stood still until then, and another may have run it meanwhile."""
         now = self._clock()
         attempt.answer, attempt.said_start = self._channel, True
-        pending = self.pending[attempt.claim] = Pending(attempt, now, now, is_relayed=True)
+        pending = self.pending[attempt.claim] = Pending(attempt, now, now, is_relayed=True, stands=stands)
         self._to_lock.append(pending)
         self._lock()
         if self._tick is None:
@@ -163,7 +165,10 @@ class Starting:
                 if not self._is_here(one):  # it left meanwhile
                     self._guards.let_go(one.attempt)
                 elif verdict == "held" and one.is_relayed:
-                    self._accept(one)
+                    if one.stands():
+                        self._accept(one)
+                    else:
+                        self._hand_back(one, "this worker stood still before it had the lock")
                 elif verdict == "held":
                     self._ask(one, now)
                 else:

@@ -159,3 +159,16 @@ async def test_at_the_end_it_waits_a_moment_for_what_it_asked_for(world: World, 
     runner.obey(relayed(structs.replace(offer(4, data=4, key=KEY))))
     assert await draining
     assert [report.outcome for report in said(world, 4)] == ["handed_back"] and ran == [2]
+
+
+async def test_a_worker_that_stood_still_before_it_had_the_lock_does_not_begin(world: World, ran: list[int]) -> None:
+    """Another may have run it meanwhile, and have let go of the lock."""
+    world.locks.there[LOCK] = "1 somebody"
+    runner = world.begin()
+    runner.obey(relayed(offer(2, data=2, key=KEY)))
+    await world.locks.until(lambda: bool(world.locks.batches))
+    world.liveness.held = False  # the lease lapsed
+    del world.locks.there[LOCK]
+    await world.sender.until(lambda: bool(world.sender.ends))
+    assert [report.outcome for report in said(world, 2)] == ["handed_back"] and ran == []
+    await world.locks.until(lambda: world.locks.there == {})
