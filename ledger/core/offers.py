@@ -2,7 +2,9 @@
 
 from msgspec import Raw, Struct
 
-from ledger.core.execution import KeptOptions, Trigger
+from ledger.core.bodies import NULL, given
+from ledger.core.definition import Registry
+from ledger.core.execution import KeptOptions, Requested, Trigger
 from ledger.core.ids import ExecutionId, Micros, Token
 
 
@@ -43,3 +45,12 @@ class Offers(Struct, frozen=True, omit_defaults=True):
 
     partition: int
     offers: tuple[Offer, ...]
+
+
+def data_of(request: Requested, registry: Registry) -> Raw:
+    """What its code gets: its own data, else its version's."""
+    if given(request.data):
+        return request.data
+    job = registry.jobs.get(request.job_id)
+    version = job.version(request.job_version) if job is not None else None
+    return version.data if version is not None and given(version.data) else NULL

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.core import tick
-from ledger.core.bodies import given
 from ledger.core.execution import MILLISECOND, Active, Buffered, Due, Report, Requested, Started, State, Waiting
 from ledger.core.ids import Address, Micros, token_of
+from ledger.core.offers import data_of
 from ledger.core.partition_view import PartitionView
 from ledger.core.pause import names_of
 from ledger.core.wire import Event
@@ -46,18 +46,9 @@ def _follows(view: PartitionView, ended: Requested, state: Buffered) -> bool:
         and (request.job_name, request.job_version, request.queue) == (ended.job_name, ended.job_version, ended.queue)
         and state.attempt == 1
         and (request.start_deadline is None or request.start_deadline > view.at)
-        and _bytes_of(view, request) <= MOST_BYTES
+        and len(memoryview(data_of(request, view.registry))) <= MOST_BYTES
         and view.partition.backlog.is_empty(request.queue)
     )
-
-
-def _bytes_of(view: PartitionView, request: Requested) -> int:
-    """Of the data that its code gets."""
-    data = request.data
-    if not given(data) and (job := view.registry.jobs.get(request.job_id)) is not None:
-        version = job.version(request.job_version)
-        data = data if version is None else version.data
-    return len(memoryview(data))
 
 
 def _is_paused(view: PartitionView, request: Requested, events: Sequence[Event]) -> bool:

@@ -2,11 +2,10 @@
 
 from typing import Final
 
-from ledger.core.bodies import NULL, given
 from ledger.core.definition import Registry
 from ledger.core.execution import Active, Waiting
 from ledger.core.ids import ExecutionId
-from ledger.core.offers import Offer
+from ledger.core.offers import Offer, data_of
 from ledger.core.partition import Partition
 
 OFFERS_PER_RECORD: Final = 200
@@ -26,11 +25,6 @@ def grant_of(state: Active, registry: Registry) -> Offer:
 
 def _offer(state: Waiting | Active, registry: Registry, again: int) -> Offer:
     request = state.request
-    data = request.data
-    if not given(data):
-        job = registry.jobs.get(request.job_id)
-        version = job.version(request.job_version) if job is not None else None
-        data = version.data if version is not None and given(version.data) else NULL
     return Offer(
         request.execution_id,
         state.token,
@@ -38,7 +32,7 @@ def _offer(state: Waiting | Active, registry: Registry, again: int) -> Offer:
         request.job_id,
         request.job_name,
         request.job_version,
-        data,
+        data_of(request, registry),
         request.options,
         request.tenant,
         request.trigger,

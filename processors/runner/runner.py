@@ -35,7 +35,7 @@ from processors.runner.resolve import ReturnReason, Unknown, resolve
 from processors.runner.running import Running
 from processors.runner.sender import Sender
 from processors.runner.starting import Starting, Ways, is_asked_for_first
-from processors.runner.take import Record, attempts_of, take
+from processors.runner.take import Record, attempts_of, claim_of, take
 
 log = structlog.get_logger(__name__)
 MOST_AT_ONCE: Final = 500  # claims in one round trip
@@ -233,7 +233,7 @@ class Runner:
     def _go_on(self, offer: Offer, at: Micros) -> None:
         """Control started this execution for us. That is old news where this worker was away since: it may have been called lost."""
         mono = self._edges.monotonic()
-        claim = f"{self._claim_prefix}{offer.execution_id}:{offer.token}"
+        claim = claim_of(self._claim_prefix, offer.execution_id, offer.token)
         if (known := self._running.attempts.get(claim)) is not None:
             self._starting.say_known(known)
         elif claim in self._ended or not self._was_here_since(at):
@@ -241,7 +241,8 @@ class Runner:
         else:
             attempt = Attempt(offer, partition_of(offer.execution_id) or 0, claim, at // 1000, mono)
             if self._draining or resolve(attempt, self._jobs) is not None:
-                self._refuse_relayed(attempt, mono)
+                self._ended.add(claim)
+                self._starting.refuse(attempt)
             else:
                 self._gate.expect(attempt)
                 self._starting.go_on(attempt, lambda: self._was_here_since(at))
@@ -250,13 +251,6 @@ class Runner:
         """Nobody can have called this worker lost since then: its lease had no gap."""
         now = self._edges.clock.now()
         return now is not None and (now - at) / 1e6 < self._edges.liveness.was_held_for()
-
-    def _refuse_relayed(self, attempt: Attempt, now: float) -> None:
-        settle.handed_back(attempt)
-        attempt.said_start, attempt.started, attempt.ended = True, now, now
-        self._ended.add(attempt.claim)
-        self._outbox.tell(attempt)
-        self._outbox.hurry(attempt)
 
     def held_claims(self) -> list[str]:
         """Safe from any thread."""

@@ -22,6 +22,7 @@ from processors.runner.guards import Guards
 from processors.runner.locks import MOST_AT_ONCE
 from processors.runner.outbox import Bug, Outbox
 from processors.runner.resolve import ReturnReason
+from processors.runner.take import claim_of
 
 log = structlog.get_logger(__name__)
 ASKED_AGAIN: Final = 0.5  # seconds until a start that was not answered is told again
@@ -50,15 +51,18 @@ class Seats(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """`since`: when its step began. `next_at`: when its lock or control is asked again. `is_relayed`: its start was accepted before."""
+    """`since`: when its step began. `next_at`: when its lock or control is asked again."""
 
     attempt: Attempt
     since: float
     next_at: float
     step: Step = "locking"
     pause: float = FIRST_POLL
-    is_relayed: bool = False
-    stands: Callable[[], bool] = bool  # of a relayed one: it cannot have been called lost so far
+    stands: Callable[[], bool] | None = None  # of a relayed one: it cannot have been called lost so far
+
+    @property
+    def is_relayed(self) -> bool:
+        return self.stands is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ class Starting:
         may have stood still until then, and another may have run it meanwhile."""
         now = self._clock()
         attempt.answer, attempt.said_start = self._channel, True
-        pending = self.pending[attempt.claim] = Pending(attempt, now, now, is_relayed=True, stands=stands)
+        pending = self.pending[attempt.claim] = Pending(attempt, now, now, stands=stands)
         self._to_lock.append(pending)
         self._lock()
         if self._tick is None:
@@ -164,7 +168,7 @@ class Starting:
             for one, verdict in zip(batch, verdicts, strict=True):
                 if not self._is_here(one):  # it left meanwhile
                     self._guards.let_go(one.attempt)
-                elif verdict == "held" and one.is_relayed:
+                elif verdict == "held" and one.stands is not None:
                     if one.stands():
                         self._accept(one)
                     else:
@@ -254,7 +258,7 @@ class Starting:
         if not self.pending:
             return []
         if order.token is not None:
-            one = self.pending.get(f"{self._claim_prefix}{order.execution_id}:{order.token}")
+            one = self.pending.get(claim_of(self._claim_prefix, order.execution_id, order.token))
             return [] if one is None else [one]
         return [
             one
@@ -323,11 +327,16 @@ class Starting:
             why=why,
         )
         self._forget(one)
+        self.refuse(attempt)
+        self._ways.leave(attempt)
+
+    def refuse(self, attempt: Attempt) -> None:
+        """Control knows its start, and its code never begins."""
         settle.handed_back(attempt)
+        attempt.said_start = True
         attempt.started = attempt.ended = self._clock()
         self._outbox.tell(attempt)
         self._outbox.hurry(attempt)
-        self._ways.leave(attempt)
 
     def _forget(self, one: Pending) -> None:
         del self.pending[one.attempt.claim]

@@ -5,6 +5,7 @@ from typing import Protocol
 import structlog
 
 from ledger.core import wire
+from ledger.core.ids import ExecutionId, Token
 from ledger.core.offers import Offers
 from ledger.core.refusal import Undecodable
 from processors.runner.attempt import Attempt
@@ -49,5 +50,11 @@ def take(record: Record, claim_prefix: str, now: float) -> list[Attempt]:
 def attempts_of(offers: Offers, claim_prefix: str, offered_ms: int, now: float) -> list[Attempt]:
     """In order. `offered_ms`: the broker's time when they were offered."""
     return [
-        Attempt(offer, offers.partition, f"{claim_prefix}{offer.execution_id}:{offer.token}", offered_ms, now) for offer in offers.offers
+        Attempt(offer, offers.partition, claim_of(claim_prefix, offer.execution_id, offer.token), offered_ms, now)
+        for offer in offers.offers
     ]
+
+
+def claim_of(prefix: str, execution_id: ExecutionId, token: Token) -> str:
+    """The Redis key that says who performs this grant."""
+    return f"{prefix}{execution_id}:{token}"
