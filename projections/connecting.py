@@ -1,11 +1,13 @@
 """Connections to Postgres with our settings in one place, and what to say when it does not answer."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import psycopg
 from psycopg import Connection, OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
 from psycopg.rows import TupleRow
 
 from ledger.config import Settings
@@ -41,6 +43,20 @@ def connect(settings: Settings) -> Connection[TupleRow]:
         return psycopg.connect(conninfo_of(settings), autocommit=True)
     except OperationalError as error:
         raise unavailable(settings, error) from error
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[Connection[TupleRow]]:
+    """The same for as long as it is needed, and what goes wrong meanwhile in words. Raises `Unavailable`, `Misconfigured`."""
+    connection = connect(settings)
+    try:
+        yield connection
+    except (UndefinedTable, UndefinedColumn, InvalidSchemaName) as error:
+        raise not_upgraded(settings) from error
+    except OperationalError as error:
+        raise unavailable(settings, error) from error
+    finally:
+        connection.close()
 
 
 def unavailable(settings: Settings, error: BaseException) -> Unavailable:

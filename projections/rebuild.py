@@ -11,16 +11,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from psycopg import OperationalError
-from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
-
 from ledger.config import Settings
 from ledger.core.refusal import Conflict, Refused
 from ledger.kafka.opening import LogIdentity, check_identity
 from projections.behind import Behind
 from projections.building import Building, copied
 from projections.builtin import TABLES
-from projections.connecting import connect, not_upgraded, unavailable
+from projections.connecting import connected
 from projections.differences import Difference
 from projections.patches import Changes
 from projections.places import tails_from
@@ -80,18 +77,10 @@ async def rebuild(
 ) -> Progress:
     """Fold the log again and put the result in the tables' place. Raises `Conflict`, `Differs`, `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
-    connection = connect(settings)
-    try:
-        with Behind("rebuild-sql") as behind:
-            keep = keep_ms(settings) if projection is TABLES else {}
-            building = Building(connection, settings.database.table_schema, projection, keep)
-            return await _Rebuild(settings, identity, projection, building, behind, report, sizes, wanted).run()
-    except (UndefinedTable, UndefinedColumn, InvalidSchemaName) as error:
-        raise not_upgraded(settings) from error
-    except OperationalError as error:
-        raise unavailable(settings, error) from error
-    finally:
-        connection.close()
+    with connected(settings) as connection, Behind("rebuild-sql") as behind:
+        keep = keep_ms(settings) if projection is TABLES else {}
+        building = Building(connection, settings.database.table_schema, projection, keep)
+        return await _Rebuild(settings, identity, projection, building, behind, report, sizes, wanted).run()
 
 
 def check_version(projection: Projection, version: int | None) -> None:

@@ -11,8 +11,7 @@ from functools import partial
 from typing import Final
 
 from msgspec import structs
-from psycopg import Connection, OperationalError
-from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
+from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
 
@@ -26,7 +25,7 @@ from projections.base import BODIES, Base, Fingerprint, base_of, saved_of
 from projections.behind import Behind
 from projections.builtin import TABLES
 from projections.comparing import Comparison, Pair
-from projections.connecting import connect, not_upgraded, unavailable
+from projections.connecting import connected
 from projections.differences import NOTHING, POSITIONS, Difference, differences_of, of_position
 from projections.forms import EXECUTIONS, PAUSES
 from projections.memory import Memory
@@ -59,18 +58,10 @@ class Touched:
 async def compare_touched(settings: Settings, since: SavedTables, told: Told, sizes: Sizes = USUAL) -> Touched:
     """Up to where the tables stand. `told` hears each difference. Raises `ChainBroken`, `Conflict`, `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
-    connection = connect(settings)
-    try:
-        with Behind("touched-sql") as behind:
-            work = _Touched(settings, identity, connection, behind, told, sizes)
-            saved = structs.replace(since, partitions=await work.go_on(since.partitions))
-            return Touched(work.rows, work.commits, work.behind, saved)
-    except (UndefinedTable, UndefinedColumn, InvalidSchemaName) as error:
-        raise not_upgraded(settings) from error
-    except OperationalError as error:
-        raise unavailable(settings, error) from error
-    finally:
-        connection.close()
+    with connected(settings) as connection, Behind("touched-sql") as behind:
+        work = _Touched(settings, identity, connection, behind, told, sizes)
+        saved = structs.replace(since, partitions=await work.go_on(since.partitions))
+        return Touched(work.rows, work.commits, work.behind, saved)
 
 
 class _Touched:

@@ -8,8 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from psycopg import Connection, OperationalError
-from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
+from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.config import Settings
@@ -19,7 +18,7 @@ from ledger.kafka.opening import LogIdentity, check_identity
 from projections.behind import Behind
 from projections.builtin import TABLES
 from projections.comparing import Compared, Comparison, Pair
-from projections.connecting import connect, not_upgraded, unavailable
+from projections.connecting import connected
 from projections.differences import Difference, differences_of, of_position, source_of
 from projections.memory import Memory
 from projections.one_moment import see_one_moment
@@ -65,20 +64,12 @@ async def verify(
     """Each difference; `verified` counts. `suffix`: of the tables, where they are not the live ones. `at_end` is called in
     the transaction in which all was compared. Raises `ChainBroken`, `Conflict`, `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
-    connection = connect(settings)
-    try:
-        with Behind("verify-sql") as behind:
-            work = _Verification(settings, identity, projection, suffix, connection, behind, verified, report, sizes, at_end)
-            async with aclosing(work.run()) as differences:
-                async for one in differences:
-                    verified.differences += 1
-                    yield one
-    except (UndefinedTable, UndefinedColumn, InvalidSchemaName) as error:
-        raise not_upgraded(settings) from error
-    except OperationalError as error:
-        raise unavailable(settings, error) from error
-    finally:
-        connection.close()
+    with connected(settings) as connection, Behind("verify-sql") as behind:
+        work = _Verification(settings, identity, projection, suffix, connection, behind, verified, report, sizes, at_end)
+        async with aclosing(work.run()) as differences:
+            async for one in differences:
+                verified.differences += 1
+                yield one
 
 
 class _Verification:

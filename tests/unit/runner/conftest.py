@@ -13,3 +13,15 @@ async def world() -> AsyncIterator[World]:
     yield world
     if hasattr(world, "running"):
         await world.end()
+
+
+@pytest.fixture
+def ran(world: World) -> list[int]:
+    """The numbers of the executions of `sync` whose code began."""
+    begun: list[int] = []
+
+    async def sync(data: int) -> None:
+        begun.append(data)
+
+    world.jobs.job("sync")(sync)
+    return begun

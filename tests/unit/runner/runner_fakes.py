@@ -333,3 +333,8 @@ class World:
         await asyncio.gather(self.running, return_exceptions=True)
         self.threads.shutdown(wait=True)
         assert self.bugs == []
+
+
+def said(world: World, nth: int) -> list[Report]:
+    """What was reported of this execution."""
+    return [report for report in world.sender.reports if report.execution_id == offer(nth).execution_id]

@@ -16,17 +16,6 @@ def hint(*offers: Offer, age: float = 0.0) -> Hint:
     return Hint(at, Offers(int(offers[0].execution_id[-1]), offers))
 
 
-@pytest.fixture
-def ran(world: World) -> list[int]:
-    begun: list[int] = []
-
-    async def sync(data: int) -> None:
-        begun.append(data)
-
-    world.jobs.job("sync")(sync)
-    return begun
-
-
 async def test_what_is_hinted_at_is_claimed_and_run_once_whichever_way_comes_first(world: World, ran: list[int]) -> None:
     runner = world.begin()
     runner.hear(hint(offer(2, data=2)))

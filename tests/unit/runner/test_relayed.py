@@ -7,32 +7,16 @@ import pytest
 from msgspec import structs
 
 from ledger.config.settings import Limits
-from ledger.core.execution import Report
 from ledger.core.ids import Micros
 from ledger.core.offers import Offer
 from ledger.core.orders import Order
-from tests.unit.runner.runner_fakes import World, offer, record_of
+from tests.unit.runner.runner_fakes import World, offer, record_of, said
 
 KEY, LOCK = "key:sync:7", "jobledger:lock:key:sync:7"
 
 
-def said(world: World, nth: int) -> list[Report]:
-    return [report for report in world.sender.reports if report.execution_id == offer(nth).execution_id]
-
-
 def relayed(one: Offer, age: float = 0.0) -> Order:
     return Order(one.execution_id, "next", one.token, offer=one, at=Micros(time.time_ns() // 1000 - round(age * 1e6)))
-
-
-@pytest.fixture
-def ran(world: World) -> list[int]:
-    begun: list[int] = []
-
-    async def sync(data: int) -> None:
-        begun.append(data)
-
-    world.jobs.job("sync")(sync)
-    return begun
 
 
 async def test_a_worker_with_room_says_with_an_exclusive_end_that_it_would_go_on(world: World, ran: list[int]) -> None:

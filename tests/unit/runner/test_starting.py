@@ -10,31 +10,14 @@ from msgspec import structs
 
 from ledger.config.settings import Limits
 from ledger.context import Context
-from ledger.core.execution import Report
 from ledger.core.orders import Order
-from tests.unit.runner.runner_fakes import World, accepted, offer, record_of
+from tests.unit.runner.runner_fakes import World, accepted, offer, record_of, said
 
 KEY, LOCK = "key:sync:7", "jobledger:lock:key:sync:7"
 
 
 def claim(nth: int) -> str:
     return f"jobledger:claim:{offer(nth).execution_id}:{offer(nth).token}"
-
-
-def said(world: World, nth: int) -> list[Report]:
-    return [report for report in world.sender.reports if report.execution_id == offer(nth).execution_id]
-
-
-@pytest.fixture
-def ran(world: World) -> list[int]:
-    """The numbers of the executions whose code began; each runs until `go` is set."""
-    begun: list[int] = []
-
-    async def sync(data: int) -> None:
-        begun.append(data)
-
-    world.jobs.job("sync")(sync)
-    return begun
 
 
 async def test_code_begins_under_the_lock_after_control_accepted_its_start(world: World, ran: list[int]) -> None:
