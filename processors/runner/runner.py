@@ -25,6 +25,7 @@ from processors.runner.claims import LIFE_IN_LEASES, NO_LIMITS, Claims, until_kn
 from processors.runner.gate import Gate
 from processors.runner.guards import MARGIN, Guards
 from processors.runner.known import Ended, GivenBack
+from processors.runner.leaving import Leaving
 from processors.runner.limiting import NO_HOLDERS, Limiting
 from processors.runner.locks import Locks, NoLocks, Renewals
 from processors.runner.outbox import Bug, Outbox
@@ -126,7 +127,7 @@ class Runner:
             clock=edges.monotonic,
         )
         self._given_back = GivenBack()
-        self._letting_go: set[asyncio.Task[None]] = set()  # claims
+        self._leaving = Leaving(edges.claims.let_go)  # claims
         self._waiting: dict[str, Attempt] = {}  # by claim, from their arrival until they start or leave
         self._ended = Ended()
         self._unknown = Unknown()
@@ -381,9 +382,7 @@ class Runner:
     def _give_claimed_back(self, attempt: Attempt, reason: ReturnReason) -> None:
         """Nothing of it is known to control. Its claim goes too, and if that fails an offer that comes again finds it here."""
         self._given_back.add(attempt.claim)
-        task = self._loop.create_task(self._edges.claims.let_go([attempt.claim]))
-        self._letting_go.add(task)
-        task.add_done_callback(self._letting_go.discard)
+        self._leaving.add([attempt.claim])
         self._outbox.give_back(attempt, reason)
         self._make_room(attempt)
 
