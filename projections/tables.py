@@ -126,6 +126,12 @@ Index(
     postgresql_ops={"labels": "jsonb_path_ops"},
     postgresql_where=text("labels IS NOT NULL"),
 )
+Index(
+    "job_executions_labelled",  # a label that many have; the one above finds those that few have
+    job_executions.c.requested_at,
+    job_executions.c.execution_id,
+    postgresql_where=text("labels IS NOT NULL"),
+)
 Index("job_executions_retries", job_executions.c.retry_of, postgresql_where=text("retry_of IS NOT NULL"))
 Index("job_executions_backfill", job_executions.c.backfill_id, postgresql_where=text("backfill_id IS NOT NULL"))
 Index(
