@@ -20,7 +20,7 @@ from ledger.core.engines import Engines, version_of
 from ledger.core.exclusivity import admit
 from ledger.core.execution import Active, Cancelled, CancelRequested, Requested, Waiting
 from ledger.core.ids import Address, ExecutionId, Micros
-from ledger.core.overlap import Placed, place
+from ledger.core.overlap import FREE, place
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import names_of
@@ -248,7 +248,7 @@ class World:
     def _of_asked(self, draft: PartitionDraft, asked: Asked) -> Sequence[Event]:
         match asked.event:
             case Requested() as requested:
-                placed = Placed()
+                placed = FREE
                 if requested.trigger == "run_now":
                     placed = place(asked.policy, draft.live(requested.job_id), requested.execution_id, draft.at)
                 return admit(draft, structs.replace(requested, blocked_by=placed.blocked_by), placed.events)

@@ -71,12 +71,16 @@ class Admitting:
     def admit(self, requested: Requested, before: Sequence[Event] = ()) -> list[Event]:
         """`before`: what the same decision says first, such as executions that it cancels. By its overlap policy it may be `blocked_by`
         another of its job already; then it waits in line, whatever its options say of a busy key."""
-        self._gone.update(_cancelled(before))
+        if before:
+            self._gone.update(_cancelled(before))
         key = requested.exclusive_key
-        first = [] if key is None else self._due_first(key)
+        if key is None:
+            self._here[requested.execution_id] = self._state(requested)
+            return [*before, requested]
+        first = self._due_first(key)
         replaced: list[Event] = []
         skipped: list[Event] = []
-        if key is not None and not (self._is_delayed(requested) and requested.blocked_by is None):
+        if not (self._is_delayed(requested) and requested.blocked_by is None):
             holder = self.holder(key)
             busy = "wait" if requested.blocked_by is not None else busy_of(requested)
             if busy == "keep_last":

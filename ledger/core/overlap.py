@@ -1,7 +1,7 @@
 """The overlap policies: what becomes of a firing while a former execution of its job is not terminal. Source: scheduling.md, section 6."""
 
-from dataclasses import dataclass, field
-from typing import Final, Literal, assert_never
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple, assert_never
 
 from ledger.core import executing, execution
 from ledger.core.execution import Active, Buffered, Due, Live
@@ -12,23 +12,25 @@ MOST_BUFFERED: Final = 1000
 MOST_CANCELLED: Final = 80  # by one firing; a command decides to at most 100 events
 
 
-@dataclass(slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A firing has its place: after `events` it starts at once, or waits for `blocked_by`; or it finds none (`refused`)."""
 
-    events: list[execution.Event] = field(default_factory=list)
+    events: Sequence[execution.Event] = ()
     blocked_by: ExecutionId | None = None
     refused: Literal["overlap", "buffer_full"] | None = None
+
+
+FREE: Final = Placed()
 
 
 def place(policy: Overlap, former: dict[ExecutionId, Live], new: ExecutionId, at: Micros) -> Placed:
     """`former`: the executions of the job that are not terminal, the oldest first; those that the events end are taken out of it."""
     oldest = next(iter(former), None)
     if oldest is None:
-        return Placed()
+        return FREE
     match policy:
         case "allow_all":
-            return Placed()
+            return FREE
         case "skip":
             return Placed(blocked_by=oldest, refused="overlap")
         case "buffer_one" | "buffer_all":

@@ -172,6 +172,8 @@ class PartitionView(Draft[Partition]):
     # What later decisions see
 
     def preview(self, event: Event, address: Address) -> State | None:
+        if type(event) is Requested:
+            return self._preview_request(event, address)
         if isinstance(event, execution.Event):
             before = self.state_of(event.execution_id)
             after = execution.evolve(before, event, self.partition.epoch, address, self.at)
@@ -186,9 +188,7 @@ class PartitionView(Draft[Partition]):
                     if live.request.unique_key is not None:
                         ended = state_at_end(event) if isinstance(after, Ended) else None
                         self.uniques.setdefault(name_of(live.request), {})[event.execution_id] = ended
-            if type(event) is Requested:
-                self._preview_request(event)
-            elif type(event) in RUN_ENDS and isinstance(before, Active):
+            if type(event) in RUN_ENDS and isinstance(before, Active):
                 self._preview_end(event, before.request)
             return after
         if isinstance(event, tick.Event):
@@ -217,7 +217,16 @@ class PartitionView(Draft[Partition]):
         elif holds_its_key(after):
             self.holders[key] = execution_id
 
-    def _preview_request(self, event: Requested) -> None:
+    def _preview_request(self, event: Requested, address: Address) -> State | None:
+        state = execution.evolve(self.state_of(event.execution_id), event, self.partition.epoch, address, self.at)
+        if state is not None:
+            self.executions[event.execution_id] = state
+            if self.backlogs is not None:
+                self.backlogs.turn(None, state)
+            if event.exclusive_key or type(state) is Buffered:
+                self._preview_line(event, state)
+            if event.unique_key is not None:
+                self.uniques.setdefault(name_of(event), {})[event.execution_id] = None
         if event.kind != "on_demand":
             self.runs.setdefault(event.job_id, []).append(event.execution_id)
         if event.retry_of is not None:
@@ -227,6 +236,7 @@ class PartitionView(Draft[Partition]):
             self.keys[key] = (event.execution_id, event.requested_at)
         if event.tick_at is not None and event.trigger == "schedule" and (schedule := self.schedule_of(event.job_id)) is not None:
             self.schedules[event.job_id] = tick.decided(schedule, event.tick_at, event.next_tick_at, fired=1)
+        return state
 
     def _preview_end(self, event: Event, ended: Requested) -> None:
         if ended.kind != "on_demand" and (schedule := self.schedule_of(ended.job_id)) is not None:

@@ -17,6 +17,7 @@ from ledger.core.policies import delay_us, engine_versions
 from ledger.core.tick import InForce
 from ledger.core.wire import Event
 
+_OF_A_TICK: Final = (Requested, tick.Skipped, tick.Missed)
 ENOUGH: Final = 300  # events of the ticks of one job in a commit; a firing that cancels others brings up to 80 more
 
 
@@ -120,16 +121,15 @@ class Outcomes:
                 case _:
                     assert_never(verdict)
         last = self._events[-1] if self._events else None
-        if following is not None and self._left != 0 and isinstance(last, Requested | tick.Skipped | tick.Missed):
+        if following is not None and self._left != 0 and isinstance(last, _OF_A_TICK):
             self._events[-1] = structs.replace(last, next_tick_at=Micros(following))
         return self._events
 
     def _fire(self, tick_at: Micros) -> None:
         job, view = self._job, self._view
-        if self._former is None:
-            self._former = view.live(job.job_id)
         new = execution_of_tick(job.job_id, tick_at, view.partition.number)
-        former = dict(self._former)
+        known = view.live(job.job_id) if self._former is None else self._admitting.left_of(self._former)
+        former = dict(known) if known else known
         placed = place(self._overlap, former, new, view.at)
         if placed.refused is not None:
             self._skip(placed.refused, due.Range(tick_at, tick_at, 1), placed.blocked_by)
@@ -147,7 +147,7 @@ class Outcomes:
             blocked_by=placed.blocked_by,
         )
         self._events += self._admitting.admit(requested, placed.events)
-        self._former = self._admitting.left_of(former)
+        self._former = former
         if self._left is not None:
             self._left -= 1
 

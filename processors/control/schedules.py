@@ -1,6 +1,6 @@
 """The schedules of a home partition: which are in force there, when each is due next, and what the registry changed. No I/O here."""
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from itertools import chain
 from typing import Final
 
@@ -32,7 +32,8 @@ class Schedules:
         self.engines = engines
         self.noticed: dict[str, None] = {}  # jobs the registry moved, not taken over yet, in that order
         self.pauses: set[Paused] = set()  # pauses that began or ended, likewise
-        self._due: list[tuple[Micros, str]] = []
+        self._instants: list[Micros] = []  # a heap of those at which something is due
+        self._due_at: dict[Micros, list[str]] = {}  # the jobs of each; many are due at once, and a job that was moved stays in a list
         self._next: dict[str, Micros] = {}
         self._settled: set[str] = set()  # by the draft under way
         self._adopted: set[str] = set()
@@ -44,10 +45,9 @@ class Schedules:
         here = self.partition.schedules
         new = (job.job_id for job in self.registry.jobs.values() if self._is_home(job) and job.job_id not in here and fires(job))
         self.noticed = {job_id: None for job_id in chain(here, new) if self._is_news(job_id)}
-        due = ((self._next_decision(job_id), job_id) for job_id in here)
-        self._due = [(at, job_id) for at, job_id in due if at is not None]
-        self._next = {job_id: at for at, job_id in self._due}
-        heapify(self._due)
+        self._instants, self._due_at, self._next = [], {}, {}
+        for job_id in here:
+            self.reckon(job_id)
 
     def notice(self, touched: Touched) -> bool:
         """The registry moved. True if that concerns this partition: a job at home here, or a pause, which may be of anything here."""
@@ -72,11 +72,14 @@ class Schedules:
     # When something is due
 
     def next_due(self) -> Micros | None:
-        while self._due:
-            due, job_id = self._due[0]
-            if self._next.get(job_id) == due:
+        while self._instants:
+            due = self._instants[0]
+            jobs = self._due_at[due]
+            while jobs and self._next.get(jobs[-1]) != due:
+                jobs.pop()
+            if jobs:
                 return due
-            heappop(self._due)
+            del self._due_at[heappop(self._instants)]
         return None
 
     def due_of(self, job_id: str) -> Micros | None:
@@ -90,9 +93,14 @@ class Schedules:
             self._next.pop(job_id, None)
             return
         due = max(due, not_before)
-        if self._next.get(job_id) != due:
-            self._next[job_id] = due
-            heappush(self._due, (due, job_id))
+        if self._next.get(job_id) == due:
+            return
+        self._next[job_id] = due
+        if due in self._due_at:
+            self._due_at[due].append(job_id)
+        else:
+            self._due_at[due] = [job_id]
+            heappush(self._instants, due)
 
     def _next_decision(self, job_id: str) -> Micros | None:
         state = self.partition.schedules.get(job_id)
@@ -199,18 +207,29 @@ class Schedules:
     def fire(self, draft: PartitionDraft) -> None:
         """Decide the ticks that are due at the draft's time, then portions of the backfills."""
         while (due := self.next_due()) is not None and due <= draft.at:
-            _, job_id = heappop(self._due)
+            if not self._fire_at(draft, due):
+                return
+        for running in list(self.partition.backfills.values()):
+            if acts.may_step(draft, running) and not draft.include(acts.step(draft, running)):
+                return
+
+    def _fire_at(self, draft: PartitionDraft, due: Micros) -> bool:
+        """What is due at one instant, by the id of the job. False: the rest belongs to the next commit."""
+        jobs = self._due_at[due]
+        jobs.sort(reverse=True)
+        while jobs:
+            job_id = jobs.pop()
+            if self._next.get(job_id) != due:
+                continue
             del self._next[job_id]
             before = len(draft.events)
             whole = settle(draft, job_id)
             self._settled.add(job_id)
             if not whole:
-                return
+                return False
             if len(draft.events) == before:
                 self.reckon(job_id, Micros(draft.at + 1_000_000))
-        for running in list(self.partition.backfills.values()):
-            if acts.may_step(draft, running) and not draft.include(acts.step(draft, running)):
-                return
+        return True
 
     @property
     def may_backfill(self) -> bool:
