@@ -4,16 +4,21 @@ import asyncio
 from collections import deque
 from typing import Final
 
-MOST: Final = 10_000  # commands; fewer would slow a burst down where a decision takes long
+MOST: Final = 20_000  # commands
 MOST_BYTES: Final = 32 * 1024 * 1024
 
 
 class Turns:
-    """Without it a burst fills the producer's buffer, and whoever finds no room there for some seconds believes that the broker is gone."""
+    """Without it a burst fills the producer's buffer, and whoever finds no room there for some seconds believes that the broker is gone.
+
+    Once all is taken, nobody gets a turn before half of it is free: commands that went out one by one, as answers come, would reach control
+    in small portions, and cost it half as much again.
+    """
 
     def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
-        self._free = most
+        self._free = self._all = most
         self._free_bytes = self._all_bytes = most_bytes
+        self._is_full = False
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, size: int) -> None:
@@ -42,7 +47,11 @@ class Turns:
             raise
 
     def _has_room(self, size: int) -> bool:
-        return self._free > 0 and self._free_bytes >= size
+        if self._free == 0 or self._free_bytes < size:
+            self._is_full = True
+        elif 2 * self._free >= self._all and 2 * self._free_bytes >= self._all_bytes:
+            self._is_full = False
+        return not self._is_full
 
     def _take(self, size: int) -> None:
         self._free -= 1

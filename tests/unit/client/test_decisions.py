@@ -187,6 +187,21 @@ async def test_of_a_burst_so_many_are_under_way_and_the_time_of_the_others_begin
     await decisions.close()
 
 
+async def test_once_all_turns_are_taken_the_others_go_together_when_half_are_free() -> None:
+    world = World()
+    decisions = world.decisions(Turns(4))
+    tasks = [asyncio.create_task(decisions.ask(f"c{number}", "t", 0, b"{}", timeout=5)) for number in range(6)]
+    await world.sender.until_sent(4)
+    decisions.hear([Answer("c0", "applied")])
+    await tasks[0]
+    assert len(world.sender.sent) == 4
+    decisions.hear([Answer("c1", "applied")])
+    await world.sender.until_sent(6)
+    decisions.hear([Answer(f"c{number}", "applied") for number in range(2, 6)])
+    assert len(await asyncio.gather(*tasks)) == 6
+    await decisions.close()
+
+
 async def test_who_gives_up_its_turn_lets_the_next_one_go() -> None:
     world = World()
     decisions = world.decisions(Turns(10, most_bytes=5))
