@@ -7,6 +7,7 @@ outcomes (4), consequences from the folded state alone (4), dead letters before 
 import asyncio
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -20,6 +21,7 @@ from ledger.core.refusal import ChainBroken, Conflict, Undecodable
 from ledger.core.writer import Writer
 from ledger.crashpoints import crash_point
 from processors.control import answers, log_access
+from processors.control.answers import Told
 from processors.control.appender import Appended, Appender
 from processors.control.edges import Edges
 from processors.control.pacing import Pacing
@@ -230,7 +232,7 @@ class Actor(ABC, Generic[F]):
     async def _after(self, draft: "Draft[F]") -> None:
         crash_point("control:before-offers")
         await self.committed(draft)
-        await answers.publish(self.edges.redis, draft.effects.answers)
+        await answers.publish(self.edges.redis, self.to_tell(draft))
 
     # What differs between the registry and the events
 
@@ -253,6 +255,10 @@ class Actor(ABC, Generic[F]):
     @abstractmethod
     async def committed(self, draft: "Draft[F]") -> None:
         """A draft is in the log and in the fold: offers and news follow."""
+
+    def to_tell(self, draft: "Draft[F]") -> Sequence[tuple[str, Told]]:
+        """What is told by Redis after the commit, with the channels."""
+        return draft.effects.answers
 
     def may_fill(self, draft: "Draft[F]") -> bool:
         """Commands may be decided in this draft."""

@@ -20,6 +20,7 @@ MOST_FOLLOWED = 100_000
 LONGEST_CHANNEL = 200
 
 Addressed = tuple[str, Answer]
+Told = Answer | Order | Hint
 
 
 class Followers:
@@ -74,7 +75,7 @@ def news_of(event: wire.Event) -> Answer | None:
     return None
 
 
-async def publish(redis: "Redis", answers: Sequence[tuple[str, Answer | Order | Hint]]) -> None:
+async def publish(redis: "Redis", answers: Sequence[tuple[str, Told]]) -> None:
     """One message a channel, an array of answers, of orders or of hints, in it."""
     if not answers:
         return

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from heapq import heappop, heappush
 
 import structlog
@@ -18,7 +18,7 @@ from ledger.core.refusal import Conflict
 from ledger.core.registry import Touched
 from processors.control import answers, snapshots
 from processors.control.actor import IDLE_COMMIT, Actor
-from processors.control.answers import Followers
+from processors.control.answers import Followers, Told
 from processors.control.appender import Appended, Appender
 from processors.control.dispatch import Dispatch
 from processors.control.edges import Edges
@@ -67,6 +67,7 @@ class PartitionActor(Actor[Partition]):
         self._relays_within = round(limits.lease * RELAYED_WITHIN * 1_000_000)
         self._foreseen: list[Addressed] = []  # orders that follow from the draft under way
         self._offered_at = 0.0
+        self._hints: list[tuple[str, Hint]] = []  # not told yet
         self._sending: set[asyncio.Task[None]] = set()
         self._popped: list[tuple[Micros, ExecutionId]] = []  # timers that the draft under way decided
 
@@ -228,6 +229,9 @@ class PartitionActor(Actor[Partition]):
             draft.effects.answers.extend(self.relay.tell(draft.effects.relayed, draft.at, time.monotonic()))
         self.snapshots.consider()
 
+    def to_tell(self, draft: Draft[Partition]) -> Sequence[tuple[str, Told]]:
+        return [*draft.effects.answers, *self._take_hints()]
+
     def _reckon(self, events: tuple[wire.Event, ...]) -> None:
         """What is due next of the schedules that these events moved."""
         if self.fold.schedules:
@@ -261,23 +265,36 @@ class PartitionActor(Actor[Partition]):
             offer = offer_of(self.fold, self.facts.registry, execution_id, self.dispatch.times_again(execution_id))
             if offer is not None:
                 offers.append(offer)
-        for record in into_records(offers):
-            self._in_background(self._send_record(queue, record))
+        for some in into_records(offers):
+            made = Offers(self.number, tuple(some))
+            record = wire.encode(made)
+            self._hint(queue, made, len(record))
+            self._in_background(self._send_record(queue, [offer.execution_id for offer in some], record))
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _send_record(self, queue: str, offers: list[Offer]) -> None:
-        execution_ids = [offer.execution_id for offer in offers]
-        made = Offers(self.number, tuple(offers))
-        record = wire.encode(made)
+    def _hint(self, queue: str, made: Offers, size: int) -> None:
+        """Where it is quiet, the offers are also told by Redis: with the answers of the same commit, if there are any."""
         now = time.monotonic()
         was_quiet, self._offered_at = now - self._offered_at >= QUIET_FOR, now
-        if was_quiet and self.dispatch.window(queue).outstanding <= FEW_OFFERS and len(record) <= LARGEST_HINT:
-            hint = self.edges.settings.redis_key("work", queue), Hint(self._at(), made)
-            self._in_background(answers.publish(self.edges.redis, [hint]))
+        if was_quiet and self.dispatch.window(queue).outstanding <= FEW_OFFERS and size <= LARGEST_HINT:
+            if not self._hints:
+                asyncio.get_running_loop().call_soon(self._tell_hints)
+            self._hints.append((self.edges.settings.redis_key("work", queue), Hint(self._at(), made)))
+
+    def _tell_hints(self) -> None:
+        """Those that no answers took with them."""
+        if hints := self._take_hints():
+            self._in_background(answers.publish(self.edges.redis, hints))
+
+    def _take_hints(self) -> list[tuple[str, Hint]]:
+        hints, self._hints = self._hints, []
+        return hints
+
+    async def _send_record(self, queue: str, execution_ids: list[ExecutionId], record: bytes) -> None:
         partition, outcome = await self.work.send(queue, record)
         if isinstance(outcome, Appended):
             self.dispatch.placed(execution_ids, partition, outcome.offset)
