@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 import uvloop
@@ -14,6 +15,7 @@ from ledger.cli.measuring.result import Result
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 
+T = TypeVar("T")
 app = typer.Typer(help="Measures on the running stack; prints medians and the machine.", no_args_is_help=True)
 talk = Console(stderr=True, highlight=False)
 
@@ -36,8 +38,11 @@ def _say(line: str) -> None:
 
 
 def _measure(work: Coroutine[Any, Any, Result | list[Result]], output: str) -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        measured = runner.run(work)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            measured = runner.run(_ended_by_sigterm(work))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     results = measured if isinstance(measured, list) else [measured]
     if output == "json":
         typer.echo(json.format(json.encode(results if len(results) > 1 else results[0]), indent=2).decode())
@@ -47,6 +52,13 @@ def _measure(work: Coroutine[Any, Any, Result | list[Result]], output: str) -> N
         typer.echo(f"{one.metric}: median {one.median:g} {one.unit}{more}; runs {', '.join(f'{run:g}' for run in one.runs)}")
         typer.echo(f"  {one.counted}")
         typer.echo(f"  Python {one.machine.python}, {one.machine.system}, {one.machine.cpus} cpus")
+
+
+async def _ended_by_sigterm(work: Coroutine[Any, Any, T]) -> T:
+    """As by Ctrl-C: what it started and made is removed."""
+    if (mine := asyncio.current_task()) is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, mine.cancel)
+    return await work
 
 
 @app.command()

@@ -15,6 +15,7 @@ from ledger.core.outcome import Answer
 log = structlog.get_logger(__name__)
 CONNECTING: Final = 2.0
 LONGEST_PAUSE: Final = 2.0
+CLOSING: Final = 0.1
 _answers = json.Decoder(list[Answer])
 
 
@@ -41,9 +42,9 @@ class Ear:
         self.is_open = True
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        while self._task is not None and not self._task.done():
+            self._task.cancel()  # and again: redis-py, while it connects, may swallow it
+            await asyncio.wait([self._task], timeout=CLOSING)
 
     async def _listen(self) -> None:
         pause = 0.1
