@@ -178,16 +178,9 @@ class PartitionView(Draft[Partition]):
             before = self.state_of(event.execution_id)
             after = execution.evolve(before, event, self.partition.epoch, address, self.at)
             if after is not None:
-                self.executions[event.execution_id] = after
-                if self.backlogs is not None:
-                    self.backlogs.turn(before, after)
                 live = before if isinstance(after, Ended) else after
-                if live is not None and not isinstance(live, Ended):
-                    if live.request.exclusive_key or type(after) is Buffered:
-                        self._preview_line(live.request, after)
-                    if live.request.unique_key is not None:
-                        ended = state_at_end(event) if isinstance(after, Ended) else None
-                        self.uniques.setdefault(name_of(live.request), {})[event.execution_id] = ended
+                request = None if live is None or isinstance(live, Ended) else live.request
+                self._preview_turn(event, before, after, request)
             if type(event) in RUN_ENDS and isinstance(before, Active):
                 self._preview_end(event, before.request)
             return after
@@ -202,6 +195,19 @@ class PartitionView(Draft[Partition]):
         elif isinstance(event, letters.Event):
             self.letters[event.letter] = letters.fate_of(event)
         return None
+
+    def _preview_turn(self, event: execution.Event, before: State | None, after: State, request: Requested | None) -> None:
+        """An execution goes from one state to another. `request`: its own, unless it had ended before."""
+        self.executions[event.execution_id] = after
+        if self.backlogs is not None:
+            self.backlogs.turn(before, after)
+        if request is None:
+            return
+        if request.exclusive_key or type(after) is Buffered:
+            self._preview_line(request, after)
+        if request.unique_key is not None:
+            ended = state_at_end(event) if isinstance(after, Ended) else None
+            self.uniques.setdefault(name_of(request), {})[event.execution_id] = ended
 
     def _preview_line(self, request: Requested, after: State) -> None:
         """Who holds an exclusivity key, and who waits in line."""
@@ -220,13 +226,7 @@ class PartitionView(Draft[Partition]):
     def _preview_request(self, event: Requested, address: Address) -> State | None:
         state = execution.evolve(self.state_of(event.execution_id), event, self.partition.epoch, address, self.at)
         if state is not None:
-            self.executions[event.execution_id] = state
-            if self.backlogs is not None:
-                self.backlogs.turn(None, state)
-            if event.exclusive_key or type(state) is Buffered:
-                self._preview_line(event, state)
-            if event.unique_key is not None:
-                self.uniques.setdefault(name_of(event), {})[event.execution_id] = None
+            self._preview_turn(event, None, state, event)
         if event.kind != "on_demand":
             self.runs.setdefault(event.job_id, []).append(event.execution_id)
         if event.retry_of is not None:

@@ -83,8 +83,7 @@ class Schedule:
     def next_us(self, after: int) -> int | None:
         """The first firing after this instant, both in microseconds since 1970."""
         after = max(after, self._start - 1, _FIRST - 1)
-        until = after + SEARCHED if self._lines else _LAST
-        return self._candidate(after, min(until, self._end)) if self._exclusion is None else self._first(after, until)
+        return self._first(after, after + SEARCHED if self._lines else _LAST)
 
     def between_us(self, after: int, until: int) -> Iterator[int]:
         found = self._first(after, until)

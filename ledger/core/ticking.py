@@ -128,8 +128,7 @@ class Outcomes:
     def _fire(self, tick_at: Micros) -> None:
         job, view = self._job, self._view
         new = execution_of_tick(job.job_id, tick_at, view.partition.number)
-        known = view.live(job.job_id) if self._former is None else self._admitting.left_of(self._former)
-        former = dict(known) if known else known
+        former = view.live(job.job_id) if self._former is None else self._admitting.left_of(self._former)
         placed = place(self._overlap, former, new, view.at)
         if placed.refused is not None:
             self._skip(placed.refused, due.Range(tick_at, tick_at, 1), placed.blocked_by)
