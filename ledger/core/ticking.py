@@ -23,24 +23,30 @@ ENOUGH: Final = 300  # events of the ticks of one job in a commit; a firing that
 
 def settle(view: PartitionView, job_id: str, until: int | None = None) -> bool:
     """Decide the job's ticks up to this nominal instant, or all that are due. False: there is more, and it belongs to the next commit."""
+    events, whole = outcomes_of(view, job_id, until)
+    return view.include(events) and whole
+
+
+def outcomes_of(view: PartitionView, job_id: str, until: int | None = None) -> tuple[list[Event], bool]:
+    """The outcomes of these ticks, not taken in yet, and whether they are all that are due."""
     state = view.schedule_of(job_id)
     found = version_of(view.registry, job_id, state.job_version) if state is not None else None
     first = state.next_at if state is not None and view.partition.reckons_with == engine_versions() else None
     if state is None or found is None or (first is not None and first > (view.at if until is None else until)):
-        return True
+        return [], True
     job, version = found
     engine = view.engines.of(version.written)
     if engine is None or is_spent(state, engine.spec.limit):
-        return True
+        return [], True
     spec = engine.spec
     delay = delay_us(job_id, spec.jitter_ms)
     until = view.at - delay if until is None else until
     if until <= state.decided_until or (first is not None and first > until):
-        return True
-    bars = _bars(view, job, state, until)
+        return [], True
+    bars = bars_of(view, job, state, until)
     judged = due.judge(engine, spec, state.decided_until, until, view.at - delay, bars, first)
     outcomes = Outcomes(view, job, version, spec, state, delay)
-    return view.include(outcomes.of(judged)) and judged.whole and outcomes.whole
+    return outcomes.of(judged), judged.whole and outcomes.whole
 
 
 def is_spent(state: InForce, limit: int | None) -> bool:
@@ -48,7 +54,8 @@ def is_spent(state: InForce, limit: int | None) -> bool:
     return limit is not None and state.fired >= limit
 
 
-def _bars(view: PartitionView, job: Job, state: InForce, until: int) -> list[due.Bar]:
+def bars_of(view: PartitionView, job: Job, state: InForce, until: int) -> list[due.Bar]:
+    """What keeps the job's ticks up to this nominal instant from firing: pauses, and what was left out by hand."""
     pauses = view.registry.pauses
     if pauses.are_none and state.stopped is None and not state.to_skip:
         return []

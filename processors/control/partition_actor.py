@@ -38,6 +38,7 @@ FEW_OFFERS = 4  # of a queue, made and not started: so few are hinted at as well
 QUIET_FOR = 0.02  # seconds without an offer before them: where there is load a hint only costs
 LARGEST_HINT = 16 * 1024  # bytes
 RELAYED_WITHIN = 1 / 3  # of a lease: a report that is older says little about whether its worker lives
+BETWEEN_PLANS = 0.001  # seconds: others have their turn
 ADOPTION_PAUSE = 0.25  # an act makes an idle actor append at most four times a second
 
 
@@ -201,10 +202,14 @@ class PartitionActor(Actor[Partition]):
         timer = next((due for due, execution_id in self.fold.timers[:1]), None)
         due = min((one for one in (timer, self.schedules.next_due()) if one is not None), default=None)
         until = IDLE_COMMIT if due is None else max(0.0, (due - now) / 1e6)
+        if until > 0 and (plan := self.schedules.next_plan()) is not None:
+            until = min(until, max(BETWEEN_PLANS, (plan - now) / 1e6))
         opens = self.dispatch.opens_in(time.monotonic())
         return until if opens is None else min(until, max(0.01, opens))
 
     def came_to_nothing(self) -> None:
+        if (now := self.edges.clock.now()) is not None:
+            self.schedules.plan(now)
         if self.dispatch.open(time.monotonic()):
             self._offer()
 

@@ -34,10 +34,12 @@ def opening(log: str) -> bytes:
 
 
 class Home:
-    """Everything at home in one partition. `now` is the broker's time; `deciding` is the product's own, or it without a rule."""
+    """Everything at home in one partition. `now` is the broker's time; `deciding` is the product's own, or it without a rule.
+    `plans`: the ticks that are due next are planned as soon as it comes to rest."""
 
-    def __init__(self, now: int = NOON, deciding: type[PartitionDraft] = PartitionDraft) -> None:
+    def __init__(self, now: int = NOON, deciding: type[PartitionDraft] = PartitionDraft, *, plans: bool = True) -> None:
         self.now = now
+        self.plans = plans
         self.deciding = deciding
         self.numbers = count(1)
         self.decider, self.facts = RegistryFold(), RegistryFold()
@@ -136,6 +138,8 @@ class Home:
             if draft.adopts_up_to is not None:
                 assert self.writer.fill(draft)
             if not draft.is_worth_a_commit:
+                if self.plans:
+                    self.plan()
                 return events
             record = draft.record()
             assert self.writer.confirm(draft, record, len(self.log))
@@ -144,6 +148,11 @@ class Home:
             self.answers = [answer for _, answer in draft.effects.answers]
             events += draft.events
         raise AssertionError("it never comes to rest")
+
+    def plan(self) -> None:
+        due = self.schedules.next_due()
+        while due is not None and due > self.now and self.schedules.next_plan() is not None:
+            self.schedules.plan(Micros(due - 1))
 
     def lose(self, worker: WorkerId, most: int = 3) -> list[wire.Event]:
         """The rescuer missed this worker for a lease."""
