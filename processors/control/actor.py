@@ -151,21 +151,28 @@ class Actor(ABC, Generic[F]):
             await asyncio.sleep(min(1.0, 0.05 * 2**attempt))
 
     async def _rest(self) -> None:
-        """Wait for work, for a time that is due, or for the idle minute; under load, until the pace allows the next commit."""
+        """Wait for work, for a time that is due, or for the idle minute; under load, until the pace allows the next commit, and for
+        what is about to come."""
         if not self.writer.inbox:
             until = min(self.next_due(), self._committed_at + IDLE_COMMIT - time.monotonic())
             if (due := self._seeking.due_in()) is not None:
                 until = min(until, due)
             if until > 0:
-                try:
-                    async with asyncio.timeout(until):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
+                await self._woken(until)
         self._wake.clear()
         pace = self._pacing.rest()
         if pace > 0 and len(self.writer.inbox) < wire.MOST_EVENTS:
             await asyncio.sleep(pace)
+        while (soon := min(self.comes_soon(), self.next_due())) > 0:
+            await self._woken(soon)
+            self._wake.clear()
+
+    async def _woken(self, within: float) -> None:
+        try:
+            async with asyncio.timeout(within):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
 
     async def _work(self) -> None:
         at = self._at()
@@ -267,6 +274,10 @@ class Actor(ABC, Generic[F]):
     def next_due(self) -> float:
         """Seconds until something is due by itself."""
         return IDLE_COMMIT
+
+    def comes_soon(self) -> float:
+        """Seconds within which more is expected, so that the next commit is worth waiting for."""
+        return 0.0
 
     def came_to_nothing(self) -> None:
         """It was woken, or something was due, and nothing is to be appended."""

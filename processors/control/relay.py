@@ -4,11 +4,12 @@ Best effort, and volatile: a new owner tells all that it finds once more, and a 
 hears of it loses it to the rescuer only by dying. No I/O here.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from ledger.core.definition import Registry
-from ledger.core.execution import Active, Started
+from ledger.core.draft import Delivered
+from ledger.core.execution import Active, Report, Started
 from ledger.core.ids import ExecutionId, Micros, WorkerId
 from ledger.core.orders import Order
 from ledger.core.outcome import Answer
@@ -17,6 +18,8 @@ from ledger.core.wire import Event
 from processors.control.offering import grant_of
 from processors.control.orders import Addressed
 
+SOON: Final = 0.02  # seconds from telling a start to its end, if the job is a short one: those of one commit come back together
+MOST_TOGETHER: Final = 200  # reports that are worth a commit in any case
 AGAIN: Final = 2.0  # seconds without a word until it is told once more
 
 
@@ -57,6 +60,19 @@ class Relay:
         for _, answer in answers:
             if isinstance(answer, Order) and answer.why == "accepted":
                 self._untold.pop(answer.execution_id, None)
+
+    def comes_soon(self, inbox: Collection[Delivered], now: float) -> float:
+        """Seconds within which more of what was told lately may end. None to wait for if the inbox holds all of it or is empty, or if
+        somebody waits there for more than a relay."""
+        ended: set[ExecutionId] = set()
+        for one in inbox if len(inbox) <= MOST_TOGETHER else ():
+            if not isinstance(one.item, Report):
+                return 0.0
+            ended.add(one.item.execution_id)
+        if not ended:
+            return 0.0
+        told_last = max((told_at for one, told_at in self._untold.items() if one not in ended), default=-AGAIN)
+        return max(0.0, told_last + SOON - now)
 
     def again(self, at: Micros, now: float) -> list[Addressed]:
         """To those who said nothing for a while."""

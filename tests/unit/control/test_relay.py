@@ -5,17 +5,17 @@ from collections.abc import Callable
 import pytest
 from msgspec import Raw
 
-from ledger.core import execution, request
+from ledger.core import execution, request, wire
 from ledger.core.definition import Register
 from ledger.core.draft import Delivered
 from ledger.core.execution import Active, AttemptLost, Buffered, Completed, Due, HandedBack, Options, Report, Started, Waiting
-from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Token, WorkerId, token_of
+from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId, token_of
 from ledger.core.offers import Offer
 from ledger.core.orders import Order
 from ledger.core.pause import Pause
 from ledger.core.relay import MOST_BYTES
 from ledger.core.wire import MOST_EVENTS
-from processors.control.relay import AGAIN, Relay
+from processors.control.relay import AGAIN, MOST_TOGETHER, SOON, Relay
 from tests.unit.control.home import SECOND, WORKER, Home, fired
 
 KEY = "key:sync:acme"
@@ -29,7 +29,7 @@ def world() -> Home:
 
 
 def asked(home: Home, count: int = 1, **more: object) -> list[ExecutionId]:
-    submits = [request.Submit(home.name(), "sync", exclusive_key="acme", **more) for _ in range(count)]  # type: ignore[arg-type]  # by name
+    submits = [request.Submit(home.name(), "sync", **{"exclusive_key": "acme", **more}) for _ in range(count)]  # type: ignore[arg-type]  # by name
     return [one for submit in submits for one in fired(home.send(submit))]
 
 
@@ -251,3 +251,44 @@ def test_what_was_started_by_a_report_is_nobodys_news() -> None:
     relay = Relay(home.partition, home.facts.registry, lambda worker: WorkerId(worker))
     relay.begin()
     assert not relay
+
+
+# What is decided together
+
+
+def told(home: Home, *keys: str) -> tuple[Relay, list[Report]]:
+    """A relay that told a worker of the second execution of each key at the time 100, and the reports of their ends."""
+    relay = Relay(home.partition, home.facts.registry, lambda worker: f"orders:{worker}")
+    reports = []
+    for key in keys:
+        first, second = asked(home, 2, exclusive_key=key)
+        home.start(first)
+        end(home, first)
+        relay.tell([second], Micros(home.now), 100.0)
+        state = home.partition.executions[second]
+        assert isinstance(state, Active)
+        reports.append(Report(second, state.token, WORKER, outcome="completed", takes_next=True))
+    return relay, reports
+
+
+def inbox(*items: wire.Item) -> list[Delivered]:
+    return [Delivered(Position(7, nth), Micros(5), item) for nth, item in enumerate(items)]
+
+
+def test_the_first_that_ends_waits_a_moment_for_those_that_began_with_it() -> None:
+    relay, (one, two, three) = told(world(), "a", "b", "c")
+    assert relay.comes_soon(inbox(one), 100.005) == pytest.approx(SOON - 0.005)
+    assert relay.comes_soon(inbox(one, three), 100.005) == pytest.approx(SOON - 0.005)
+    assert relay.comes_soon(inbox(one, two, three), 100.005) == 0
+
+
+def test_nobody_waits_for_what_takes_longer_nor_where_nothing_ended() -> None:
+    relay, (one, _) = told(world(), "a", "b")
+    assert relay.comes_soon(inbox(one), 100.0 + SOON) == 0
+    assert relay.comes_soon([], 100.0) == 0
+
+
+def test_only_relays_wait_for_each_other() -> None:
+    relay, (one, _) = told(world(), "a", "b")
+    assert relay.comes_soon(inbox(one, request.Submit("c1", "sync")), 100.0) == 0
+    assert relay.comes_soon(inbox(*[one] * (MOST_TOGETHER + 1)), 100.0) == 0
