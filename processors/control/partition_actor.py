@@ -11,7 +11,7 @@ from ledger.core import execution, tick, wire
 from ledger.core.draft import Draft
 from ledger.core.execution import Lose
 from ledger.core.ids import ExecutionId, Micros, WorkerId
-from ledger.core.offers import Hint, Offer, Offers
+from ledger.core.offers import Offer, Offers
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.refusal import Conflict
@@ -24,6 +24,7 @@ from processors.control.dispatch import Dispatch
 from processors.control.edges import Edges
 from processors.control.facts import Facts
 from processors.control.held import Held
+from processors.control.hints import AFTER_HINT, Hints
 from processors.control.limited import Limited
 from processors.control.offering import into_records, offer_of
 from processors.control.orders import Addressed, Orders
@@ -34,9 +35,6 @@ from processors.control.work import Work
 
 log = structlog.get_logger(__name__)
 REGISTRY_PATIENCE = 10.0  # seconds; its end was read, but a new leader may not know of all that the former one gave out
-FEW_OFFERS = 4  # of a queue, made and not started: so few are hinted at as well
-QUIET_FOR = 0.02  # seconds without an offer before them: where there is load a hint only costs
-LARGEST_HINT = 16 * 1024  # bytes
 RELAYED_WITHIN = 1 / 3  # of a lease: a report that is older says little about whether its worker lives
 BETWEEN_PLANS = 0.001  # seconds: others have their turn
 ADOPTION_PAUSE = 0.25  # an act makes an idle actor append at most four times a second
@@ -63,12 +61,11 @@ class PartitionActor(Actor[Partition]):
             limited=Limited(limits.offer_window),
         )
         self.schedules = Schedules(fold, facts.registry, facts.engines)
+        self.hints = Hints(lambda queue: edges.settings.redis_key("work", queue))
         self.orders = Orders(fold, self._channel_of)
         self.relay = Relay(fold, facts.registry, self._channel_of)
         self._relays_within = round(limits.lease * RELAYED_WITHIN * 1_000_000)
         self._foreseen: list[Addressed] = []  # orders that follow from the draft under way
-        self._offered_at = 0.0
-        self._hints: list[tuple[str, Hint]] = []  # not told yet
         self._sending: set[asyncio.Task[None]] = set()
         self._popped: list[tuple[Micros, ExecutionId]] = []  # timers that the draft under way decided
 
@@ -238,7 +235,7 @@ class PartitionActor(Actor[Partition]):
         self.snapshots.consider()
 
     def to_tell(self, draft: Draft[Partition]) -> Sequence[tuple[str, Told]]:
-        return [*draft.effects.answers, *self._take_hints()]
+        return [*draft.effects.answers, *self.hints.take()]
 
     def _reckon(self, events: tuple[wire.Event, ...]) -> None:
         """What is due next of the schedules that these events moved."""
@@ -276,33 +273,32 @@ class PartitionActor(Actor[Partition]):
         for some in into_records(offers):
             made = Offers(self.number, tuple(some))
             record = wire.encode(made)
-            self._hint(queue, made, len(record))
-            self._in_background(self._send_record(queue, [offer.execution_id for offer in some], record))
+            self._in_background(
+                self._send_record(queue, [offer.execution_id for offer in some], record, self._hint(queue, made, len(record)))
+            )
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    def _hint(self, queue: str, made: Offers, size: int) -> None:
-        """Where it is quiet, the offers are also told by Redis: with the answers of the same commit, if there are any."""
-        now = time.monotonic()
-        was_quiet, self._offered_at = now - self._offered_at >= QUIET_FOR, now
-        if was_quiet and self.dispatch.window(queue).outstanding <= FEW_OFFERS and size <= LARGEST_HINT:
-            if not self._hints:
-                asyncio.get_running_loop().call_soon(self._tell_hints)
-            self._hints.append((self.edges.settings.redis_key("work", queue), Hint(self._at(), made)))
+    def _hint(self, queue: str, made: Offers, size: int) -> bool:
+        """True if the offers are told by Redis too: with the answers of their commit, or else at once."""
+        told_soon, outstanding = bool(self.hints), self.dispatch.window(queue).outstanding
+        hinted = self.hints.consider(queue, made, size=size, outstanding=outstanding, at=self._at(), now=time.monotonic())
+        if hinted and not told_soon:
+            asyncio.get_running_loop().call_soon(self._tell_hints)
+        return hinted
 
     def _tell_hints(self) -> None:
-        """Those that no answers took with them."""
-        if hints := self._take_hints():
+        if hints := self.hints.take():
             self._in_background(answers.publish(self.edges.redis, hints))
 
-    def _take_hints(self) -> list[tuple[str, Hint]]:
-        hints, self._hints = self._hints, []
-        return hints
-
-    async def _send_record(self, queue: str, execution_ids: list[ExecutionId], record: bytes) -> None:
+    async def _send_record(self, queue: str, execution_ids: list[ExecutionId], record: bytes, hinted: bool) -> None:
+        if hinted:
+            await asyncio.sleep(AFTER_HINT)
+            if not any(one in self.dispatch.offered for one in execution_ids):
+                return  # all were heard of, and have started
         partition, outcome = await self.work.send(queue, record)
         if isinstance(outcome, Appended):
             self.dispatch.placed(execution_ids, partition, outcome.offset)

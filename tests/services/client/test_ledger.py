@@ -4,10 +4,12 @@ import asyncio
 import json
 
 import pytest
+from aiokafka import TopicPartition
 
 from ledger import ExecutionFailed, ExecutionSkipped, Ledger, Refused, Unique
 from ledger.client.handle import Update
 from ledger.core.ids import execution_of_command
+from ledger.kafka.connect import new_consumer
 from tests.services.client.conftest import System, until_all_are_over
 from tests.services.client.shop import Order
 
@@ -141,3 +143,19 @@ async def test_reading(ledger: Ledger) -> None:
     assert job is not None
     assert (job.kind, job.state, job.current_version) == ("system", "active", 1)
     assert [one.job_version for one in (await ledger.versions.list("tick")).items] == [1]
+
+
+async def test_what_a_hint_started_at_once_costs_kafka_no_record_of_offers(ledger: Ledger) -> None:
+    place = TopicPartition(ledger.settings.topic("work.default"), 0)
+    consumer = new_consumer(ledger.settings.kafka.bootstrap)
+    await consumer.start()
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                before = (await consumer.end_offsets([place]))[place]
+                execution = await ledger.submit("bill", Order(number=8))
+                assert await execution.result(30) == {"billed": 8}
+                if (await consumer.end_offsets([place]))[place] == before:
+                    return  # else the machine was slow this time
+    finally:
+        await consumer.stop()
