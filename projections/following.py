@@ -29,6 +29,9 @@ MOST_EVENTS: Final = 60_000  # folded and not written yet; beyond it fetching wa
 MANY_EVENTS: Final = 200  # in a batch: that is load, and the next one waits to grow
 FEW_EVENTS: Final = 20  # in a batch: it waits for nothing; between the two it waits the longer, the more there are
 BREATH: Final = 0.02  # seconds between requests to the broker meanwhile
+GATHERING: Final = (
+    0.006  # seconds from the first news on: a quick job's request, start and end are one transaction, after its code has begun
+)
 PACE: Final = 0.2  # seconds between batches under load: a transaction costs as much as two hundred rows
 PAUSE: Final = 1.0
 LOOK_AGAIN: Final = 1.0  # seconds between looks at the positions, while there is nothing to write
@@ -114,8 +117,8 @@ class Consumer:
 
     async def _next_records(self) -> Mapping[Source, Sequence[Record]]:
         """Under load a little later: a request for one record costs as much as one for a hundred."""
-        if self._rest() is not None:
-            await asyncio.sleep(BREATH)
+        if (rest := self._rest()) is not None:
+            await asyncio.sleep(min(BREATH, rest / 2))
         return await self._subscription.fetch()
 
     async def _fetched(
@@ -152,6 +155,8 @@ class Consumer:
             log.info("following", action="projection.follows", log=tail.source[0], partition=tail.source[1], seq=tail.reached.head.seq)
 
     def _take(self, fetched: Mapping[Source, Sequence[Record]]) -> None:
+        if fetched and self._rest() is None and self._writing is None and self._folded() == 0:
+            self._paced_until = time.monotonic() + GATHERING
         for source, records in fetched.items():
             tail = self._tails.get(source)
             if tail is None or tail.broken is not None:
