@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -143,6 +143,12 @@ class App(faust.App):
 
     positions: Positions | None = None
     early: Callable[[], Coroutine[Any, Any, None]] | None = None
+
+    def on_init_dependencies(self) -> Iterable[Any]:  # Any: Faust's services
+        """Without the sensor that times each record: nobody asks it."""
+        dependencies = super().on_init_dependencies()
+        self.sensors.remove(self.monitor)
+        return dependencies
 
     async def on_first_start(self) -> None:
         await super().on_first_start()
