@@ -66,7 +66,7 @@ class Relay:
         somebody waits there for more than a relay."""
         ended: set[ExecutionId] = set()
         for one in inbox if len(inbox) <= MOST_TOGETHER else ():
-            if not isinstance(one.item, Report):
+            if not isinstance(one.item, Report) or not one.item.takes_next:
                 return 0.0
             ended.add(one.item.execution_id)
         if not ended:

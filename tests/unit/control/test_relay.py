@@ -291,4 +291,5 @@ def test_nobody_waits_for_what_takes_longer_nor_where_nothing_ended() -> None:
 def test_only_relays_wait_for_each_other() -> None:
     relay, (one, _) = told(world(), "a", "b")
     assert relay.comes_soon(inbox(one, request.Submit("c1", "sync")), 100.0) == 0
+    assert relay.comes_soon(inbox(one, Report(ExecutionId("x-0"), Token(1), WORKER, answer="orders:w")), 100.0) == 0
     assert relay.comes_soon(inbox(*[one] * (MOST_TOGETHER + 1)), 100.0) == 0
