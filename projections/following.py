@@ -29,9 +29,7 @@ MOST_EVENTS: Final = 60_000  # folded and not written yet; beyond it fetching wa
 MANY_EVENTS: Final = 200  # in a batch: that is load, and the next one waits to grow
 FEW_EVENTS: Final = 20  # in a batch: it waits for nothing; between the two it waits the longer, the more there are
 BREATH: Final = 0.02  # seconds between requests to the broker meanwhile
-GATHERING: Final = (
-    0.006  # seconds from the first news on: a quick job's request, start and end are one transaction, after its code has begun
-)
+GATHERING: Final = 0.006  # seconds from the first news on: a quick job's request, start and end are one transaction
 PACE: Final = 0.2  # seconds between batches under load: a transaction costs as much as two hundred rows
 PAUSE: Final = 1.0
 LOOK_AGAIN: Final = 1.0  # seconds between looks at the positions, while there is nothing to write

@@ -163,7 +163,7 @@ class Actor(ABC, Generic[F]):
         pace = self._pacing.rest()
         if pace > 0 and len(self.writer.inbox) < wire.MOST_EVENTS:
             await asyncio.sleep(pace)
-        while (soon := min(self.comes_soon(), self.next_due())) > 0:
+        while (soon := self.comes_soon()) > 0:
             await self._woken(soon)
             self._wake.clear()
 

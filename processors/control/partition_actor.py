@@ -205,7 +205,8 @@ class PartitionActor(Actor[Partition]):
         return until if opens is None else min(until, max(0.01, opens))
 
     def comes_soon(self) -> float:
-        return self.relay.comes_soon(self.writer.inbox, time.monotonic()) if self.relay else 0.0
+        soon = self.relay.comes_soon(self.writer.inbox, time.monotonic()) if self.relay else 0.0
+        return min(soon, self.next_due()) if soon > 0 else 0.0
 
     def came_to_nothing(self) -> None:
         if (now := self.edges.clock.now()) is not None:

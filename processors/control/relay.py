@@ -64,13 +64,13 @@ class Relay:
     def comes_soon(self, inbox: Collection[Delivered], now: float) -> float:
         """Seconds within which more of what was told lately may end. None to wait for if the inbox holds all of it or is empty, or if
         somebody waits there for more than a relay."""
+        if not inbox or len(inbox) > MOST_TOGETHER:
+            return 0.0
         ended: set[ExecutionId] = set()
-        for one in inbox if len(inbox) <= MOST_TOGETHER else ():
+        for one in inbox:
             if not isinstance(one.item, Report) or not one.item.takes_next:
                 return 0.0
             ended.add(one.item.execution_id)
-        if not ended:
-            return 0.0
         told_last = max((told_at for one, told_at in self._untold.items() if one not in ended), default=-AGAIN)
         return max(0.0, told_last + SOON - now)
 

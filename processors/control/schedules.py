@@ -13,17 +13,16 @@ from ledger.core.ids import Micros
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import Paused, names_of
-from ledger.core.planned import Planned, as_planned, plan
+from ledger.core.planned import as_planned
 from ledger.core.policies import delay_us, engine_versions
 from ledger.core.registry import Touched
 from ledger.core.tick import InForce
 from ledger.core.ticking import is_spent, key_of, settle
+from processors.control.plans import PLANNED_AHEAD, Plans
 
 log = structlog.get_logger(__name__)
 
 PAUSED_SPAN: Final = 60_000_000  # ticks that a pause skips leave their outcomes in ranges of up to a minute
-PLANNED_AHEAD: Final = 250_000  # microseconds; what was due a second ago has ended by then, mostly
-PLANNED_AT_ONCE: Final = 32  # half a millisecond's work
 
 
 class Schedules:
@@ -38,9 +37,7 @@ class Schedules:
         self._instants: list[Micros] = []  # a heap of those at which something is due
         self._due_at: dict[Micros, list[str]] = {}  # the jobs of each; many are due at once, and a job that was moved stays in a list
         self._next: dict[str, Micros] = {}
-        self._planning: Micros | None = None  # the instant whose ticks are being planned, or are
-        self._to_plan: list[str] = []
-        self._planned: dict[str, Planned] = {}
+        self.plans = Plans()
         self._settled: set[str] = set()  # by the draft under way
         self._adopted: set[str] = set()
         self._acknowledged: set[Paused] = set()
@@ -52,7 +49,7 @@ class Schedules:
         new = (job.job_id for job in self.registry.jobs.values() if self._is_home(job) and job.job_id not in here and fires(job))
         self.noticed = {job_id: None for job_id in chain(here, new) if self._is_news(job_id)}
         self._instants, self._due_at, self._next = [], {}, {}
-        self._planning, self._to_plan, self._planned = None, [], {}
+        self.plans = Plans()
         for job_id in here:
             self.reckon(job_id)
 
@@ -141,26 +138,14 @@ class Schedules:
     def next_plan(self) -> Micros | None:
         """When there is something to plan next."""
         due = self.next_due()
-        if due is None or (due == self._planning and not self._to_plan):
-            return None
-        return Micros(due - PLANNED_AHEAD)
-
-    @property
-    def planned(self) -> int:
-        return len(self._planned)
+        return None if due is None else self.plans.next_at(due)
 
     def plan(self, at: Micros) -> None:
         """Prepare some of the ticks that are due soon. Nobody has to: what is not planned is decided when it is due."""
         due = self.next_due()
-        if due is None or not due - PLANNED_AHEAD <= at < due:
-            return
-        if due != self._planning:
-            self._planning, self._to_plan, self._planned = due, list(self._due_at[due]), {}
-        then = PartitionDraft(self.partition, self.registry, due, engines=self.engines)
-        for job_id in self._to_plan[-PLANNED_AT_ONCE:]:
-            if self._next.get(job_id) == due and (planned := plan(then, job_id)) is not None:
-                self._planned[job_id] = planned
-        del self._to_plan[-PLANNED_AT_ONCE:]
+        if due is not None and due - PLANNED_AHEAD <= at < due:
+            then = PartitionDraft(self.partition, self.registry, due, engines=self.engines)
+            self.plans.go_on(due, self._due_at[due], then, lambda job_id: self._next.get(job_id) == due)
 
     # What a draft decides
 
@@ -256,7 +241,7 @@ class Schedules:
                 continue
             del self._next[job_id]
             before = len(draft.events)
-            planned = self._planned.pop(job_id, None)
+            planned = self.plans.take(job_id)
             event = as_planned(draft, planned) if planned is not None else None
             whole = settle(draft, job_id) if event is None else draft.include([event])
             self._settled.add(job_id)

@@ -14,7 +14,7 @@ from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import Pause, Resume
 from ledger.core.planned import as_planned, plan
 from ledger.core.tick import ON_TIME
-from processors.control.schedules import PLANNED_AHEAD, PLANNED_AT_ONCE
+from processors.control.plans import PLANNED_AHEAD, PLANNED_AT_ONCE
 from tests.unit.control.home import NOON, SECOND, Home
 from tests.unit.simulation.year import Year
 
@@ -140,13 +140,13 @@ def test_plans_are_made_in_portions_shortly_before_the_time() -> None:
     home.act()
     schedules, due = home.schedules, NOON + 60 * SECOND
     schedules.plan(Micros(due - PLANNED_AHEAD - 1))
-    assert schedules.planned == 0 and schedules.next_plan() == due - PLANNED_AHEAD
+    assert len(schedules.plans) == 0 and schedules.next_plan() == due - PLANNED_AHEAD
     for planned in (PLANNED_AT_ONCE, jobs):
         assert schedules.next_plan() == due - PLANNED_AHEAD
         schedules.plan(Micros(due - PLANNED_AHEAD))
-        assert schedules.planned == planned
+        assert len(schedules.plans) == planned
     assert schedules.next_plan() is None
-    assert len(home.act(due)) == jobs and schedules.planned == 0
+    assert len(home.act(due)) == jobs and len(schedules.plans) == 0
 
 
 def test_a_draft_that_is_dropped_is_decided_again_without_its_plans() -> None:
@@ -154,11 +154,11 @@ def test_a_draft_that_is_dropped_is_decided_again_without_its_plans() -> None:
     for number in range(5):
         home.schedule(f"beat:{number}", exclusive_scope="none")
     home.act()
-    assert home.schedules.planned == 5
+    assert len(home.schedules.plans) == 5
     home.now = DUE
     first = home.draft().events
     home.schedules.dropped()
-    assert home.schedules.planned == 0 and len(first) == 5
+    assert len(home.schedules.plans) == 0 and len(first) == 5
     assert home.act() == first
 
 
