@@ -123,18 +123,23 @@ class Dispatch:
             if self.unfit:
                 for entry in reversed(self.unfit.settled(execution_id, started=type(event) is Started)):
                     self._wait_again(*entry)
-            one = self.offered.pop(execution_id, None)
-            if limited is not None:
-                limited.settled(execution_id, started=type(event) is Started)
-                if type(event) in ENDS_AN_ATTEMPT:
-                    limited.ended(execution_id)
+            one = self._no_longer(execution_id, started=type(event) is Started)
+            if limited is not None and type(event) in ENDS_AN_ATTEMPT:
+                limited.ended(execution_id)
             if one is not None:
-                window = self.windows[one.queue]
-                window.outstanding -= 1
                 if type(event) is Started:
-                    window.started()
+                    self.windows[one.queue].started()
             elif type(event) in FREES_A_SLOT or (type(event) is Cancelled and event.attempt):
                 self._unpause()
+
+    def _no_longer(self, execution_id: ExecutionId, *, started: bool = False) -> Outstanding | None:
+        """It is not outstanding any more."""
+        one = self.offered.pop(execution_id, None)
+        if one is not None:
+            self.windows[one.queue].outstanding -= 1
+        if self.limited:
+            self.limited.settled(execution_id, started=started)
+        return one
 
     def _unpause(self) -> None:
         """An attempt ended, so there may be room again."""
@@ -158,12 +163,8 @@ class Dispatch:
         """A worker returned these offers: they wait again, first in line; or aside, if it cannot run them at all."""
         full: set[str] = set()
         for execution_id, reason in execution_ids:
-            one = self.offered.pop(execution_id, None)
-            if one is None:
+            if (one := self._no_longer(execution_id)) is None:
                 continue
-            window = self.windows[one.queue]
-            window.outstanding -= 1
-            self.limited.settled(execution_id, started=False)
             if reason in REASONS:
                 self._set_aside(execution_id, one.token, reason, now)
                 continue
@@ -176,11 +177,8 @@ class Dispatch:
     def take_back_limited(self, returned: Sequence[tuple[ExecutionId, str, int]], now: float) -> None:
         """A worker returned these offers because a limit over all workers is reached: they wait for that, out of the way of others."""
         for execution_id, limit, wait_ms in reversed(returned):  # so that they stand in their order
-            one = self.offered.pop(execution_id, None)
-            if one is None:
+            if (one := self._no_longer(execution_id)) is None:
                 continue
-            self.windows[one.queue].outstanding -= 1
-            self.limited.settled(execution_id, started=False)
             state = self.partition.executions.get(execution_id)
             if isinstance(state, Waiting) and state.token == one.token:
                 self.limited.returned((execution_id, one.token), state.request, limit, wait_ms / 1000, now)
@@ -190,9 +188,7 @@ class Dispatch:
         for execution_id in list(self.offered):
             state = self.partition.executions.get(execution_id)
             if not (isinstance(state, Waiting) and state.token == self.offered[execution_id].token):
-                one = self.offered.pop(execution_id)
-                self.windows[one.queue].outstanding -= 1
-                self.limited.settled(execution_id, started=isinstance(state, Active))
+                self._no_longer(execution_id, started=isinstance(state, Active))
         self.limited.folded_again(lambda execution_id: isinstance(self.partition.executions.get(execution_id), Active))
 
     def _set_aside(self, execution_id: ExecutionId, token: Token, reason: str, now: float) -> None:
@@ -252,7 +248,7 @@ class Dispatch:
         state = self.partition.executions.get(entry[0])
         if not isinstance(state, Waiting) or state.token != entry[1]:
             return "gone"
-        if entry[0] in self.offered:
+        if self._is_offered(entry):
             return "offered"
         return "paused" if self.held is not None and self.held.holds(state.request) else "free"
 
@@ -261,7 +257,15 @@ class Dispatch:
 
     def _waits(self, entry: tuple[ExecutionId, Token]) -> bool:
         state = self.partition.executions.get(entry[0])
-        return isinstance(state, Waiting) and state.token == entry[1] and entry[0] not in self.offered
+        return isinstance(state, Waiting) and state.token == entry[1] and not self._is_offered(entry)
+
+    def _is_offered(self, entry: tuple[ExecutionId, Token]) -> bool:
+        """The present grant of this execution is outstanding. If a former one still is, that is over."""
+        one = self.offered.get(entry[0])
+        if one is not None and one.token < entry[1]:
+            self._no_longer(entry[0])
+            return False
+        return one is not None
 
     def placed(self, execution_ids: Iterable[ExecutionId], partition: int, offset: int) -> None:
         """The record with these offers stands there."""
@@ -272,9 +276,7 @@ class Dispatch:
     def unsent(self, execution_ids: Iterable[ExecutionId]) -> None:
         """Whether these were offered is not known: a later look at the runners' group cannot tell either, so they are offered again."""
         for execution_id in execution_ids:
-            if (one := self.offered.pop(execution_id, None)) is not None:
-                self.windows[one.queue].outstanding -= 1
-                self.limited.settled(execution_id, started=False)
+            if (one := self._no_longer(execution_id)) is not None:
                 self._wait_again(execution_id, one.token)
 
     def heal(self, committed: dict[str, dict[int, int]], now: float) -> dict[str, list[ExecutionId]]:

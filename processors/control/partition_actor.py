@@ -221,12 +221,8 @@ class PartitionActor(Actor[Partition]):
     async def committed(self, draft: Draft[Partition]) -> None:
         events = tuple(draft.events)
         self._popped = []
+        self._settle(draft, events)
         await answers.publish(self.edges.redis, self._foreseen)
-        self.dispatch.settle(events)
-        self.dispatch.take_back(draft.effects.returned, time.monotonic())
-        self.dispatch.take_back_limited(draft.effects.limited, time.monotonic())
-        self.followers.add(draft.effects.followers)
-        self._reckon(events)
         self._offer()
         draft.effects.answers.extend(self.followers.news(events))
         if self.relay:
@@ -234,6 +230,14 @@ class PartitionActor(Actor[Partition]):
         if draft.effects.relayed:
             draft.effects.answers.extend(self.relay.tell(draft.effects.relayed, draft.at, time.monotonic()))
         self.snapshots.consider()
+
+    def _settle(self, draft: Draft[Partition], events: tuple[wire.Event, ...]) -> None:
+        """Keep step with the fold. Before anything else may run: whoever offers meanwhile offers what these events made ready."""
+        self.dispatch.settle(events)
+        self.dispatch.take_back(draft.effects.returned, time.monotonic())
+        self.dispatch.take_back_limited(draft.effects.limited, time.monotonic())
+        self.followers.add(draft.effects.followers)
+        self._reckon(events)
 
     def to_tell(self, draft: Draft[Partition]) -> Sequence[tuple[str, Told]]:
         return [*draft.effects.answers, *self.hints.take()]
