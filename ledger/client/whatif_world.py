@@ -155,8 +155,8 @@ class World:
     # Deciding
 
     def _decide(self, at: Micros, seq: int | None) -> None:
-        """As an actor does: what the registry moved, what was lost, what is due, then what was asked for and reported; until nothing is
-        left."""
+        """As an actor does: what the registry moved, what was lost, what is due, then what was asked for and reported. What becomes due by
+        that belongs to the next commit, recorded or not."""
         queue: Queue = [] if seq is None else self._plans.at_commit(seq)
         draft = self._begun(self._draft(at))
         for entry in sorted(one for one in queue if self._is_before_ticks(one[2])):
@@ -174,7 +174,6 @@ class World:
             while queue:
                 draft = self._include(draft, seq, heappop(queue)[2])
             draft = self._begun(self._append(draft))
-            self._due(draft)
 
     def _draft(self, at: Micros) -> PartitionDraft:
         self._followed = 0

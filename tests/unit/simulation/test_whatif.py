@@ -45,9 +45,9 @@ def replayed(
     return {job_id: compared(job_id, recorded, other) for job_id in jobs}
 
 
-def same(jobs: int, often: float, seed: int, *ranges: tuple[int, int]) -> None:
+def same(jobs: int, often: float, seed: int, *ranges: tuple[int, int], takes: int = 0) -> None:
     """Edits, pauses, retirements, cancels by policy, runs by hand, retries, restarts, a partition that hears nothing: all given again."""
-    year = Year(random.Random(seed), jobs, often)
+    year = Year(random.Random(seed), jobs, often, Home(takes=takes))
     year.run()
     names = [f"job-{number}" for number in range(jobs)]
     for first, until in ranges:
@@ -56,14 +56,16 @@ def same(jobs: int, often: float, seed: int, *ranges: tuple[int, int]) -> None:
         assert sum(one.recorded.fired for one in found.values()) > jobs
 
 
-def test_the_same_policy_gives_the_recorded_history() -> None:
-    same(20, 0.05, SEED, (100, 200))
+@pytest.mark.parametrize("takes", [0, 3000])
+def test_the_same_policy_gives_the_recorded_history(takes: int) -> None:
+    """`takes`: microseconds from commit to commit."""
+    same(20, 0.05, SEED, (100, 200), takes=takes)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SEED, SEED + 4))
 def test_the_same_policy_gives_the_recorded_history_of_busy_years(seed: int) -> None:
-    same(60, 0.1, seed, (0, 366), (37, 211), (300, 310))
+    same(60, 0.1, seed, (0, 366), (37, 211), (300, 310), takes=seed % 2 * 3000)
 
 
 JOB = "beat:1"
@@ -104,6 +106,17 @@ def past(runs_for: int, scope: str = "none", **spec: object) -> Past:
     assert home.whatif(Policy()).is_same
     assert home.whatif(Policy(), NOON + 7 * MINUTE + 11 * SECOND).is_same
     return home
+
+
+def test_a_tick_that_is_due_when_its_schedule_is_taken_over_is_decided_after_that() -> None:
+    """As by control, whose commits take 3 ms each: it is in the next one."""
+    home = Past(takes=3000)
+    home.schedule(JOB, every_ms=60_000, exclusive_scope="none")
+    home.act(NOON + MINUTE + 500)
+    [one] = home.live()
+    home.start(one)
+    home.report(one)
+    assert home.whatif(AS_IT_WAS, NOON - 1).is_same
 
 
 def test_what_was_skipped_runs_when_overlap_is_allowed() -> None:
