@@ -36,19 +36,22 @@ class Load:
         """`pause`: seconds between two chunks, so that the load lasts as long as the faults do."""
         async with self.cluster.ledger() as ledger:
             for start in range(0, count, CHUNK):
-                await self._chunk(ledger, min(CHUNK, count - start))
+                await self._chunk(ledger, [self.wish(self.cluster.random) for _ in range(min(CHUNK, count - start))])
                 await asyncio.sleep(pause())
 
-    async def _chunk(self, ledger: Ledger, count: int) -> None:
-        wishes = [self.wish(self.cluster.random) for _ in range(count)]
-        bulk, singles = wishes[: count // 2], wishes[count // 2 :]
+    async def submit_these(self, wishes: list[Submission]) -> None:
+        async with self.cluster.ledger() as ledger:
+            await self._chunk(ledger, wishes)
+
+    async def _chunk(self, ledger: Ledger, wishes: list[Submission]) -> None:
+        bulk, singles = wishes[: len(wishes) // 2], wishes[len(wishes) // 2 :]
         many, handles = await asyncio.gather(
             ledger.submit_many(bulk),
             asyncio.gather(*(self._single(ledger, one) for one in singles)),
         )
         self.executions |= {one for one in many if one is not None} | {handle.execution_id for handle in handles}
         self.keys |= {one.idempotency_key for one in wishes if one.idempotency_key is not None}
-        self.count += count
+        self.count += len(wishes)
 
     @staticmethod
     async def _single(ledger: Ledger, one: Submission) -> ExecutionHandle:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,6 +55,7 @@ class Frozen:
 @dataclass
 class Unrest:
     cluster: Cluster
+    load: Load
     frozen: list[Frozen] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
 
@@ -69,7 +71,8 @@ class Unrest:
         await acts[act](await self.victim())
 
     async def victim(self) -> str:
-        """A runner whose exclusive code runs."""
+        """A runner whose exclusive code runs. If all else has ended by now, there is something to do for it still."""
+        await self.load.submit_these([Submission("guarded", {"key": "victim", "ms": f"{1500 * self.lease:.0f}"}, exclusive_key="victim")])
         busy: list[str] = []
 
         def found() -> bool:
@@ -114,27 +117,47 @@ class Unrest:
                 await asyncio.sleep(1)  # the fault itself
 
 
-def thawed(runs: Sequence[Run], frozen: Sequence[Frozen]) -> tuple[list[Run], list[Run]]:
+def slept(run: Run, frozen: Frozen, found: Audit) -> bool:
+    """It stood still in the midst of its code; or between the look at its lock, which was good then, and the first thing that its code
+    does, and then it was lost before it began."""
+    if run.pid != frozen.pid or 0 < run.end < frozen.since:
+        return False
+    return run.start <= frozen.since or (run.start < frozen.until + SECOND and is_lost(found, run))
+
+
+def thawed(runs: Sequence[Run], frozen: Sequence[Frozen], found: Audit) -> tuple[list[Run], list[Run]]:
     """The runs as if those that were frozen had ended then, and those that woke up. Such a one may still have the file of its key."""
-    slept: dict[Run, Frozen] = {
-        run: one for run in runs for one in frozen if run.pid == one.pid and run.start < one.until and (run.end or one.since) >= one.since
-    }
-    judged = [structs.replace(run, end=slept[run].since) if run in slept else run for run in runs]
+    asleep = {run: one for run in runs for one in frozen if slept(run, one, found)}
     beside = {
         later
-        for run, one in slept.items()
+        for run, one in asleep.items()
         for later in runs
         if later.key == run.key and later.start > one.since and (run.end == 0 or later.start < run.end)
     }
-    judged = [structs.replace(one, locked=True) if run in beside else one for run, one in zip(runs, judged, strict=True)]
-    return judged, [run for run, one in slept.items() if run.end > one.until]
+    judged = [structs.replace(run, locked=True) if run in beside else run for run in runs]
+    judged = [
+        structs.replace(
+            one, start=min(run.start, asleep[run].since), end=asleep[run].since, locked=one.locked or run.start > asleep[run].since
+        )
+        if run in asleep
+        else one
+        for run, one in zip(runs, judged, strict=True)
+    ]
+    return sorted(judged, key=attrgetter("start")), [run for run, one in asleep.items() if run.end > one.since]
+
+
+def attempt_of(found: Audit, run: Run) -> int:
+    return next(one.attempt for one in found.histories[run.execution_id] if isinstance(one, execution.Started) and one.token == run.token)
+
+
+def is_lost(found: Audit, run: Run) -> bool:
+    attempt = attempt_of(found, run)
+    return any(isinstance(one, execution.AttemptLost) and one.attempt == attempt for one in found.histories[run.execution_id])
 
 
 def refused(found: Audit, run: Run, runs: Sequence[Run]) -> bool:
     """Its token is old, and nothing that it told of its end counts; or it was not lost."""
-    history = found.histories[run.execution_id]
-    attempt = next(one.attempt for one in history if isinstance(one, execution.Started) and one.token == run.token)
-    lost = any(isinstance(one, execution.AttemptLost) and one.attempt == attempt for one in history)
+    history, attempt, lost = found.histories[run.execution_id], attempt_of(found, run), is_lost(found, run)
     counts = any(
         isinstance(one, execution.Completed | execution.AttemptFailed | execution.Failed) and one.attempt == attempt for one in history
     )
@@ -145,7 +168,8 @@ def refused(found: Audit, run: Run, runs: Sequence[Run]) -> bool:
 async def exclusive(cluster: Cluster, *, executions: int, keys: int, acts: list[str], most: float, runners: int) -> None:
     await cluster.begin(runners=runners)
     cluster.tolerates = lambda ended: ended.name.startswith("runner-") and ended.code == EXIT_STUCK
-    unrest, load = Unrest(cluster), Load(cluster, partial(wish, keys, round(1500 * cluster.settings.limits.lease)))
+    load = Load(cluster, partial(wish, keys, round(1500 * cluster.settings.limits.lease)))
+    unrest = Unrest(cluster, load)
     cluster.random.shuffle(acts)
     flushing = asyncio.create_task(unrest.flush())
     lasting = len(acts) * most
@@ -154,18 +178,18 @@ async def exclusive(cluster: Cluster, *, executions: int, keys: int, acts: list[
         await cluster.moment(0.1, most)
         await unrest.step(act)
     await submitting
-    await cluster.all_finished(executions, 240)
+    await cluster.all_finished(load.count, 240)
     flushing.cancel()
 
     found = await audit(cluster, load)
     runs = read_runs(cluster.folder / EXCLUSIVE)
-    judged, woke = thawed(runs, unrest.frozen)
+    judged, woke = thawed(runs, unrest.frozen, found)
     wrong = overlaps_of(judged, [(one.pid, 0 if one.code == EXIT_STUCK else round(one.at * SECOND)) for one in cluster.processes.ended])
     assert wrong == [], f"{len(wrong)} overlaps: {wrong[:5]}"
     wrong, _ = await overlaps_in_log(cluster.settings)
     assert wrong == [], f"{len(wrong)} overlaps in the log: {wrong[:5]}"
     assert [run for run in woke if not refused(found, run, runs)] == []
-    assert found.count(execution.Completed) == executions
+    assert found.count(execution.Completed) == load.count
     print(
         f"{unrest.done}, {len(cluster.emptied)} times empty: {found}; {len(runs)} runs, {len(woke)} woke up; "
         f"ended by themselves: {len(cluster.processes.surprises)}"
