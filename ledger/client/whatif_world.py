@@ -16,6 +16,7 @@ from ledger.client.whatif_plans import Planned, Plans, Queue
 from ledger.core import executing, execution, tick
 from ledger.core.chain import Header
 from ledger.core.consequences import followed
+from ledger.core.definition import Registry
 from ledger.core.engines import Engines, version_of
 from ledger.core.exclusivity import admit
 from ledger.core.execution import Active, Cancelled, CancelRequested, Requested, Waiting
@@ -65,6 +66,27 @@ class Facts:
         return touched
 
 
+class Replayed(Schedules):
+    """Ticks that were recorded are due when the commits that decided them come."""
+
+    def __init__(self, partition: Partition, registry: Registry, recorder: Recorder, beats: Sequence[Beat]) -> None:
+        super().__init__(partition, registry, Engines())
+        self._recorder = recorder
+        self._times = {one.seq: one.at for one in beats}
+
+    def _next_decision(self, job_id: str) -> Micros | None:
+        due, state = super()._next_decision(job_id), self.partition.schedules.get(job_id)
+        if due is None or state is None:
+            return due
+        following: int | None = state.next_at
+        if following is None:
+            found = version_of(self.registry, job_id, state.job_version)
+            engine = self.engines.of(found[1].written) if found is not None else None
+            following = None if engine is None else engine.next_us(state.decided_until)
+        seq = None if following is None else self._recorder.decision(job_id, following)
+        return due if seq is None else max(due, self._times.get(seq, due))
+
+
 class World:
     """`partition`: as recorded up to where the replay begins. `beats`: the recorded commits behind that, in order. `most`: so many
     executions of a job run at once, if anything is said of it. `told`: the events of the replay with their times."""
@@ -74,7 +96,7 @@ class World:
     ) -> None:
         self._partition, self._facts, self._recorder, self._plans = partition, facts, recorder, plans
         self._beats, self._times, self._most = beats, [one.at for one in beats], most
-        self._schedules = Schedules(partition, facts.fold.registry, Engines())
+        self._schedules = Replayed(partition, facts.fold.registry, recorder, beats)
         self._schedules.begin()
         self._nth = 0  # the next recorded commit
         self._held: list[Planned] = []
@@ -111,7 +133,7 @@ class World:
             self._quiet_at = wake if len(self.told) == told else None
 
     def _next_wake(self) -> int | None:
-        wishes = [self._plans.next_free(), self._next_tick(), self._next_timer()]
+        wishes = [self._plans.next_free(), self._schedules.next_due(), self._next_timer()]
         at = min((one for one in wishes if one is not None), default=None)
         return None if at is None else self._when_there(at)
 
@@ -124,33 +146,16 @@ class World:
         after = self._beats[self._nth].at
         return max(at, now, after if after - before > AWAY else now)
 
-    def _next_tick(self) -> int | None:
-        """Of the schedules; ticks that were recorded are decided with the commits that decided them."""
-        found = (
-            due
-            for job_id, state in self._partition.schedules.items()
-            if (due := self._schedules.due_of(job_id)) is not None and due != self._quiet_at and not self._is_recorded(job_id, state)
-        )
-        return min(found, default=None)
-
-    def _is_recorded(self, job_id: str, state: tick.InForce) -> bool:
-        """A commit that is still to come decided the next tick of this job."""
-        following: int | None = state.next_at
-        if following is None:
-            found = version_of(self._facts.fold.registry, job_id, state.job_version)
-            engine = self._schedules.engines.of(found[1].written) if found is not None else None
-            following = None if engine is None else engine.next_us(state.decided_until)
-        seq = None if following is None else self._recorder.decision(job_id, following)
-        return seq is not None and self._nth < len(self._beats) and seq >= self._beats[self._nth].seq
-
     def _next_timer(self) -> int | None:
         timers = self._partition.timers
         if not timers or timers[0][0] == self._quiet_at:
             return None
-        until, execution_id = timers[0]
+        return None if self._is_recorded(*timers[0]) else timers[0][0]
+
+    def _is_recorded(self, until: Micros, execution_id: ExecutionId) -> bool:
+        """A commit that is still to come decided it."""
         script, nth = self._recorder.scripts.get(execution_id), bisect_left(self._times, until, self._nth)
-        is_recorded = script is not None and nth < len(self._beats) and self._beats[nth].seq in script.by_timer
-        return None if is_recorded else until
+        return script is not None and nth < len(self._beats) and self._beats[nth].seq in script.by_timer
 
     # Deciding
 
@@ -163,7 +168,7 @@ class World:
             queue.remove(entry)
             draft = self._include(draft, seq, entry[2])
         heapify(queue)
-        self._due(draft)
+        self._due(draft, is_between=seq is None)
         if seq is None:
             for nth, planned in enumerate(self._plans.pop_free(at)):
                 heappush(queue, (nth, 0, planned))
@@ -186,10 +191,12 @@ class World:
         self._follow(draft)
         return draft
 
-    def _due(self, draft: PartitionDraft) -> None:
+    def _due(self, draft: PartitionDraft, *, is_between: bool) -> None:
         self._schedules.fire(draft)
         timers = self._partition.timers
-        while timers and timers[0][0] <= draft.at and draft.include(draft.decide_timer(timers[0][1])):
+        while timers and timers[0][0] <= draft.at and not (is_between and self._is_recorded(*timers[0])):
+            if not draft.include(draft.decide_timer(timers[0][1])):
+                break
             heappop(timers)
         self._follow(draft)
 

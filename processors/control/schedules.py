@@ -86,10 +86,6 @@ class Schedules:
             del self._due_at[heappop(self._instants)]
         return None
 
-    def due_of(self, job_id: str) -> Micros | None:
-        """When this job is due next, as reckoned last."""
-        return self._next.get(job_id)
-
     def reckon(self, job_id: str, not_before: Micros = Micros(0)) -> None:
         """When is the job due next, as the fold stands?"""
         due = self._next_decision(job_id)

@@ -38,7 +38,7 @@ def view(home: Home, at: int) -> PartitionDraft:
 def holds(spec: dict[str, object], at: int, between: Between = lambda home: None) -> bool:
     """Whether the plan of the tick that is due first still holds at that time. The log has to be the same as without plans."""
     home, plain = beating(**spec), beating(plans=False, **spec)
-    due = home.schedules.due_of("beat:1")
+    due = home.schedules.next_due()
     assert due is not None
     planned = plan(view(home, due), "beat:1")
     assert planned is not None
@@ -78,7 +78,7 @@ def test_a_plan_is_of_one_tick() -> None:
 
 
 def test_a_plan_counts_from_the_due_time_of_a_job_with_jitter() -> None:
-    due = beating(jitter_ms=900).schedules.due_of("beat:1")
+    due = beating(jitter_ms=900).schedules.next_due()
     assert due is not None and due > DUE
     assert holds({"jitter_ms": 900}, due) and holds({"jitter_ms": 900}, due + SECOND - 1)
     assert not holds({"jitter_ms": 900}, due - 1) and not holds({"jitter_ms": 900}, due + SECOND)
