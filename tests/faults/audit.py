@@ -36,6 +36,7 @@ class Audit:
     seqs: dict[tuple[str, int], int] = field(default_factory=dict)
     rows: int = 0
     last_at: int = 0  # the newest time of a decision
+    lost_at: dict[tuple[str, int], int] = field(default_factory=dict)  # execution and attempt -> when that was decided
     ran_twice: dict[str, list[str]] = field(default_factory=dict)
 
     def count(self, kind: type[execution.Event]) -> int:
@@ -75,7 +76,7 @@ async def _read(cluster: Cluster, number: int, audited: Audit) -> None:
                     audited.seqs["events", number] = accepted.header.seq
                     audited.last_at = max(audited.last_at, accepted.header.at)
                     for event in accepted.commit().events:
-                        _note(audited, event)
+                        _note(audited, event, accepted.header.at)
 
 
 def _no_less(before: Position, now: Position, where: str) -> Position:
@@ -83,7 +84,7 @@ def _no_less(before: Position, now: Position, where: str) -> Position:
     return now
 
 
-def _note(audited: Audit, event: wire.Event) -> None:
+def _note(audited: Audit, event: wire.Event, at: int) -> None:
     match event:
         case execution.Requested():
             audited.histories[event.execution_id].append(event)
@@ -100,6 +101,8 @@ def _note(audited: Audit, event: wire.Event) -> None:
             audited.forwarded += 1
         case _ if isinstance(event, execution.Event):
             audited.histories[event.execution_id].append(event)
+            if isinstance(event, execution.AttemptLost):
+                audited.lost_at[event.execution_id, event.attempt] = at
 
 
 async def _check_chain(cluster: Cluster, audited: Audit) -> None:

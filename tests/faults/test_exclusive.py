@@ -4,6 +4,7 @@ What a worker does that was frozen for longer than its lease and woke up, no loc
 """
 
 import asyncio
+import math
 import random
 import signal
 import time
@@ -119,10 +120,10 @@ class Unrest:
 
 def slept(run: Run, frozen: Frozen, found: Audit) -> bool:
     """It stood still in the midst of its code; or between the look at its lock, which was good then, and the first thing that its code
-    does, and then it was lost before it began."""
+    does: by then it was lost."""
     if run.pid != frozen.pid or 0 < run.end < frozen.since:
         return False
-    return run.start <= frozen.since or (run.start < frozen.until + SECOND and is_lost(found, run))
+    return run.start <= frozen.since or (run.start < frozen.until + SECOND // 5 and lost_at(found, run) <= run.start)
 
 
 def thawed(runs: Sequence[Run], frozen: Sequence[Frozen], found: Audit) -> tuple[list[Run], list[Run]]:
@@ -150,14 +151,15 @@ def attempt_of(found: Audit, run: Run) -> int:
     return next(one.attempt for one in found.histories[run.execution_id] if isinstance(one, execution.Started) and one.token == run.token)
 
 
-def is_lost(found: Audit, run: Run) -> bool:
-    attempt = attempt_of(found, run)
-    return any(isinstance(one, execution.AttemptLost) and one.attempt == attempt for one in found.histories[run.execution_id])
+def lost_at(found: Audit, run: Run) -> float:
+    """In nanoseconds of the monotonic clock; it may never have been."""
+    at = found.lost_at.get((run.execution_id, attempt_of(found, run)))
+    return math.inf if at is None else at * 1000 - (time.time_ns() - time.monotonic_ns())
 
 
 def refused(found: Audit, run: Run, runs: Sequence[Run]) -> bool:
     """Its token is old, and nothing that it told of its end counts; or it was not lost."""
-    history, attempt, lost = found.histories[run.execution_id], attempt_of(found, run), is_lost(found, run)
+    history, attempt, lost = found.histories[run.execution_id], attempt_of(found, run), lost_at(found, run) < math.inf
     counts = any(
         isinstance(one, execution.Completed | execution.AttemptFailed | execution.Failed) and one.attempt == attempt for one in history
     )
