@@ -1,7 +1,7 @@
 """A commit in the making: what a batch of commands decides to, and what has to be done once it is in the log."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -27,7 +27,6 @@ class Delivered(Struct, frozen=True, gc=False):
     position: Position
     appended: Micros
     item: Item
-    hashed: int = 0  # murmur2 of a submit's id, reckoned for a whole record at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +100,9 @@ class Draft(ABC, Generic[C]):
         self.size = COMMIT_OVERHEAD
         self.taken: list[Delivered] = []
         self.effects = Effects()
+
+    def expect(self, coming: Iterable[Delivered]) -> None:
+        """These come next: what is cheaper to reckon for many at once is reckoned now."""
 
     def add(self, delivered: Delivered) -> Added:
         """Decide a command and take its events in, all or none. "full": it belongs to the next commit."""

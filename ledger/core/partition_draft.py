@@ -1,6 +1,7 @@
 """Decisions of one partition of `events`: submits, run-nows, reports, timers, losses, ticks; on top of the fold and the registry."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec import structs
 
@@ -31,6 +32,7 @@ from ledger.core.ids import (
     exclusive_key,
     execution_of_command,
     execution_of_key,
+    murmur2_of_all,
     partition_for,
     partition_of,
     partition_of_hash,
@@ -51,6 +53,12 @@ LATEST = 32_503_680_000_000_000  # the year 3000, in microseconds
 
 class PartitionDraft(PartitionView):
     """Decides the commands of one partition, and what its timers and its rescuer bring."""
+
+    _hashes: Mapping[str, int] = MappingProxyType({})  # of the submits that come next
+
+    def expect(self, coming: Iterable[Delivered]) -> None:
+        names = [item.command_id for delivered in coming if type(item := delivered.item) is request.Submit]
+        self._hashes = dict(zip(names, murmur2_of_all(names), strict=True))
 
     def decide(self, delivered: Delivered) -> Sequence[Event]:
         command = delivered.item
@@ -112,7 +120,7 @@ class PartitionDraft(PartitionView):
         try:
             match command:
                 case request.Submit():
-                    return self._decide_submit(command, delivered.appended, delivered.hashed)
+                    return self._decide_submit(command, delivered.appended)
                 case request.RunNow():
                     return acts.run_now(self, command)
                 case (
@@ -126,7 +134,7 @@ class PartitionDraft(PartitionView):
             self.answer_outcome(command, event)
             return [event]
 
-    def _decide_submit(self, submit: request.Submit, appended: Micros, hashed: int) -> list[Event]:
+    def _decide_submit(self, submit: request.Submit, appended: Micros) -> list[Event]:
         job, version = self.wanted(submit)
         if job.kind != "on_demand":
             raise Refused("not_on_demand", f"{job.job_id} is a {job.kind} job: `jobledger run {job.job_id}` runs it now")
@@ -136,7 +144,8 @@ class PartitionDraft(PartitionView):
         if exclusive is not None:
             home = partition_for(exclusive, partitions)
         elif submit.unique is None:
-            home = partition_of_hash(hashed, partitions)
+            hashed = self._hashes.get(submit.command_id)
+            home = partition_for(submit.command_id, partitions) if hashed is None else partition_of_hash(hashed, partitions)
         else:
             home = partition_for(uniqueness.routing_name(submit.tenant, submit.job_id, submit.unique.key), partitions)
         if home != self.partition.number:

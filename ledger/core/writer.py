@@ -6,16 +6,17 @@ Rules (architecture.md, section 5): positions come from the log; a delivery is a
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Generic, Literal, TypeVar
 
 from ledger.core import chain
 from ledger.core.draft import Delivered, Draft
 from ledger.core.fold import LogFold
-from ledger.core.ids import Micros, Position, murmur2_of_all, position
-from ledger.core.request import Submit
+from ledger.core.ids import Micros, Position, position
 from ledger.core.wire import Item
 
 Delivery = Literal["taken", "behind", "gap", "full"]
+EXPECTED = 128  # commands that a draft is told of beforehand
 MOST_WAITING = 50_000  # commands in the inbox; what comes beyond is refused and sought again
 
 F = TypeVar("F", bound=LogFold)
@@ -38,12 +39,10 @@ class Writer(Generic[F]):
         if len(self.inbox) >= MOST_WAITING:
             return "full"
         decided = self.fold.head.position
-        hashes = iter(murmur2_of_all([item.command_id for item in items if type(item) is Submit]))
         for nth, item in enumerate(items):
             place = position(offset, nth)
-            hashed = next(hashes) if type(item) is Submit else 0
             if self.is_news(place, decided):
-                self.inbox.append(Delivered(place, appended, item, hashed))
+                self.inbox.append(Delivered(place, appended, item))
         self.next_offset = offset + 1
         return "taken"
 
@@ -62,10 +61,15 @@ class Writer(Generic[F]):
 
     def fill(self, draft: "Draft[F]") -> bool:
         """Decide from the inbox until it is empty or the draft full. False: a command needs the registry's present end first."""
+        expected = 0
         while self.inbox:
+            if expected == 0:
+                draft.expect(islice(self.inbox, EXPECTED))
+                expected = EXPECTED
             match draft.add(self.inbox[0]):
                 case "added":
                     self.inbox.popleft()
+                    expected -= 1
                 case "full":
                     return True
                 case "needs_facts":

@@ -11,7 +11,7 @@ from ledger.core.draft import Delivered
 from ledger.core.execution import Ended, Waiting
 from ledger.core.growing import grown_id, next_epoch
 from ledger.core.homes import Homes, at_home
-from ledger.core.ids import INDEX_BITS, SEQ_BITS, ExecutionId, Micros, Position, murmur2, partition_for, partition_of
+from ledger.core.ids import INDEX_BITS, SEQ_BITS, ExecutionId, Micros, Position, partition_for, partition_of
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.refusal import Refused
@@ -121,7 +121,7 @@ def grown_world(world: World) -> tuple[Partition, list[Partition]]:
 def again(partition: Partition, one: request.Submit, appended: int) -> bool:
     """Whether it decides to anything."""
     draft = PartitionDraft(partition, registry(), Micros(partition.head.at), facts_are_fresh=True)
-    draft.add(Delivered(Position(10**6, 0), Micros(appended), one, murmur2(one.command_id.encode())))
+    draft.add(Delivered(Position(10**6, 0), Micros(appended), one))
     return bool(draft.events)
 
 
