@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -29,6 +29,7 @@ from ledger.kafka.connect import fetch_promptly
 
 EXIT_CRASHED = 70
 TOGETHER = 100  # records of a partition that Faust takes for one: it yields to the loop, checks and acks once for all of them
+TOGETHER_BYTES = 32 * 1024  # of their values; what is larger has work enough for a turn of the loop
 BUFFERED = 200  # of such, until Faust pauses their partition
 CRASH = "the process ends; its supervisor starts it again"
 
@@ -86,12 +87,26 @@ class _Together(bytes):
     records: Sequence[Any]  # Any: aiokafka's
 
 
+def _together(records: Sequence[Any]) -> Iterator[list[Any]]:
+    """In their order, as many in each list as make a message."""
+    some: list[Any] = []
+    size = 0
+    for one in records:
+        if some and (len(some) == TOGETHER or size >= TOGETHER_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += len(one.value or b"")
+    if some:
+        yield some
+
+
 class _SeamConsumer(driver.Consumer):
     """Asks `positions` (an attribute of the app) for the place to read on, instead of trusting the group's committed offsets."""
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         found = await super()._getmany(active_partitions, timeout)
-        return {tp: [some[nth : nth + TOGETHER] for nth in range(0, len(some), TOGETHER)] for tp, some in found.items()}
+        return {tp: list(_together(records)) for tp, records in found.items()}
 
     def _to_message(self, tp: Any, record: Any) -> Any:
         message = super()._to_message(tp, record[-1])

@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
-from processors.seam import TOGETHER, _Resumed, _SeamConsumer
+from processors.seam import TOGETHER, TOGETHER_BYTES, _Resumed, _SeamConsumer
 
 
 async def test_a_coroutine_that_was_begun_goes_on_where_it_waits() -> None:
@@ -30,8 +30,9 @@ async def test_a_coroutine_that_was_begun_goes_on_where_it_waits() -> None:
     assert await task == "done" and steps == ["begun", "resumed"]
 
 
-def record(offset: int) -> ConsumerRecord:
-    return ConsumerRecord("commands", 0, offset, 1000 + offset, 1, None, b"%d" % offset, None, -1, 1, ())
+def record(offset: int, value: bytes | None = None) -> ConsumerRecord:
+    value = b"%d" % offset if value is None else value
+    return ConsumerRecord("commands", 0, offset, 1000 + offset, 1, None, value, None, -1, len(value), ())
 
 
 class Fetched:
@@ -61,6 +62,13 @@ async def test_records_of_a_partition_come_together_some_at_a_time_and_all_in_or
     assert {message.generation_id for message in messages} == {7}
     values = [one.value for message in messages[:3] for one in message.value.records]
     assert values == [b"%d" % offset for offset in range(5, 5 + 2 * TOGETHER + 1)]
+
+
+async def test_large_records_come_one_by_one() -> None:
+    tp, large = TP("commands", 0), b" " * TOGETHER_BYTES
+    together = consumer({tp: [record(0), record(1, large), record(2, large), record(3), record(4, b"")]})
+    found = await together._getmany({tp}, 1.0)
+    assert [[one.offset for one in some] for some in found[tp]] == [[0, 1], [2], [3, 4]]
 
 
 async def test_what_was_handed_over_last_is_read_by_the_group_and_with_it_all_before() -> None:
