@@ -122,8 +122,11 @@ class Keeper:
             async with asyncio.TaskGroup() as group:
                 for server in self._servers.values():
                     group.create_task(self._bring_up(server))
-        except* StackFailed as failures:
-            raise first_of(failures) from None
+        except BaseExceptionGroup as failures:  # not `except*`: Python before 3.11.4 wraps what is raised there
+            mine, others = failures.split(StackFailed)
+            if mine is None or others is not None:
+                raise
+            raise first_of(mine) from None
         finally:
             progress.cancel()
         ready = Ready(os.getpid(), tuple(self._up[name] for name in self._servers), round(time.monotonic() - began, 2))

@@ -100,7 +100,8 @@ async def test_offsets_without_records_are_stepped_over(settings: Settings, log:
     finally:
         await producer.stop()
     async with asyncio.timeout(20), LogReader(settings, *PLACE) as reader:
-        assert await reader.bounds() == (0, 14)
+        while await reader.bounds() != (0, 14):  # the marker of a transaction is written after its end is acknowledged
+            pass
         walks = [walked async for walked in reader.commits(Head(*PLACE), 14)]
         assert walks[-1].head.seq == 12
         assert [one.offset for walked in walks for one in walked.commits][-2:] == [10, 12]
