@@ -46,7 +46,8 @@ def wish(keys: int, longest: int, chance: random.Random) -> Submission:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A process that stood still, in nanoseconds of the monotonic clock."""
+    """A process that stood still, in nanoseconds of the monotonic clock. It stopped a moment after `since`, and what begins a moment after
+    `until` had been under way."""
 
     pid: int
     since: int
@@ -89,8 +90,9 @@ class Unrest:
         pid, since = processes.running[runner].process.pid, time.monotonic_ns()
         processes.send(runner, signal.SIGSTOP)
         await self.cluster.moment(3 * self.lease, 3.2 * self.lease)
+        until = time.monotonic_ns()
         processes.send(runner, signal.SIGCONT)
-        self.frozen.append(Frozen(pid, since, time.monotonic_ns()))
+        self.frozen.append(Frozen(pid, since, until))
 
     async def kill(self, runner: str) -> None:
         self.cluster.processes.kill(runner)
@@ -123,7 +125,7 @@ def slept(run: Run, frozen: Frozen, found: Audit) -> bool:
     does: by then it was lost."""
     if run.pid != frozen.pid or 0 < run.end < frozen.since:
         return False
-    return run.start <= frozen.since or (run.start < frozen.until + SECOND // 5 and lost_at(found, run) <= run.start)
+    return run.start < frozen.until or (run.start < frozen.until + SECOND // 5 and lost_at(found, run) <= run.start)
 
 
 def thawed(runs: Sequence[Run], frozen: Sequence[Frozen], found: Audit) -> tuple[list[Run], list[Run]]:
