@@ -112,6 +112,22 @@ def test_a_submit_in_the_wrong_partition_is_forwarded_under_the_same_id() -> Non
     assert [(forward.partition, forward.command) for forward in world.effects.forwards] == [(right, submit())]
 
 
+@pytest.mark.parametrize("in_a_record", [1, 7, 400])
+def test_each_of_many_submits_goes_to_the_partition_of_its_own_id(in_a_record: int) -> None:
+    """However they come: what is hashed together is hashed as one by one. Some are no submits, and one id has another length."""
+    world = World(partitions=3, number=1)
+    names = [f"{n:032x}" for n in range(399)] + ["short"]
+    commands = [submit(command_id=name) if n % 5 else request.RunNow(name, "nope") for n, name in enumerate(names)]
+    for nth in range(0, len(commands), in_a_record):
+        world.writer.deliver(world.writer.next_offset, NOON, commands[nth : nth + in_a_record])
+    draft = world.draft()
+    assert world.writer.fill(draft) and not world.writer.inbox
+    went = {event.command_id: event.partition for event in draft.events if isinstance(event, Forwarded)}
+    here = {event.command_id: 1 for event in draft.events if isinstance(event, Requested)}
+    wanted = {name: partition_for(name, 3) for n, name in enumerate(names) if n % 5}
+    assert went | here == wanted and set(went.values()) == {0, 2} and len(here) > 50
+
+
 def test_a_report_in_the_wrong_partition_is_forwarded_too() -> None:
     world = World(partitions=8, number=0)
     stray = Report(ExecutionId("ab" * 16 + "-5"), Token(1), WorkerId("w"))
