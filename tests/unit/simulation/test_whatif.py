@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import pytest
 
 from ledger.client.whatif_tape import Cast, Tape, books, registry_under
-from ledger.core import wire
+from ledger.core import request, wire
 from ledger.core.execution import Active, Waiting
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.invalid import Invalid
 from ledger.core.moment import Moment
 from ledger.core.pause import Pause, Resume
 from ledger.core.whatif import JobWhatIf, Policy, compared, policy_of
-from tests.unit.control.home import DAY, MINUTE, NOON, SECOND, Home
+from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home
 from tests.unit.simulation.year import Year
 
 SEED = int(os.environ.get("JOBLEDGER_SEED", "20261124"))
@@ -192,6 +192,24 @@ def test_a_pause_holds_what_is_replayed_too() -> None:
     found = home.whatif(Policy(overlap="allow_all"))
     assert found.replayed.ticks["skipped(paused)"] == found.recorded.ticks["skipped(paused)"] == 11
     assert all(change.what == "added" for change in found.changes)
+
+
+def test_a_backfill_that_is_under_way_where_the_range_begins_goes_on_as_it_did() -> None:
+    """Its portions follow from the ends of those before."""
+    home = Past(takes=3000)
+    home.schedule(JOB, every_ms=3_600_000, exclusive_scope="none")
+    home.act(NOON + 1000 * HOUR)
+    home.finish_all()
+    home.send(request.Backfill(home.name(), JOB, "again", NOON, Micros(NOON + 990 * HOUR)))
+    middle = home.now
+    while ready := [one for one in home.live() if isinstance(home.partition.executions[one], Waiting | Active)]:
+        assert home.now > middle or home.partition.backfills
+        home.now += SECOND
+        for execution_id in ready[:50]:
+            home.report(execution_id)
+    for first in (middle, middle + 5 * SECOND):
+        found = home.whatif(AS_IT_WAS, first)
+        assert found.is_same and found.recorded.runs > 500
 
 
 def test_policies_as_people_say_them() -> None:
