@@ -87,7 +87,7 @@ class _Together(bytes):
     records: Sequence[Any]  # Any: aiokafka's
 
 
-def _together(records: Sequence[Any]) -> Iterator[list[Any]]:
+def _portions(records: Sequence[Any]) -> Iterator[list[Any]]:
     """In their order, as many in each list as make a message."""
     some: list[Any] = []
     size = 0
@@ -106,12 +106,12 @@ class _SeamConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         found = await super()._getmany(active_partitions, timeout)
-        return {tp: list(_together(records)) for tp, records in found.items()}
+        return {tp: list(_portions(records)) for tp, records in found.items()}
 
-    def _to_message(self, tp: Any, record: Any) -> Any:
-        message = super()._to_message(tp, record[-1])
+    def _to_message(self, tp: Any, records: Any) -> Any:
+        message = super()._to_message(tp, records[-1])
         message.value = _Together()
-        message.value.records = record
+        message.value.records = records
         return message
 
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:

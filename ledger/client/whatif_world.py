@@ -17,7 +17,7 @@ from ledger.core import executing, execution, tick
 from ledger.core.chain import Header
 from ledger.core.consequences import followed
 from ledger.core.definition import Registry
-from ledger.core.engines import Engines, version_of
+from ledger.core.engines import Engines
 from ledger.core.exclusivity import admit
 from ledger.core.execution import Active, Cancelled, CancelRequested, Requested, Waiting
 from ledger.core.ids import Address, ExecutionId, Micros
@@ -74,17 +74,9 @@ class Replayed(Schedules):
         self._recorder = recorder
         self._times = {one.seq: one.at for one in beats}
 
-    def _next_decision(self, job_id: str) -> Micros | None:
-        due, state = super()._next_decision(job_id), self.partition.schedules.get(job_id)
-        if due is None or state is None:
-            return due
-        following: int | None = state.next_at
-        if following is None:
-            found = version_of(self.registry, job_id, state.job_version)
-            engine = self.engines.of(found[1].written) if found is not None else None
-            following = None if engine is None else engine.next_us(state.decided_until)
-        seq = None if following is None else self._recorder.decision(job_id, following)
-        return due if seq is None else max(due, self._times.get(seq, due))
+    def _decided_at(self, job_id: str, following: int, due: int) -> Micros:
+        seq = self._recorder.decision(job_id, following)
+        return Micros(due if seq is None else max(due, self._times.get(seq, due)))
 
 
 class World:

@@ -120,7 +120,11 @@ class Schedules:
         if following is None:
             return None
         due = following + delay_us(job_id, spec.jitter_ms) if spec.jitter_ms else following
-        return Micros(max(due, state.decided_until + PAUSED_SPAN) if self._is_paused(found[0], state) else due)
+        return self._decided_at(job_id, following, max(due, state.decided_until + PAUSED_SPAN) if self._is_paused(found[0], state) else due)
+
+    def _decided_at(self, job_id: str, following: int, due: int) -> Micros:
+        """When the tick that is expected next is decided, if it is due then; a replay knows better."""
+        return Micros(due)
 
     def _is_paused(self, job: Job, state: InForce) -> bool:
         standing = self.registry.pauses.standing

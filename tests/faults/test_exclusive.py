@@ -137,16 +137,14 @@ def thawed(runs: Sequence[Run], frozen: Sequence[Frozen], found: Audit) -> tuple
         for later in runs
         if later.key == run.key and later.start > one.since and (run.end == 0 or later.start < run.end)
     }
-    judged = [structs.replace(run, locked=True) if run in beside else run for run in runs]
-    judged = [
-        structs.replace(
-            one, start=min(run.start, asleep[run].since), end=asleep[run].since, locked=one.locked or run.start > asleep[run].since
-        )
-        if run in asleep
-        else one
-        for run, one in zip(runs, judged, strict=True)
-    ]
+    judged = [as_ended(run, asleep[run]) if run in asleep else run for run in runs]
+    judged = [structs.replace(one, locked=True) if run in beside else one for run, one in zip(runs, judged, strict=True)]
     return sorted(judged, key=attrgetter("start")), [run for run, one in asleep.items() if run.end > one.since]
+
+
+def as_ended(run: Run, frozen: Frozen) -> Run:
+    """It began before the freeze at the latest, and ended with it; what it found locked after that does not count."""
+    return structs.replace(run, start=min(run.start, frozen.since), end=frozen.since, locked=run.locked or run.start > frozen.since)
 
 
 def attempt_of(found: Audit, run: Run) -> int:
