@@ -50,6 +50,10 @@ class Form:
     def blank(self) -> Patch:
         return [UNSET] * len(self.columns)
 
+    def set_by(self, patch: Patch) -> tuple[int, ...]:
+        """The places of the columns that a patch sets which is not whole."""
+        return tuple([place for place in self.mutable if patch[place] is not UNSET])
+
     def contradiction(self, *keys: Key) -> "Contradiction":
         return Contradiction(self, keys)
 

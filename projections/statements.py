@@ -1,17 +1,18 @@
 """The SQL of writing, composed once for a schema. Binary COPY takes the folds' values as they are: an instant is its microseconds."""
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any, Final
 
 from psycopg.sql import SQL, Composed, Identifier
 from sqlalchemy import BigInteger, DateTime, Integer
 from sqlalchemy.dialects.postgresql import JSONB
 
-from projections.patches import Form
+from projections.patches import Form, Patch
 
 POSTGRES_EPOCH: Final = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970: binary timestamps count from it
 JSONB_VERSION: Final = b"\x01"  # what binary JSON documents start with
-MASK: Final = "patched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,39 +43,54 @@ def encoding_of(form: Form, columns: tuple[str, ...]) -> Encoding:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """How patches are written that set the same columns. `values`: of a patch, what it sets, in their order. (Any: the folds' own.)"""
+
+    values: Callable[[Patch], tuple[Any, ...]]
+    encoding: Encoding  # of the key and these
+    copy: Composed  # to the stage
+    update: Composed  # from the stage
+
+
+@dataclass(frozen=True, slots=True)
 class Statements:
     """What is done to one table."""
 
     form: Form
+    table: Composed
+    stage: Composed
     whole: Encoding
     copy: Composed
     create_stage: Composed
     clear_stage: Composed
     copy_stage: Composed
     replace: Composed  # from the stage, whole rows of which some may be there already
-    staged: tuple[int, ...]  # places of the columns that a patch which is not whole brings: the key, then the mutable ones
-    partly: Encoding
-    copy_patches: Composed
-    patch: Composed  # from the stage
+    keys: Encoding
+    copy_keys: Composed  # to the stage
     missing: Composed  # keys in the stage that have no row
     delete: Composed  # rows whose keys are in the stage
+    changes: dict[tuple[int, ...], Change] = field(default_factory=dict, repr=False, compare=False)
+
+    def change(self, places: tuple[int, ...]) -> Change:
+        """How patches are written that set the columns in these places: there are as many kinds as ways in which a row changes."""
+        known = self.changes.get(places)
+        if known is None:
+            known = self.changes[places] = _change(self, places)
+        return known
 
 
 def statements_for(form: Form, schema: str, suffix: str = "") -> Statements:
     """`suffix`: of the table's name, where a table is built beside the one in use."""
     table = SQL(".").join((Identifier(schema), Identifier(form.table + suffix)))
     stage = SQL(".").join((Identifier("pg_temp"), Identifier(f"stage_{form.table}")))
-    keys = tuple(map(form.columns.index, form.key))
-    staged = (*keys, *form.mutable)
-    names = tuple(form.columns[place] for place in staged)
-    same_key = SQL(" AND ").join(SQL("t.{0} = s.{0}").format(Identifier(name)) for name in form.key)
+    same_key = _same_key(form)
     return Statements(
         form,
+        table,
+        stage,
         encoding_of(form, form.columns),
         _copy(table, form.columns),
-        SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS SELECT *, 0::bigint AS {} FROM {} WITH NO DATA").format(
-            Identifier(f"stage_{form.table}"), Identifier(MASK), table
-        ),
+        SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS SELECT * FROM {} WITH NO DATA").format(Identifier(f"stage_{form.table}"), table),
         SQL("TRUNCATE {}").format(stage),
         _copy(stage, form.columns),
         SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM {} ON CONFLICT ({}) DO UPDATE SET {}").format(
@@ -84,12 +100,8 @@ def statements_for(form: Form, schema: str, suffix: str = "") -> Statements:
             SQL(", ").join(SQL("{0} = EXCLUDED.{0}").format(Identifier(name)) for name in form.columns),
             columns=_names(form.columns),
         ),
-        staged,
-        _with_mask(encoding_of(form, names)),
-        _copy(stage, (*names, MASK)),
-        SQL("UPDATE {} AS t SET {} FROM {} AS s WHERE {}").format(
-            table, SQL(", ").join(_assign(form, bit, place) for bit, place in enumerate(form.mutable)), stage, same_key
-        ),
+        encoding_of(form, form.key),
+        _copy(stage, form.key),
         SQL("SELECT {} FROM {} AS s WHERE NOT EXISTS (SELECT FROM {} AS t WHERE {}) LIMIT 5").format(
             _names(form.key), stage, table, same_key
         ),
@@ -97,8 +109,17 @@ def statements_for(form: Form, schema: str, suffix: str = "") -> Statements:
     )
 
 
-def _with_mask(encoding: Encoding) -> Encoding:
-    return Encoding((*encoding.types, "int8"), encoding.instants, encoding.documents)
+def _change(statements: Statements, places: tuple[int, ...]) -> Change:
+    form = statements.form
+    names = (*form.key, *(form.columns[place] for place in places))
+    return Change(
+        itemgetter(*places) if len(places) > 1 else lambda patch: tuple(patch[place] for place in places),
+        encoding_of(form, names),
+        _copy(statements.stage, names),
+        SQL("UPDATE {} AS t SET {} FROM {} AS s WHERE {}").format(
+            statements.table, SQL(", ").join(_assign(form, place) for place in places), statements.stage, _same_key(form)
+        ),
+    )
 
 
 def _names(columns: tuple[str, ...]) -> Composed:
@@ -109,8 +130,10 @@ def _copy(table: Composed, columns: tuple[str, ...]) -> Composed:
     return SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(table, _names(columns))
 
 
-def _assign(form: Form, bit: int, place: int) -> Composed:
-    column = Identifier(form.columns[place])
-    if place == form.set_once:
-        return SQL("{0} = COALESCE(t.{0}, s.{0})").format(column)
-    return SQL("{0} = CASE WHEN s.{1} & {2} <> 0 THEN s.{0} ELSE t.{0} END").format(column, Identifier(MASK), SQL(str(1 << bit)))
+def _assign(form: Form, place: int) -> Composed:
+    assigned = SQL("{0} = COALESCE(t.{0}, s.{0})") if place == form.set_once else SQL("{0} = s.{0}")
+    return assigned.format(Identifier(form.columns[place]))
+
+
+def _same_key(form: Form) -> Composed:
+    return SQL(" AND ").join(SQL("t.{0} = s.{0}").format(Identifier(name)) for name in form.key)

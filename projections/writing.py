@@ -1,17 +1,16 @@
-"""Writing folded stretches of the log to the tables: one transaction for rows and positions, a COPY a table, one statement for patches.
+"""Writing folded stretches of the log to the tables: one transaction for rows and positions, a COPY a table, one UPDATE a kind of patch.
 
 Under load `synchronous_commit` is off: a crash of Postgres may lose the last transactions, but whole ones, rows and position together, and
 the log is the authority from which they come again. What is written last before a pause is durable, and with it all before it.
 
 Whole rows are new as a rule and are copied straight into the table; where one is there already (an execution was asked for again after
-control forgot it) everything is done again by way of a stage. Patches go to a stage and from there by one UPDATE that leaves the columns
-alone which they do not set. Rows that the folds keep are few and replaced by way of the stage.
+control forgot it) everything is done again by way of a stage. Patches that set the same columns go to a stage and from there by one UPDATE
+of these columns. Rows that the folds keep are few and replaced by way of the stage.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from msgspec import UnsetType
 from psycopg import Connection, Cursor
 from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
@@ -23,7 +22,7 @@ from projections.memory import Memory
 from projections.patches import Contradiction, Key, Patch, Rows, Value, is_whole
 from projections.positions import Applied, Outcome, Position, PositionRows, judge
 from projections.projection import Projection
-from projections.statements import JSONB_VERSION, POSTGRES_EPOCH, Encoding, Statements, statements_for
+from projections.statements import JSONB_VERSION, POSTGRES_EPOCH, Change, Encoding, Statements, statements_for
 from projections.stored import StoredRows
 from projections.table_sets import TableSet
 from projections.tail import Source, Stretch
@@ -91,20 +90,17 @@ def write_table(cursor: Cursor[TupleRow], statements: Statements, changed: Seque
         _write_kept(cursor, statements, changed, keyed=keyed)
         return
     whole: list[Patch] = []
-    partly: list[tuple[Key, Patch]] = []
+    partly: dict[tuple[int, ...], list[tuple[Key, Patch]]] = {}  # by the columns that they set
+    set_by = statements.form.set_by
     for rows in changed:
         for key, patch in rows.items():
             if is_whole(patch):
                 whole.append(patch)
             else:
-                partly.append((key, patch))
+                partly.setdefault(set_by(patch), []).append((key, patch))
     _write_whole(cursor, statements, whole, again=again)
-    if partly:
-        cursor.execute(statements.clear_stage)
-        copy_rows(cursor, statements.copy_patches, statements.partly, (_staged(statements, key, patch) for key, patch in partly))
-        cursor.execute(statements.patch)
-        if cursor.rowcount != len(partly):
-            raise Contradiction(statements.form, cursor.execute(statements.missing).fetchall())
+    for places, patches in partly.items():
+        _write_patches(cursor, statements, statements.change(places), patches)
 
 
 def _write_kept(cursor: Cursor[TupleRow], statements: Statements, changed: Sequence[Rows], *, keyed: bool) -> None:
@@ -113,8 +109,17 @@ def _write_kept(cursor: Cursor[TupleRow], statements: Statements, changed: Seque
     gone = [key for rows in changed for key, row in rows.items() if not row]
     if gone and keyed:
         cursor.execute(statements.clear_stage)
-        copy_rows(cursor, statements.copy_patches, statements.partly, ([*_values(key), 0] for key in gone))
+        copy_rows(cursor, statements.copy_keys, statements.keys, map(_values, gone))
         cursor.execute(statements.delete)
+
+
+def _write_patches(cursor: Cursor[TupleRow], statements: Statements, change: Change, patches: Sequence[tuple[Key, Patch]]) -> None:
+    values = change.values
+    cursor.execute(statements.clear_stage)
+    copy_rows(cursor, change.copy, change.encoding, ((*_values(key), *values(patch)) for key, patch in patches))
+    cursor.execute(change.update)
+    if cursor.rowcount != len(patches):
+        raise Contradiction(statements.form, cursor.execute(statements.missing).fetchall())
 
 
 def _write_whole(cursor: Cursor[TupleRow], statements: Statements, whole: Sequence[Patch], *, again: bool) -> None:
@@ -143,21 +148,5 @@ def copy_rows(cursor: Cursor[TupleRow], copy: Composed, encoding: Encoding, rows
             write(values)
 
 
-def _staged(statements: Statements, key: Key, patch: Patch) -> list[Value]:
-    """A patch as the stage takes it: the key, the columns it may set, and a bit for each that it does set."""
-    values = _values(key)
-    mask, bit = 0, 1
-    for place in statements.form.mutable:
-        value = patch[place]
-        if isinstance(value, UnsetType):
-            values.append(None)
-        else:
-            values.append(value)
-            mask |= bit
-        bit <<= 1
-    values.append(mask)
-    return values
-
-
-def _values(key: Key) -> list[Value]:
-    return [key] if isinstance(key, str) else list(key)
+def _values(key: Key) -> tuple[Value, ...]:
+    return (key,) if isinstance(key, str) else key
