@@ -22,8 +22,7 @@ async def measure(settings: Settings, say: Say, *, runs: int, count: int, single
             await (_singly(ledger, count) if single else _together(ledger, count))
             submitted = time.perf_counter() - began
             done += count
-            await made.until_terminal(done)
-            figures.append(count / (time.perf_counter() - began))
+            figures.append(count / (await made.until_terminal(done) - began))
             say(f"run {run + 1} of {runs}: {figures[-1]:.0f} executions/s (submitted in {submitted:.2f} s)")
     how = "single submits in flight together, one command a record, each decided" if single else "one submit_many"
     return result(
@@ -42,7 +41,7 @@ async def _warm_up(made: Bed, ledger: Ledger) -> int:
 
 
 async def _together(ledger: Ledger, count: int) -> None:
-    await ledger.submit_many([("noop", {"i": number, "pad": PAD}) for number in range(count)])
+    await ledger.submit_many(("noop", {"i": number, "pad": PAD}) for number in range(count))
 
 
 async def _singly(ledger: Ledger, count: int) -> None:
