@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice, repeat
 from typing import Protocol, TypeVar
 
-from ledger.core import chain, outcome, wire
+from ledger.core import chain, execution, outcome, wire
 from ledger.core.chain import Accepted, Broken, Head, Header, Verdict, Void
 from ledger.core.execution import State
 from ledger.core.ids import Address, Micros, address
@@ -70,11 +70,13 @@ class LogFold(ABC):
     ) -> None:
         """Fold a commit that is known to be the next one. `foreseen`: what its draft found already, an event each."""
         at, seq = Micros(header.at), header.seq
-        for nth, (event, known) in enumerate(zip(events, foreseen, strict=False)):
-            if type(event) is outcome.Opened:
+        for nth, (event, after) in enumerate(zip(events, foreseen, strict=False)):
+            if after is not None:
+                self.follow(event, after, at)  # type: ignore[arg-type]  # only events of executions have a state after them
+            elif type(event) is outcome.Opened:
                 self._open(event)
             else:
-                self.evolve(event, address(seq, nth), at, known)
+                self.evolve(event, address(seq, nth), at)
         self.head = chain.after(self.head, header, record_digest, offset)
         self.accepted += 1
         self.events += len(events)
@@ -94,8 +96,12 @@ class LogFold(ABC):
             )
 
     @abstractmethod
-    def evolve(self, event: wire.Event, address: Address, at: Micros, foreseen: State | None = None) -> None:
-        """Fold one event. `foreseen`: the state of its execution after it, if the draft that this commit was made from found it."""
+    def evolve(self, event: wire.Event, address: Address, at: Micros) -> None:
+        """Fold one event."""
+
+    def follow(self, event: execution.Event, after: State, at: Micros) -> None:
+        """Fold an event of an execution whose state after it was found by the draft that its commit was made from."""
+        raise TypeError(f"{self.head.log} has no executions, and so no {type(event).__name__}")
 
     @abstractmethod
     def settle(self, at: Micros) -> None:

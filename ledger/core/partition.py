@@ -93,12 +93,11 @@ class Partition(LogFold):
         for one in sorted(lines, key=lambda one: one.since):
             self._enter(one.request.execution_id, one)
 
-    def evolve(self, event: Event, address: Address, at: Micros, foreseen: State | None = None) -> None:
+    def evolve(self, event: Event, address: Address, at: Micros) -> None:
         if isinstance(event, execution.Event):
-            before = self.executions.get(event.execution_id)
-            after = foreseen or execution.evolve(before, event, self.epoch, address, at)
-            if after is not before and after is not None:
-                self._turn(event, before, after, at)
+            after = execution.evolve(self.executions.get(event.execution_id), event, self.epoch, address, at)
+            if after is not None:
+                self.follow(event, after, at)
         elif isinstance(event, tick.Event):
             self._evolve_schedule(event, at)
         elif isinstance(event, outcome.Rejected):
@@ -118,9 +117,12 @@ class Partition(LogFold):
             self.reckons_with = (event.engine, event.tzdata)
             self.schedules.update({job_id: structs.replace(state, next_at=None) for job_id, state in self.schedules.items()})
 
-    def _turn(self, event: execution.Event, before: State | None, after: State, at: Micros) -> None:
-        """An execution went from one state to another: the indexes follow."""
+    def follow(self, event: execution.Event, after: State, at: Micros) -> None:
+        """An execution goes from one state to another, and the indexes with it."""
         execution_id = event.execution_id
+        before = self.executions.get(execution_id)
+        if after is before:
+            return
         self.executions[execution_id] = after
         if self.backlogs is not None:
             self.backlogs.turn(before, after)

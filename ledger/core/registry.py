@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from ledger.core import definition, outcome, pause
 from ledger.core.definition import Registry
-from ledger.core.execution import State
 from ledger.core.fold import LogFold, keep_newest
 from ledger.core.ids import Address, Micros
 from ledger.core.wire import Event
@@ -49,7 +48,7 @@ class RegistryFold(LogFold):
         super()._open(event)
         self.registry.partitions = event.partitions
 
-    def evolve(self, event: Event, address: Address, at: Micros, foreseen: State | None = None) -> None:
+    def evolve(self, event: Event, address: Address, at: Micros) -> None:
         match event:
             case outcome.Accepted(command_id=command_id, outcome=result):
                 self.decided[command_id] = _SIMPLY[result]

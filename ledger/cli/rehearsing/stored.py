@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from ledger.client.registry_now import folded
 from ledger.config import Settings
 from ledger.core.definition import ScheduleSpec, Versioned
-from ledger.core.execution import State
 from ledger.core.ids import Address, Micros
 from ledger.core.refusal import Refused
 from ledger.core.registry import RegistryFold
@@ -31,8 +30,8 @@ class AcceptedBy(RegistryFold):
         super().__init__()
         self.engines: dict[tuple[str, int], tuple[int | None, str | None]] = {}
 
-    def evolve(self, event: Event, address: Address, at: Micros, foreseen: State | None = None) -> None:
-        super().evolve(event, address, at, foreseen)
+    def evolve(self, event: Event, address: Address, at: Micros) -> None:
+        super().evolve(event, address, at)
         if isinstance(event, Versioned) and event.schedule is not None:
             self.engines[event.job_id, event.job_version] = (event.engine, event.tzdata)
 
