@@ -7,13 +7,11 @@ process and the supervisor starts it again.
 
 import asyncio
 import gc
-import os
 import sys
 import tempfile
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import faust
 import uvloop
@@ -26,12 +24,11 @@ from msgspec import Struct
 
 from ledger.config import Settings
 from ledger.kafka.connect import fetch_promptly
+from processors.crash import crash, or_crash
 
-EXIT_CRASHED = 70
 TOGETHER = 100  # records of a partition that Faust takes for one: it yields to the loop, checks and acks once for all of them
 TOGETHER_BYTES = 32 * 1024  # of their values; what is larger has work enough for a turn of the loop
 BUFFERED = 200  # of such, until Faust pauses their partition
-CRASH = "the process ends; its supervisor starts it again"
 
 
 class Record(Struct, frozen=True, gc=False):
@@ -199,7 +196,7 @@ class App(faust.App):
     async def on_first_start(self) -> None:
         await super().on_first_start()
         if self.early is not None:
-            self.add_future(_or_crash(self.early)())
+            self.add_future(or_crash(self.early)())
 
 
 def build_app(
@@ -245,12 +242,12 @@ def build_app(
         source = app.topic(topic, value_type=bytes, key_type=bytes, value_serializer="raw", key_serializer="raw")
         app.agent(source, name=f"take-{topic}")(_agent(take))
     if background is not None:
-        app.task(_or_crash(background))
+        app.task(or_crash(background))
     if on_stopping is not None:
         stopping = on_stopping
 
         async def before_shutdown(*_: object, **__: object) -> None:
-            await _or_crash(stopping)()
+            await or_crash(stopping)()
 
         app.on_before_shutdown.connect(before_shutdown, weak=False)
     return app
@@ -266,25 +263,6 @@ def _agent(take: Take) -> Callable[[Any], Awaitable[None]]:
                 crash(error)
 
     return agent
-
-
-def _or_crash(work: Callable[[], Awaitable[None]]) -> Callable[[], Coroutine[Any, Any, None]]:
-    async def guarded() -> None:
-        try:
-            await work()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            crash(error)
-
-    return guarded
-
-
-def crash(error: BaseException) -> NoReturn:
-    """A bug of ours: say it and end the process, with nothing acked and nothing cleaned up. A crashed Faust app would hang for ever."""
-    traceback.print_exception(error, file=sys.stderr)
-    print(f"{type(error).__name__}: {error}; {CRASH}", file=sys.stderr, flush=True)  # noqa: T201  # logging may be what failed
-    os._exit(EXIT_CRASHED)
 
 
 async def seek(app: App, topic: str, partition: int, offset: int) -> None:

@@ -26,7 +26,8 @@ from processors.control.appender import Appended, Appender
 from processors.control.edges import Edges
 from processors.control.pacing import Pacing
 from processors.control.seeking import Seeking
-from processors.seam import Record, crash
+from processors.crash import crash
+from processors.seam import Record
 
 log = structlog.get_logger(__name__)
 

@@ -21,6 +21,7 @@ from processors.control.partition_actor import PartitionActor
 from processors.control.registry_actor import RegistryActor
 from processors.control.rescue import Rescuer
 from processors.control.work import Work
+from processors.crash import crash
 
 log = structlog.get_logger(__name__)
 HEAL_EVERY = 0.5  # seconds
@@ -135,7 +136,7 @@ class Control:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            seam.crash(error)
+            crash(error)
 
     async def _seek(self, topic: str, partition: int, offset: int) -> None:
         await seam.seek(self.app, topic, partition, offset)

@@ -11,6 +11,7 @@ from ledger.config.loading import load_settings
 from ledger.core.refusal import LedgerError, Misconfigured
 from ledger.handlers import load_jobs
 from processors import logs, seam
+from processors.crash import crash
 from processors.pulse import EXIT_DRAINED, to_supervisor
 from processors.runner.children import Command
 from processors.runner.process import RunnerProcess
@@ -45,7 +46,7 @@ def run(queue: str, app: str | None, config: Path | None, log_format: str, log_l
     sys.path.insert(0, str(Path.cwd()))
     jobs = load_jobs(target).bounded(settings.concurrency, settings.rates)
     children = Command(target, log_format=log_format, log_level=log_level)
-    process = RunnerProcess(settings, queue, jobs, seam.crash, children)
+    process = RunnerProcess(settings, queue, jobs, crash, children)
     faust_app = seam.build_app(f"runner-{queue}", settings, {process.topic: process.take}, background=process.run, on_stopping=process.stop)
     watchdog = Watchdog(
         crashed=lambda: seam.has_crashed(faust_app),
