@@ -16,7 +16,7 @@ from projections.forms import EXECUTIONS
 from projections.patches import Changes, Form, Key, Patch, Rows, is_whole
 from projections.projection import Projection
 from projections.retention import Horizons, may_be_missing
-from projections.statements import Encoding, Statements, encoding_of, statements_for
+from projections.statements import Encoding, Statements, encoding_of, same_key, statements_for
 from projections.stored import key_of, key_places, read_rows
 from projections.writing import copy_rows, write_table
 
@@ -151,18 +151,14 @@ def _differing(form: Form, rows: Composable, there: Composable, absent: Composed
     wanted, found = columns_of(form, "s"), columns_of(form, "t")
     unless = SQL("") if absent is None else SQL(" AND NOT (t.log_offset IS NULL AND {})").format(absent)
     return SQL("SELECT {}, {} FROM {} AS s LEFT JOIN {} AS t ON {} WHERE ROW({}) IS DISTINCT FROM ROW({}){}").format(
-        wanted, found, rows, there, _same_key(form), found, wanted, unless
+        wanted, found, rows, there, same_key(form), found, wanted, unless
     )
 
 
 def _not_kept(form: Form, rows: Composable, there: Composable, absent: Composed) -> Composed:
     return SQL("SELECT count(*) FROM {} AS s LEFT JOIN {} AS t ON {} WHERE t.log_offset IS NULL AND {}").format(
-        rows, there, _same_key(form), absent
+        rows, there, same_key(form), absent
     )
-
-
-def _same_key(form: Form) -> Composed:
-    return SQL(" AND ").join(SQL("t.{0} = s.{0}").format(Identifier(name)) for name in form.key)
 
 
 def columns_of(form: Form, table: str) -> Composed:

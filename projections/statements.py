@@ -69,7 +69,7 @@ class Statements:
     copy_keys: Composed  # to the stage
     missing: Composed  # keys in the stage that have no row
     delete: Composed  # rows whose keys are in the stage
-    changes: dict[tuple[int, ...], Change] = field(default_factory=dict, repr=False, compare=False)
+    changes: dict[tuple[int, ...], Change] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def change(self, places: tuple[int, ...]) -> Change:
         """How patches are written that set the columns in these places: there are as many kinds as ways in which a row changes."""
@@ -83,7 +83,7 @@ def statements_for(form: Form, schema: str, suffix: str = "") -> Statements:
     """`suffix`: of the table's name, where a table is built beside the one in use."""
     table = SQL(".").join((Identifier(schema), Identifier(form.table + suffix)))
     stage = SQL(".").join((Identifier("pg_temp"), Identifier(f"stage_{form.table}")))
-    same_key = _same_key(form)
+    same = same_key(form)
     return Statements(
         form,
         table,
@@ -102,10 +102,8 @@ def statements_for(form: Form, schema: str, suffix: str = "") -> Statements:
         ),
         encoding_of(form, form.key),
         _copy(stage, form.key),
-        SQL("SELECT {} FROM {} AS s WHERE NOT EXISTS (SELECT FROM {} AS t WHERE {}) LIMIT 5").format(
-            _names(form.key), stage, table, same_key
-        ),
-        SQL("DELETE FROM {} AS t USING {} AS s WHERE {}").format(table, stage, same_key),
+        SQL("SELECT {} FROM {} AS s WHERE NOT EXISTS (SELECT FROM {} AS t WHERE {}) LIMIT 5").format(_names(form.key), stage, table, same),
+        SQL("DELETE FROM {} AS t USING {} AS s WHERE {}").format(table, stage, same),
     )
 
 
@@ -113,11 +111,11 @@ def _change(statements: Statements, places: tuple[int, ...]) -> Change:
     form = statements.form
     names = (*form.key, *(form.columns[place] for place in places))
     return Change(
-        itemgetter(*places) if len(places) > 1 else lambda patch: tuple(patch[place] for place in places),
+        itemgetter(*places),  # several: each patch sets the address of its event
         encoding_of(form, names),
         _copy(statements.stage, names),
         SQL("UPDATE {} AS t SET {} FROM {} AS s WHERE {}").format(
-            statements.table, SQL(", ").join(_assign(form, place) for place in places), statements.stage, _same_key(form)
+            statements.table, SQL(", ").join(_assign(form, place) for place in places), statements.stage, same_key(form)
         ),
     )
 
@@ -135,5 +133,6 @@ def _assign(form: Form, place: int) -> Composed:
     return assigned.format(Identifier(form.columns[place]))
 
 
-def _same_key(form: Form) -> Composed:
+def same_key(form: Form) -> Composed:
+    """That a row `t` and a row `s` are of the same key."""
     return SQL(" AND ").join(SQL("t.{0} = s.{0}").format(Identifier(name)) for name in form.key)

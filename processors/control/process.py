@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from ledger.config import Settings
 from ledger.core.ids import WorkerId
 from ledger.core.refusal import Conflict, Misconfigured, Unavailable
-from ledger.kafka.opening import LogIdentity, check_identity
+from ledger.kafka.opening import check_identity
 from processors import seam
 from processors.broker_clock import BrokerClock
 from processors.control.appender import Appender
@@ -21,7 +21,7 @@ from processors.control.partition_actor import PartitionActor
 from processors.control.registry_actor import RegistryActor
 from processors.control.rescue import Rescuer
 from processors.control.work import Work
-from processors.crash import crash
+from processors.crash import or_crash
 
 log = structlog.get_logger(__name__)
 HEAL_EVERY = 0.5  # seconds
@@ -127,16 +127,8 @@ class Control:
                 DeadLetters(self.settings),
                 Appender(self.settings),
             )
-            self._tasks.append(asyncio.create_task(self._follow(identity)))
+            self._tasks.append(asyncio.create_task(or_crash(lambda: self._facts.follow(identity))()))
         return self._edges
-
-    async def _follow(self, identity: LogIdentity) -> None:
-        try:
-            await self._facts.follow(identity)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            crash(error)
 
     async def _seek(self, topic: str, partition: int, offset: int) -> None:
         await seam.seek(self.app, topic, partition, offset)

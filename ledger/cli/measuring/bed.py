@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import psycopg
 import yaml
-from psycopg.rows import TupleRow
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.rows import scalar_row
+from psycopg.sql import SQL, Identifier
 
 from ledger.cli.measuring.jobs import jobs
 from ledger.client.applying import apply_configuration
@@ -100,23 +100,17 @@ class Bed:
         counted = SQL("select count(*) from {} where finished_at is not null").format(rows)
         deadline = time.perf_counter() + patience
         done, before = 0, None
-        async with await psycopg.AsyncConnection.connect(conninfo_of(self.settings), autocommit=True) as connection:
-            await connection.execute("set enable_seqscan = off")
+        async with await psycopg.AsyncConnection.connect(conninfo_of(self.settings), autocommit=True, row_factory=scalar_row) as connection:
+            await connection.execute("set enable_seqscan = off")  # one unfinished row seems near to the planner, and is not
             while (now := time.perf_counter()) < deadline:
-                if (place := await _value(connection, reached)) != before:
+                if (place := await (await connection.execute(reached)).fetchone()) != before:
                     before = place
-                    if not await _value(connection, is_unfinished):
-                        done = await _value(connection, counted)
+                    if not await (await connection.execute(is_unfinished)).fetchone():
+                        done = await (await connection.execute(counted)).fetchone() or 0
                         if done >= count:
                             return now
                 await asyncio.sleep(LOOK)
         raise Unavailable(f"{done} of {count} executions ended within {patience:g} s; the processes said:\n{self.complain()}")
-
-
-async def _value(connection: psycopg.AsyncConnection[TupleRow], query: Composed) -> Any:
-    """What the one row holds in its one column. (Any: whatever that is.)"""
-    row = await (await connection.execute(query)).fetchone()
-    return None if row is None else row[0]
 
 
 @asynccontextmanager
