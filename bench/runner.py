@@ -20,11 +20,13 @@ from ledger.config import Settings
 from ledger.context import Context
 from ledger.core import wire
 from ledger.core.ids import ExecutionId, Token, WorkerId
+from ledger.core.limits import Limit
 from ledger.core.offers import Offer, Offers
 from ledger.core.request import Return
 from ledger.handlers import Jobs
 from processors.broker_clock import BrokerClock
-from processors.runner.claims import Claims, RedisClaims, Verdict
+from processors.runner.claims import NO_LIMITS, Claims, RedisClaims, Verdict
+from processors.runner.packing import Packing
 from processors.runner.perform import InThread, in_task
 from processors.runner.process import spare_the_collector
 from processors.runner.runner import Edges, Runner
@@ -34,7 +36,7 @@ PER_RECORD = 200
 
 
 class EveryClaim:
-    async def claim(self, keys: Sequence[str], again: Sequence[int] = ()) -> list[Verdict]:
+    async def claim(self, keys: Sequence[str], again: Sequence[int] = (), limits: Sequence[Sequence[Limit]] = NO_LIMITS) -> list[Verdict]:
         return ["won"] * len(keys)
 
     async def let_go(self, keys: Sequence[str]) -> None: ...
@@ -43,6 +45,9 @@ class EveryClaim:
 class Alive:
     def is_held(self) -> bool:
         return True
+
+    def was_held_for(self) -> float:
+        return 60.0
 
 
 class Counting:
@@ -105,13 +110,20 @@ async def measure(options: Options) -> None:
 
     settings = Settings(prefix="bench")
     worker = WorkerId(f"bench-{time.time_ns():x}")
-    redis = Redis.from_url(options.redis) if options.redis else None
+    redis = Redis.from_url(options.redis, connection_class=Packing) if options.redis else None
     claims: Claims = RedisClaims(redis, settings, worker) if redis else EveryClaim()
     sender = Counting(options.count)
     clock = BrokerClock()
     clock.observe(time.time_ns() // 1_000_000)
     edges = Edges(
-        claims, Alive(), sender, clock, {"async": in_task, "thread": InThread(ThreadPoolExecutor(200))}, raise_again, lambda: None
+        claims,
+        Alive(),
+        sender,
+        clock,
+        {"async": in_task, "thread": InThread(ThreadPoolExecutor(200))},
+        raise_again,
+        stuck=never,
+        overrun=never,
     )
     runner = Runner(settings, "default", jobs, worker, edges)
     records = work(options.count)
@@ -143,6 +155,10 @@ async def measure(options: Options) -> None:
 
 def raise_again(error: BaseException) -> None:
     raise error
+
+
+def never() -> None:
+    raise AssertionError("no code of this bench goes on for long")
 
 
 if __name__ == "__main__":

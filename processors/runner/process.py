@@ -39,6 +39,7 @@ from processors.runner.lease import Lease
 from processors.runner.limits import limits_of_handlers
 from processors.runner.lock_servers import LockServers
 from processors.runner.orders import listen
+from processors.runner.packing import Packing
 from processors.runner.perform import InThread, Perform, in_task
 from processors.runner.places import BlockingHolders, RedisHolders
 from processors.runner.runner import Edges, Runner, in_process
@@ -111,7 +112,11 @@ class RunnerProcess:
         url, call = self._settings.redis.url.get_secret_value(), min(LONGEST_RENEWAL, self._settings.limits.lease / 3)
         # no retries inside the client: a claim that was tried twice without our knowing would look like another's
         connection = AsyncRedis.from_url(
-            url, socket_timeout=LONGEST_REDIS_CALL, socket_connect_timeout=LONGEST_REDIS_CALL, retry=AsyncRetry(NoBackoff(), 0)
+            url,
+            socket_timeout=LONGEST_REDIS_CALL,
+            socket_connect_timeout=LONGEST_REDIS_CALL,
+            retry=AsyncRetry(NoBackoff(), 0),
+            connection_class=Packing,
         )
         renewing = redis.Redis.from_url(url, socket_timeout=call, socket_connect_timeout=call, retry=Retry(NoBackoff(), 0))
         loop, clock = asyncio.get_running_loop(), BrokerClock()
