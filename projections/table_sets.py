@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
-from sqlalchemy import Index
+from sqlalchemy import Index, PrimaryKeyConstraint
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex
 
@@ -83,6 +83,7 @@ class TableSet:
             for index in sorted(form.definition.indexes, key=lambda one: str(one.name)):
                 if not self._has(f"{index.name}{self.suffix}"):
                     self.connection.execute(self._create_index(form, index))
+            self._leave_room(form)
             self.connection.execute(self._analyze(form))
 
     def add_views(self) -> None:
@@ -124,6 +125,14 @@ class TableSet:
         head, _, tail = ddl.partition(f" ON {form.table} ")
         assert head == f"CREATE INDEX {index.name}"
         return SQL("CREATE INDEX {} ON {} {}").format(Identifier(f"{index.name}{self.suffix}"), self.named(form), SQL(tail))
+
+    def _leave_room(self, form: Form) -> None:
+        """In pages of indexes that are made from now on, where the definition says so (`info`)."""
+        found: list[PrimaryKeyConstraint | Index] = [form.definition.primary_key, *form.definition.indexes]
+        for one in found:
+            if (percent := one.info.get("fillfactor")) is not None:
+                named = Identifier(self.schema, f"{one.name}{self.suffix}")
+                self.connection.execute(SQL("ALTER INDEX {} SET (fillfactor = {})").format(named, percent))
 
     def _analyze(self, form: Form) -> Composed:
         """Of the columns that questions choose by; the others are wide, and reading them takes as long as building an index."""

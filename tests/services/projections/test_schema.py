@@ -1,5 +1,6 @@
 """Migrations: what they make is what the tables say, and many may upgrade at the same time."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 from alembic.autogenerate import compare_metadata
@@ -10,16 +11,18 @@ from sqlalchemy import create_engine, text
 
 from ledger.config import Settings
 from projections import schema
+from projections.builtin import TABLES
 from projections.columns import METADATA
 from projections.connecting import connect
 from projections.migrations.versions import v0001_first_tables
+from projections.table_sets import TableSet
 from projections.tables import VIEWS
 
 
 def test_many_upgrade_at_once_and_one_does_it(settings: Settings) -> None:
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: schema.upgrade(settings), range(6)))
-    assert sorted(len(one.pending) for one in found) == [0, 0, 0, 0, 0, 7]
+    assert sorted(len(one.pending) for one in found) == [0, 0, 0, 0, 0, 8]
     assert schema.status(settings).pending == ()
 
 
@@ -42,6 +45,31 @@ def test_the_migrations_make_what_the_tables_say(upgraded: Settings) -> None:
     engine.dispose()
 
 
+def test_indexes_are_the_same_made_by_migrations_or_built_beside(upgraded: Settings) -> None:
+    name = upgraded.database.table_schema
+
+    def indexes(suffix: str) -> dict[str, tuple[str, list[str]]]:
+        found = connection.execute(
+            "SELECT c.relname, pg_get_indexdef(c.oid), coalesce(c.reloptions, '{}') FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid"
+            " JOIN pg_class t ON t.oid = i.indrelid WHERE c.relnamespace = to_regnamespace(%s) AND t.relname = 'job_executions' || %s",
+            (f'"{name}"', suffix),
+        )
+        return {
+            index.removesuffix(suffix): (re.sub(r" WITH \([^)]*\)", "", made.partition(" USING ")[2]), sorted(options))
+            for index, made, options in found
+        }
+
+    with connect(upgraded) as connection:
+        beside = TableSet(connection, name, TABLES, "_beside")
+        beside.create()
+        beside.add_keys()
+        beside.add_indexes()
+        assert indexes("_beside") == indexes("")
+        assert indexes("")["job_executions_requested"][1] == ["deduplicate_items=off", "fillfactor=50"]
+        assert indexes("")["job_executions_pkey"][1] == ["fillfactor=50"]
+        assert indexes("")["job_executions_state_finished"][1] == []
+
+
 def test_tables_without_schedules_begin_anew(settings: Settings) -> None:
     """What was folded before lacks what the new tables hold: the log is folded again from its first commit."""
     name = settings.database.table_schema
@@ -56,7 +84,7 @@ def test_tables_without_schedules_begin_anew(settings: Settings) -> None:
             "INSERT INTO job_definitions VALUES ('a', 'a', 'system', 'q', NULL, 'job', 'job:a', 0, 'active', 1, now(), now(), 0, 7, 0, 6)",
         ):
             connection.execute(statement.encode())
-        assert [one[:4] for one in schema.upgrade(settings).pending] == ["0002", "0003", "0004", "0005", "0006", "0007"]
+        assert [one[:4] for one in schema.upgrade(settings).pending] == ["0002", "0003", "0004", "0005", "0006", "0007", "0008"]
         assert connection.execute("SELECT count(*) FROM projection_positions").fetchone() == (0,)
         assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
 
