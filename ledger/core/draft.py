@@ -128,7 +128,7 @@ class Draft(ABC, Generic[C]):
         """Take in events if there is room for all of them."""
         if not events:
             return True
-        encoded = list(map(wire.encode, events))
+        encoded = wire.encode_each(events)
         size = self.size + len(encoded)
         for one in encoded:
             size += len(one)

@@ -6,6 +6,7 @@ Source: architecture.md, section 3 (routing, ids) and section 6 (the token).
 import re
 from array import array
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from struct import unpack_from
 from sys import byteorder
@@ -38,14 +39,17 @@ class Position(NamedTuple):
     nth: int
 
 
-def address(seq: int, nth: int, new: "type[tuple[int, int]]" = tuple) -> Address:
+_new = tuple.__new__
+
+
+def address(seq: int, nth: int) -> Address:
     """`Address(seq, nth)` at half the price, for where there is one an event."""
-    return new.__new__(Address, (seq, nth))
+    return _new(Address, (seq, nth))
 
 
-def position(offset: int, nth: int, new: "type[tuple[int, int]]" = tuple) -> Position:
+def position(offset: int, nth: int) -> Position:
     """`Position(offset, nth)` at half the price, for where there is one a command."""
-    return new.__new__(Position, (offset, nth))
+    return _new(Position, (offset, nth))
 
 
 NOWHERE = Position(-1, 0)
@@ -64,9 +68,17 @@ def acting(execution_id: ExecutionId) -> str:
 
 def execution_of_command(command_id: str, tenant: str | None, act: str, partition: int) -> ExecutionId:
     """The execution of a submit without an idempotency key: known to the sender at once. Scoped by tenant and act."""
-    mixed = blake2b(f"{act}\0{tenant or ''}\0{command_id}".encode(), digest_size=16).hexdigest()
+    hashed = _scope(act, tenant).copy()  # a quarter cheaper than a new one
+    hashed.update(command_id.encode())
+    mixed = hashed.hexdigest()
     time = command_id[:12] if TIME_ORDERED.fullmatch(command_id) else mixed[:12]
     return ExecutionId(f"{time}{mixed[12:]}-{partition}")
+
+
+@lru_cache(1024)
+def _scope(act: str, tenant: str | None) -> blake2b:
+    """Hashes what follows the name of an act and a tenant. To be copied."""
+    return blake2b(f"{act}\0{tenant or ''}\0".encode(), digest_size=16)
 
 
 def execution_of_key(key: str, tenant: str | None, at: int, address: Address, partition: int) -> ExecutionId:

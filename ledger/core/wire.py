@@ -79,6 +79,11 @@ def encode(message: Struct) -> bytes:
     return _encode(message)
 
 
+def encode_each(messages: Iterable[Struct]) -> list[bytes]:
+    """The bytes of each."""
+    return list(map(_encode, messages))
+
+
 def encode_many(messages: list[M]) -> bytes:
     """The bytes of an array of messages: a record for one partition."""
     return _encode(messages)
