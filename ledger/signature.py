@@ -15,6 +15,7 @@ from ledger.context import Cancel, Context, Snooze
 from ledger.core import wire
 from ledger.core.bodies import NOTHING
 from ledger.core.refusal import Misconfigured, Refused
+from ledger.core.strict_json import check_json
 
 _LIKE_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 MOST_PROBLEMS: Final = 5  # named in the message about invalid data
@@ -60,7 +61,7 @@ class Signature:
         try:
             text = self.result.dump_json(value, warnings="error")
             if len(text) <= wire.LARGEST_RESULT:
-                wire.check_json(text)
+                check_json(text)
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             raise InvalidResult(str(error)) from None
         except Refused as refused:

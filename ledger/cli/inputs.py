@@ -14,6 +14,7 @@ from msgspec import Raw
 from ledger.core import wire
 from ledger.core.durations import parse_duration_ms
 from ledger.core.refusal import Refused
+from ledger.core.strict_json import check_json
 
 LARGEST_INPUT: Final = 4 * wire.LARGEST_COMMAND
 LONGEST_LINE: Final = 300 * 1024
@@ -23,7 +24,7 @@ def json_of(text: str, option: str = "--data") -> Raw:
     """JSON as given, of a file (`@FILE`) or of stdin (`-`)."""
     body = _bytes_of(text, option)
     try:
-        wire.check_json(body)
+        check_json(body)
     except Refused as refused:
         raise typer.BadParameter(f"it is no JSON: {refused.detail}; a text needs its quotes: '\"abc\"'", param_hint=option) from None
     return Raw(body.strip())

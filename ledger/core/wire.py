@@ -17,6 +17,7 @@ from ledger.core.bodies import NOTHING
 from ledger.core.chain import COMMIT_VERSION, Header
 from ledger.core.offers import Offers
 from ledger.core.refusal import Refused, Undecodable
+from ledger.core.strict_json import check_json, has_odd_number, is_suspicious
 
 LARGEST_COMMAND: Final = 256 * 1024
 LARGEST_RESULT: Final = 64 * 1024
@@ -170,7 +171,7 @@ def decode_commands(record: bytes | None, *, registry: bool = False) -> list[Ite
         return [Undecodable("empty", "the record holds no bytes")]
     if len(record) > LARGEST_RECORD:
         return [Undecodable("too_large", f"{len(record)} bytes in a record, at most {LARGEST_RECORD}", record)]
-    suspicious = _is_suspicious(record) or len(record) > LARGEST_COMMAND
+    suspicious = is_suspicious(record) or len(record) > LARGEST_COMMAND
     try:
         if record[:1] == b"[":
             commands: list[Item] = (_registry_commands if registry else _commands).decode(record)  # type: ignore[assignment]  # lists are invariant
@@ -180,7 +181,7 @@ def decode_commands(record: bytes | None, *, registry: bool = False) -> list[Ite
             not suspicious
             and len(commands) <= MOST_ITEMS
             and all(map(_is_wellformed, commands))
-            and not _has_odd_number(b",".join(map(_body_of, commands)))  # in bodies alone: names in hex look like one
+            and not has_odd_number(b",".join(map(_body_of, commands)))  # in bodies alone: names in hex look like one
         ):
             return commands or [Undecodable("empty", "an array without commands", record)]
     except _UNREADABLE:
@@ -225,68 +226,14 @@ def _decode_item(item: bytes, registry: bool) -> Item:
     return command
 
 
-_ALIKE: Final = bytes.maketrans(b"123456789E-", b"000000000e+")  # a pattern takes eight times as long
-_ODD: Final = (b"0e000", b"0e+000", b"0" * 200)
-
-
-def _has_odd_number(text: bytes) -> bool:
-    """There may be a number beyond a double: an exponent of three digits, or two hundred digits."""
-    alike = text.translate(_ALIKE)
-    return any(odd in alike for odd in _ODD)
-
-
-def _is_suspicious(record: bytes) -> bool:
-    """May hold what JSON allows and the tables cannot keep (a NUL, half a surrogate pair), or is no UTF-8."""
-    if not record.isascii():
-        try:
-            record.decode()
-        except UnicodeDecodeError:
-            return True
-    return b"\\u" in record
-
-
 def has_to_be_read(record: bytes, bodies: Iterable[Raw]) -> bool:
     """Whether an array of commands with these bodies, made by us from checked names, may hold what `decode_commands` refuses."""
-    return len(record) > LARGEST_COMMAND or _is_suspicious(record) or _has_odd_number(b",".join(bodies))
+    return len(record) > LARGEST_COMMAND or is_suspicious(record) or has_odd_number(b",".join(bodies))
 
 
 def _body_of(command: Item) -> Raw:
     body: Raw = command.result if type(command) is execution.Report else getattr(command, "data", NOTHING)
     return body
-
-
-def check_json(text: bytes) -> None:
-    """Raises `Refused("invalid_json")` unless `text` is strict JSON that every reader of ours can keep: valid UTF-8, no lone surrogates, no
-    NUL in a string, no number beyond a double, at most about 1000 levels deep."""
-    try:
-        document = orjson.loads(text)
-        if b"\\u" in text:
-            _check_strings(document)
-        if _has_odd_number(text):
-            stdlib_json.loads(text, parse_float=_check_number)
-    except (ValueError, RecursionError) as error:
-        raise Refused("invalid_json", str(error)) from error
-
-
-def _check_number(number: str) -> float:
-    _, _, exponent = number.lower().partition("e")
-    if exponent and abs(int(exponent)) > 308:
-        raise ValueError(f"the number {number[:40]} is beyond a double")
-    return float(number)
-
-
-def _check_strings(value: object) -> None:
-    match value:
-        case str():
-            if "\0" in value:
-                raise ValueError("a string with a NUL character")
-        case list():
-            for one in value:
-                _check_strings(one)
-        case dict():
-            for name, one in value.items():
-                _check_strings(name)
-                _check_strings(one)
 
 
 NAME: Final = re.compile(r"[A-Za-z0-9._:~/@-]{1,200}", re.ASCII)

@@ -9,6 +9,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from ledger.core import wire
 from ledger.core.refusal import Refused
+from ledger.core.strict_json import check_json
 
 _NUL: Final = b"\\u0000"  # the one thing that orjson and pydantic write and the tables cannot keep
 
@@ -16,14 +17,14 @@ _NUL: Final = b"\\u0000"  # the one thing that orjson and pydantic write and the
 def encode_data(value: object) -> Raw:
     """pydantic models, dataclasses, msgspec structs, and whatever else JSON can say; `Raw` is JSON already and is checked."""
     if type(value) is not dict and isinstance(value, Raw):
-        wire.check_json(bytes(value))
+        check_json(bytes(value))
         return value
     try:
         text = _dumped(value)
     except (TypeError, ValueError, RecursionError, PydanticSerializationError) as error:
         raise Refused("invalid_data", f"the data cannot be said in JSON: {error}") from error
     if _NUL in text:
-        wire.check_json(text)
+        check_json(text)
     return Raw(text)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ledger.core import definition, wire
 from ledger.core.refusal import Refused, Undecodable
 from ledger.core.request import Submit
+from ledger.core.strict_json import check_json
 from tests.unit.wire import shapes
 
 GOOD = b'{"type":"execution.submit.v1","command_id":"c-1","job_id":"send-invoice"}'
@@ -111,7 +112,7 @@ def test_data_that_a_reader_could_not_keep_is_refused(data: bytes) -> None:
     """Whatever decides, tables and handlers read the same: no lone surrogate, no NUL, no number beyond a double, no endless depth."""
     assert refusal(submit_with(data)).reason == "invalid_json"
     with pytest.raises(Refused):
-        wire.check_json(data)
+        check_json(data)
 
 
 @pytest.mark.parametrize(
