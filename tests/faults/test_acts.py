@@ -47,7 +47,7 @@ async def test_bulk_acts_are_done_once_whoever_dies(cluster: Cluster) -> None:
     await cluster.until(lambda: rows(cluster, "state = 'completed'") == COUNT, "all retries have run")
     assert rows(cluster, "true", "DISTINCT retry_of") == COUNT
     found = await audit(cluster.settings)
-    assert not [one for one in found if one.differences]
+    assert not [one for one in found.checks if one.differences]
 
 
 async def done_among_deaths(cluster: Cluster, act: Act) -> BulkDone:
@@ -96,7 +96,7 @@ async def test_a_letter_that_is_sent_again_while_control_dies_runs_once(cluster:
     assert len(cluster.processes.surprises) >= 1
     assert [line.word for line in cluster.journal()] == ["start", "end"]
     found = await audit(cluster.settings)
-    assert not [one for one in found if one.differences]
+    assert not [one for one in found.checks if one.differences]
 
 
 def rows(cluster: Cluster, where: str, what: str = "*") -> int:

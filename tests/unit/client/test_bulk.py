@@ -6,7 +6,8 @@ from collections import Counter
 import orjson
 import pytest
 
-from ledger.client.bulk import BYTES_PER_RECORD, COMMANDS_PER_RECORD, Bulk
+from ledger.client.bulk import Bulk
+from ledger.client.decisions import BYTES_PER_RECORD, COMMANDS_PER_RECORD
 from ledger.client.routes import Route, Routes
 from ledger.config import Settings
 from ledger.core import wire

@@ -26,7 +26,7 @@ from ledger.core.execution import (
     Started,
     Waiting,
 )
-from ledger.core.ids import ExecutionId, WorkerId
+from ledger.core.ids import Address, ExecutionId, WorkerId
 from ledger.core.orders import Order
 from ledger.core.partition import Partition
 from tests.unit.control.home import NOON, SECOND, WORKER, Home, fired
@@ -388,7 +388,7 @@ def _request(home: Home, name: ExecutionId) -> Requested:
     return state.request
 
 
-def _since(home: Home, name: ExecutionId) -> execution.Address:
+def _since(home: Home, name: ExecutionId) -> Address:
     state = home.partition.executions[name]
     assert isinstance(state, Buffered)
     return state.since

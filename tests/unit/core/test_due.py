@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from ledger.core import due
+from ledger.core import due, tick
 from ledger.core.definition import ScheduleSpec
 from ledger.core.due import Fire, Judged, Miss, Skip, bars_of, judge
 from ledger.core.ids import Micros
@@ -66,9 +66,9 @@ def test_what_is_made_up_is_young_enough_and_as_many_as_the_version_says(spec: S
     after, until = START + first * SECOND, START + (first + length) * SECOND
     now = until + ago * SECOND
     judged = judge(engine, spec, after, until, now)
-    late = [one.tick_at for one in judged.verdicts if isinstance(one, Fire) and one.tick_at < now - due.ON_TIME]
+    late = [one.tick_at for one in judged.verdicts if isinstance(one, Fire) and one.tick_at < now - tick.ON_TIME]
     assert all(now - tick_at <= spec.catchup_window_ms * 1000 for tick_at in late)
-    possible = [one for one in engine.between_us(after, until) if one < now - due.ON_TIME and now - one <= spec.catchup_window_ms * 1000]
+    possible = [one for one in engine.between_us(after, until) if one < now - tick.ON_TIME and now - one <= spec.catchup_window_ms * 1000]
     match spec.coalesce:
         case "latest":
             assert late == possible[-1:]

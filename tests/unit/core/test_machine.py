@@ -16,10 +16,11 @@ from ledger.core import execution, outcome, request, wire
 from ledger.core.definition import Register
 from ledger.core.draft import Delivered
 from ledger.core.execution import Active, Ended, Live, Options, Report, Requested, State, Waiting
-from ledger.core.ids import Address, ExecutionId, Token, WorkerId
+from ledger.core.ids import Address, ExecutionId, Micros, Token, WorkerId
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import Pause, PauseScope, Resume
+from ledger.core.tick import Overlap
 from tests.unit.control.home import HOUR, SECOND, Home
 
 WORKERS = (WorkerId("ada"), WorkerId("bob"))
@@ -128,7 +129,7 @@ class Machine(RuleBasedStateMachine):
         assert self.known() <= before, "a repeat asked for something"  # what ended long ago may be forgotten meanwhile
 
     @rule(job=st.sampled_from(("beat:1", "beat:2")), overlap=st.sampled_from((None, "allow_all", "cancel_other")), ignore=st.booleans())
-    def run_now(self, job: str, overlap: request.Overlap | None, ignore: bool) -> None:
+    def run_now(self, job: str, overlap: Overlap | None, ignore: bool) -> None:
         self.home.send(request.RunNow(self.home.name(), job, overlap=overlap, ignore_pause=ignore))
 
     @precondition(lambda self: self.known())
@@ -335,7 +336,7 @@ class LosesWhoWaitsInLine(PartitionDraft):
 class AnswersRepeatsAnew(PartitionDraft):
     """An idempotency key is not remembered, nor is a command's id."""
 
-    def _identify(self, submit: request.Submit, exclusive: str | None, appended: execution.Micros) -> tuple[ExecutionId, bool]:
+    def _identify(self, submit: request.Submit, exclusive: str | None, appended: Micros) -> tuple[ExecutionId, bool]:
         return super()._identify(submit, exclusive, appended)[0], False
 
 

@@ -21,9 +21,11 @@ def verified(records: list[bytes], vouched: Vouched | None = None, place: tuple[
     walked = walk(Head(*place), found)
     take(finding, walked, vouched)
     if walked.broken is not None and finding.broken is None:
-        last, place = walked.commits[-1] if walked.commits else None, walked.broken.offset
+        last, broken_at = walked.commits[-1] if walked.commits else None, walked.broken.offset
         everything: list[Stored | None] = [*found, None, None]
-        around = Surroundings(last, found[0 if last is None else last.offset + 1 : place], everything[place], everything[place + 1])
+        around = Surroundings(
+            last, found[0 if last is None else last.offset + 1 : broken_at], everything[broken_at], everything[broken_at + 1]
+        )
         finding.stop(*blame(walked.broken, around, vouched))
     miss_end(finding, vouched)
     return finding

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from ledger.core import definition, outcome, pause, wire
 from ledger.core.archive import REGISTRY, Checker, Place
-from projections.folds import Fold, fold_of
+from projections.folds import fold_of
 from projections.forms import FORMS
 from projections.patches import Changes, Form, Patch, Rows
 from projections.patches import Place as Stands
+from projections.projection import Fold
 from tests.synthetic_log import SyntheticLog
 from tests.unit.log.archives import archive_of
 from tests.unit.log.chains import LOG_ID

@@ -2,7 +2,8 @@
 
 from ledger.handlers import Handler, Jobs, RunIn
 from processors.runner.attempt import Attempt
-from processors.runner.gate import BEHIND_SLOW, PATIENCE, Gate
+from processors.runner.gate import BEHIND_SLOW, Gate
+from processors.runner.line import PATIENCE
 from tests.unit.runner.runner_fakes import attempt_of, offer
 
 

@@ -15,7 +15,7 @@ from ledger.core import chain, execution, outcome, request, sealing, snapshot, w
 from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Draft
 from ledger.core.execution import Active, Requested, Waiting
-from ledger.core.ids import NOWHERE, Address, Micros
+from ledger.core.ids import NOWHERE, Address, Micros, Token, WorkerId
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.refusal import ChainBroken
@@ -197,8 +197,8 @@ class World:
         ending = self.rnd.random()
         report = execution.Report(
             execution_id,
-            state.token if self.rnd.random() < 0.9 else execution.Token(7),
-            execution.WorkerId(worker),
+            state.token if self.rnd.random() < 0.9 else Token(7),
+            WorkerId(worker),
             outcome=None if ending < 0.4 else "completed" if ending < 0.8 else "failed",
             retry_after_ms=1000 if ending > 0.9 else None,
         )
