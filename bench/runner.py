@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import msgspec
 import uvloop
-from redis.asyncio import Redis
 
 from ledger.config import Settings
 from ledger.context import Context
@@ -26,7 +25,7 @@ from ledger.core.request import Return
 from ledger.handlers import Jobs
 from processors.broker_clock import BrokerClock
 from processors.runner.claims import NO_LIMITS, Claims, RedisClaims, Verdict
-from processors.runner.packing import Packing
+from processors.runner.connections import connection_to
 from processors.runner.perform import InThread, in_task
 from processors.runner.process import spare_the_collector
 from processors.runner.runner import Edges, Runner
@@ -110,7 +109,7 @@ async def measure(options: Options) -> None:
 
     settings = Settings(prefix="bench")
     worker = WorkerId(f"bench-{time.time_ns():x}")
-    redis = Redis.from_url(options.redis, connection_class=Packing) if options.redis else None
+    redis = connection_to(options.redis, 1.0) if options.redis else None
     claims: Claims = RedisClaims(redis, settings, worker) if redis else EveryClaim()
     sender = Counting(options.count)
     clock = BrokerClock()

@@ -43,7 +43,7 @@ def decide(command: Command, state: State | None, at: Micros) -> list[Event]:
     """The events that `command` leads to; none where it is so already. A refusal is an event too."""
     match command:
         case Report():
-            return decide_report(command, state, at)
+            return _decide_report(command, state, at)
         case BecomeDue(execution_id):
             return [Due(execution_id)] if isinstance(state, Delayed) and state.until <= at else []
         case Expire(execution_id):
@@ -102,8 +102,7 @@ def _cancelled(request: CancelRequested, attempt: int, run_ms: int = 0, detail: 
     return Cancelled(request.execution_id, request.reason, attempt, run_ms, request.because_of, request.actor, detail or request.detail)
 
 
-def decide_report(report: Report, state: State | None, at: Micros) -> list[Event]:
-    """`decide` of a report, for who knows that it is one."""
+def _decide_report(report: Report, state: State | None, at: Micros) -> list[Event]:
     match state:
         case Waiting() if report.outcome == "handed_back":
             return []  # it waits already

@@ -101,7 +101,7 @@ class PartitionDraft(PartitionView):
                 report, outcome="failed", result=NOTHING, error_type="ResultTooLarge", error_message=detail, retry_after_ms=None
             )
         state = self.state_of(report.execution_id)
-        events = executing.decide_report(_bounded(report), state, self.at)
+        events = executing.decide(_bounded(report), state, self.at)
         if report.answer is not None and says_only_its_start(report):
             self._answer_start(report, events, state)
         following = followed(self, events)
@@ -163,7 +163,7 @@ class PartitionDraft(PartitionView):
             elif (known := self._known_alike(submit, unique, name)) is not None:
                 return [known]
         self.check_backlog(job.queue, submit.tenant)
-        options = None if version.options is submit.options is None else _merged(version.options, submit.options)
+        options = _merged(version.options, submit.options)
         run_at = submit.run_at if submit.delay_ms is None else Micros(self.at + submit.delay_ms * MILLISECOND)
         self.answer_request(submit, execution_id, repeated=False)
         requested = Requested(
@@ -184,7 +184,7 @@ class PartitionDraft(PartitionView):
             options,
             submit.labels,
             run_at,
-            None if options is None else _start_deadline(options, Micros(max(self.at, run_at or 0))),
+            _start_deadline(options, Micros(max(self.at, run_at or 0))),
             actor=submit.actor,
             reason=submit.reason,
             correlation_id=submit.correlation_id,
@@ -222,8 +222,10 @@ def says_only_its_start(report: Report) -> bool:
     return report.outcome is None and report.progress is None
 
 
-def _start_deadline(options: Options, start: Micros) -> Micros | None:
-    return None if options.start_deadline_ms is None else Micros(start + options.start_deadline_ms * MILLISECOND)
+def _start_deadline(options: Options | None, start: Micros) -> Micros | None:
+    if options is None or options.start_deadline_ms is None:
+        return None
+    return Micros(start + options.start_deadline_ms * MILLISECOND)
 
 
 def _merged(version: Options | None, submit: Options | None) -> KeptOptions | None:

@@ -6,12 +6,10 @@ from typing import Final
 
 import redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from ledger.config import Settings
+from processors.runner.connections import blocking_connection_to, connection_to
 from processors.runner.locks import BlockingLocks, RedisLocks
 
 CALLS_IN_A_LEASE: Final = 20  # how quickly one of several servers has to answer, so that one that does not leaves time for the others
@@ -25,8 +23,8 @@ class LockServers:
         self._lease = settings.limits.lease
         urls = [url.get_secret_value() for url in settings.redis.lock_urls]
         call = max(SHORTEST_CALL, self._lease / CALLS_IN_A_LEASE)
-        self._ours = [_connection(url, call) for url in urls]
-        self._ours_blocking = [_blocking(url, call) for url in urls]
+        self._ours = [connection_to(url, call) for url in urls]
+        self._ours_blocking = [blocking_connection_to(url, call) for url in urls]
         self._asked: Sequence[AsyncRedis] = self._ours or [own]
         self._asked_blocking: Sequence[redis.Redis] = self._ours_blocking or [own_blocking]
 
@@ -40,11 +38,3 @@ class LockServers:
         for one in self._ours:
             with suppress(RedisError, OSError):
                 await one.aclose()
-
-
-def _connection(url: str, call: float) -> "AsyncRedis":
-    return AsyncRedis.from_url(url, socket_timeout=call, socket_connect_timeout=call, retry=AsyncRetry(NoBackoff(), 0))
-
-
-def _blocking(url: str, call: float) -> "redis.Redis":
-    return redis.Redis.from_url(url, socket_timeout=call, socket_connect_timeout=call, retry=Retry(NoBackoff(), 0))

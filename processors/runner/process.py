@@ -14,14 +14,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-import redis
 import structlog
 from msgspec import structs
-from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from ledger.config import Settings
 from ledger.core.ids import WorkerId
@@ -33,13 +28,13 @@ from processors.broker_clock import BrokerClock
 from processors.pulse import EXIT_DRAINED
 from processors.runner.children import Children, Command
 from processors.runner.claims import RedisClaims
+from processors.runner.connections import blocking_connection_to, connection_to
 from processors.runner.guards import MARGIN
 from processors.runner.in_process import InProcess
 from processors.runner.lease import Lease
 from processors.runner.limits import limits_of_handlers
 from processors.runner.lock_servers import LockServers
 from processors.runner.orders import listen
-from processors.runner.packing import Packing
 from processors.runner.perform import InThread, Perform, in_task
 from processors.runner.places import BlockingHolders, RedisHolders
 from processors.runner.runner import Edges, Runner, in_process
@@ -110,15 +105,7 @@ class RunnerProcess:
     async def run(self) -> None:
         """Until it is cancelled."""
         url, call = self._settings.redis.url.get_secret_value(), min(LONGEST_RENEWAL, self._settings.limits.lease / 3)
-        # no retries inside the client: a claim that was tried twice without our knowing would look like another's
-        connection = AsyncRedis.from_url(
-            url,
-            socket_timeout=LONGEST_REDIS_CALL,
-            socket_connect_timeout=LONGEST_REDIS_CALL,
-            retry=AsyncRetry(NoBackoff(), 0),
-            connection_class=Packing,
-        )
-        renewing = redis.Redis.from_url(url, socket_timeout=call, socket_connect_timeout=call, retry=Retry(NoBackoff(), 0))
+        connection, renewing = connection_to(url, LONGEST_REDIS_CALL), blocking_connection_to(url, call)
         loop, clock = asyncio.get_running_loop(), BrokerClock()
         runner: Runner
 

@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Connection
 from redis.typing import EncodableT
 
-from processors.runner.packing import Packing
+from processors.runner.connections import Packing
 
 COMMANDS: list[tuple[EncodableT, ...]] = [
     ("PING",),
