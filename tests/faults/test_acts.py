@@ -84,8 +84,9 @@ async def test_a_letter_that_is_sent_again_while_control_dies_runs_once(cluster:
     finally:
         await producer.stop()
     async with cluster.ledger() as ledger:
-        while not (await ledger.dead_letters.list()).items:  # noqa: ASYNC110  # there is nothing to await
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(PATIENCE):
+            while not (await ledger.dead_letters.list()).items:  # noqa: ASYNC110  # there is nothing to await
+                await asyncio.sleep(0.05)
         # its actors append a commit each when they begin: the next one is the redrive's, and what it says is sent before that
         cluster.processes.kill("control-0", told={CRASH_AT: f"control:before-append:{cluster.settings.partitions + 2}"})
         redriving = asyncio.create_task(ledger.redrive(0, commands=Raw(wire.encode(meant)), reason="mended", timeout=PATIENCE))
