@@ -26,9 +26,10 @@ from ledger.handlers import Jobs
 from processors.broker_clock import BrokerClock
 from processors.runner.claims import NO_LIMITS, Claims, RedisClaims, Verdict
 from processors.runner.connections import connection_to
+from processors.runner.edges import Edges
 from processors.runner.perform import InThread, in_task
 from processors.runner.process import spare_the_collector
-from processors.runner.runner import Edges, Runner
+from processors.runner.runner import Runner
 from processors.seam import Record
 
 PER_RECORD = 200

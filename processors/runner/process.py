@@ -29,6 +29,7 @@ from processors.pulse import EXIT_DRAINED
 from processors.runner.children import Children, Command
 from processors.runner.claims import RedisClaims
 from processors.runner.connections import blocking_connection_to, connection_to
+from processors.runner.edges import Edges
 from processors.runner.guards import MARGIN
 from processors.runner.in_process import InProcess
 from processors.runner.lease import Lease
@@ -37,7 +38,8 @@ from processors.runner.lock_servers import LockServers
 from processors.runner.orders import listen
 from processors.runner.perform import InThread, Perform, in_task
 from processors.runner.places import BlockingHolders, RedisHolders
-from processors.runner.runner import Edges, Runner, in_process
+from processors.runner.resolve import in_process
+from processors.runner.runner import Runner
 from processors.runner.sender import KafkaSender
 from processors.runner.submits import Submits, Submitting, client_of
 from processors.runner.take import Record

@@ -1,11 +1,14 @@
 """Step 2, resolve: which handler runs it, or why this worker cannot."""
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import structlog
 
-from ledger.handlers import Jobs
+from ledger.core.refusal import Misconfigured
+from ledger.handlers import Handler, Jobs, RunIn
 from processors.runner.attempt import Attempt
+from processors.runner.perform import Perform
 
 log = structlog.get_logger(__name__)
 ReturnReason = Literal["no_slot", "draining", "locked", "limited", "no_handler", "newer_version"]
@@ -47,3 +50,17 @@ class Unknown:
             job_version=offer.job_version,
             execution_id=offer.execution_id,
         )
+
+
+def in_process(handler: Handler) -> bool:
+    return handler.run_in == "process"
+
+
+def refuse_what_cannot_run(jobs: Jobs, ways: Mapping[RunIn, Perform]) -> None:
+    """Raises `Misconfigured` for a handler that this runner has no way to perform."""
+    for handler in jobs:
+        if handler.run_in not in ways:
+            raise Misconfigured(
+                f"{handler.name} ({handler.place}) wants run_in={handler.run_in!r}, which this worker cannot do: its processes have to be "
+                f"told where the handlers are, as `module:attribute`; name them so, or leave run_in out, then it runs in a thread"
+            )

@@ -2,10 +2,7 @@
 
 import asyncio
 import os
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 from msgspec import structs
@@ -15,28 +12,24 @@ from ledger.core import wire
 from ledger.core.ids import Micros, WorkerId, partition_of
 from ledger.core.offers import Hint, Offer
 from ledger.core.orders import Order
-from ledger.core.refusal import Misconfigured
 from ledger.core.request import Return
-from ledger.handlers import Handler, Jobs, RunIn
-from processors.broker_clock import BrokerClock
+from ledger.handlers import Jobs
 from processors.runner import settle
 from processors.runner.attempt import Attempt
-from processors.runner.claims import LIFE_IN_LEASES, NO_LIMITS, Claims, until_known
+from processors.runner.belief import Belief
+from processors.runner.claims import NO_LIMITS, until_known
+from processors.runner.edges import Edges
 from processors.runner.gate import Gate
 from processors.runner.guards import MARGIN, Guards
 from processors.runner.known import Ended, GivenBack
 from processors.runner.leaving import Leaving
-from processors.runner.limiting import NO_HOLDERS, Limiting
-from processors.runner.locks import Locks, NoLocks, Renewals
-from processors.runner.outbox import Bug, Outbox
-from processors.runner.perform import Perform
-from processors.runner.places import Holders
-from processors.runner.places import Renewals as HeldRenewals
-from processors.runner.resolve import ReturnReason, Unknown, resolve
+from processors.runner.limiting import Limiting
+from processors.runner.outbox import Outbox
+from processors.runner.resolve import ReturnReason, Unknown, in_process, refuse_what_cannot_run, resolve
 from processors.runner.running import Running
-from processors.runner.sender import Sender
 from processors.runner.starting import Starting, Ways, is_asked_for_first
 from processors.runner.take import Record, attempts_of, claim_of, take
+from processors.runner.turned_away import TurnedAway
 
 log = structlog.get_logger(__name__)
 MOST_AT_ONCE: Final = 500  # claims in one round trip
@@ -46,35 +39,6 @@ LAST_WORDS: Final = 2.0  # seconds for code that was asked to stop, at the end o
 BACK_EVERY: Final = 1.0  # seconds that what was offered again waits, in a worker that finishes what runs
 RELAYED: Final = 1.0  # seconds, at the end, for what control may have relayed here meanwhile
 FLUSH: Final = 3.0  # seconds to tell what is untold, at the end
-NO_LOCKS: Final = NoLocks()
-
-
-class Liveness(Protocol):
-    """The sign of life of this worker."""
-
-    def is_held(self) -> bool: ...
-
-    def was_held_for(self) -> float: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Edges:
-    """What a runner needs of the world. `bug` is told of an error of ours, `stuck` of code that only the end of the process can end, and
-    `overrun` of such code beside which another's may run: nothing else is to be waited for."""
-
-    claims: Claims
-    liveness: Liveness
-    sender: Sender
-    clock: BrokerClock
-    ways: Mapping[RunIn, Perform]
-    bug: Bug
-    stuck: Callable[[], None]
-    overrun: Callable[[], None]
-    monotonic: Callable[[], float] = time.monotonic
-    locks: Locks = NO_LOCKS
-    renewals: Renewals = NO_LOCKS
-    holders: Holders = NO_HOLDERS
-    held_renewals: HeldRenewals = NO_HOLDERS
 
 
 class Runner:
@@ -89,7 +53,6 @@ class Runner:
         self._worker = worker
         self._grace = settings.limits.shutdown_grace
         self._claim_prefix = settings.redis_key("claim", "")
-        self._life_us = round(LIFE_IN_LEASES * settings.limits.lease * 1_000_000)
         self._gate = Gate(settings.limits.slots, self._processes)
         self._outbox = Outbox(worker, queue, edges.sender, edges.bug, edges.monotonic)
         self._running = Running(
@@ -126,6 +89,7 @@ class Runner:
             lease=settings.limits.lease,
             clock=edges.monotonic,
         )
+        self._belief = Belief(edges.clock, settings.limits.lease, edges.monotonic)
         self._given_back = GivenBack()
         self._leaving = Leaving(edges.claims.let_go)  # claims
         self._waiting: dict[str, Attempt] = {}  # by claim, from their arrival until they start or leave
@@ -134,11 +98,9 @@ class Runner:
         self._wake = asyncio.Event()
         self._sweeping: asyncio.TimerHandle | None = None
         self._claims_away = False
-        self._dropped = 0  # offers, since it was said last
-        self._said_dropped = -1.0
         self._draining = False
         self._offered_itself = -RELAYED  # when it last said that it would take the next
-        self._refused: dict[str, Attempt | None] = {}  # by claim, while draining; with what came again
+        self._turned_away = TurnedAway()
         self._loop = asyncio.get_running_loop()
 
     # In: take, resolve, gate
@@ -185,11 +147,7 @@ class Runner:
             self._waiting[claim] = attempt
 
     def _refuse_while_draining(self, attempt: Attempt) -> None:
-        """Given back once, for another worker; if it comes again there is none, and it is kept until this one is gone: no ping-pong."""
-        if attempt.claim in self._refused:
-            self._refused[attempt.claim] = attempt
-        else:
-            self._refused[attempt.claim] = None
+        if self._turned_away.is_new(attempt):
             self._give_back(attempt, "draining")
 
     def _give_back(self, attempt: Attempt, reason: ReturnReason) -> None:
@@ -284,31 +242,16 @@ class Runner:
     def _admit(self) -> list[Attempt]:
         if not self._gate or self._draining or not self._edges.liveness.is_held() or len(self._outbox) > MOST_UNTOLD:
             return []
-        oldest_ms = self._oldest_ms()
+        oldest_ms = self._belief.oldest_ms()
         admitted = self._gate.admit(MOST_AT_ONCE, lambda attempt: self._is_believed(attempt, oldest_ms))
-        self._say_what_was_dropped()
+        self._belief.say_what_was_dropped()
         return admitted
 
-    def _oldest_ms(self) -> int:
-        now = self._edges.clock.now()
-        return 0 if now is None else (now - self._life_us) // 1000
-
     def _is_believed(self, attempt: Attempt, oldest_ms: int) -> bool:
-        """An offer older than the life of a claim proves nothing: its attempt may have ended, and its claim with it."""
-        if attempt.offered_ms >= oldest_ms:
+        if self._belief.holds(attempt, oldest_ms):
             return True
         self._waiting.pop(attempt.claim, None)
-        self._dropped += 1
         return False
-
-    def _say_what_was_dropped(self) -> None:
-        now = self._edges.monotonic()
-        if self._dropped and now - self._said_dropped >= 1:
-            self._said_dropped = now
-            log.info(
-                "offers that are too old were dropped; those that still stand are made again", action="offers.old", count=self._dropped
-            )
-            self._dropped = 0
 
     async def _claim(self, batch: list[Attempt]) -> list[Attempt]:
         """Those of the batch that are this worker's to perform; the others leave their slots."""
@@ -320,7 +263,7 @@ class Runner:
                 for claim in keys:
                     self._given_back.add(claim)
             batch, verdicts = self._limiting.within(batch, verdicts, lambda attempt: attempt.claim in self._waiting)
-        oldest_ms = self._oldest_ms()
+        oldest_ms = self._belief.oldest_ms()
         won: list[Attempt] = []
         for attempt, verdict in zip(batch, verdicts, strict=True):
             ours = verdict == "won" or (verdict == "mine" and (repeated or attempt.claim in self._given_back))
@@ -334,7 +277,7 @@ class Runner:
                 self._gate.leave(attempt)
                 self._limiting.let_go(attempt)
             self._waiting.pop(attempt.claim, None)
-        self._say_what_was_dropped()
+        self._belief.say_what_was_dropped()
         return won
 
     def _skip(self, attempt: Attempt) -> None:
@@ -401,10 +344,11 @@ class Runner:
                 await self._running.wait(BACK_EVERY)
             else:
                 await asyncio.sleep(SWEEP)
-            for claim, refused in self._refused.items():
-                if refused is not None:
-                    self._refused[claim] = None
-                    self._give_back(refused, "draining")
+            self._give_kept_back()
+
+    def _give_kept_back(self) -> None:
+        for attempt in self._turned_away.take():
+            self._give_back(attempt, "draining")
 
     def _take_no_more(self) -> None:
         self._draining = True
@@ -430,8 +374,7 @@ class Runner:
         self._running.hand_back()
         await self._running.wait(min(LAST_WORDS, self._grace))
         ended = not self._running.give_up()
-        for refused in filter(None, self._refused.values()):
-            self._give_back(refused, "draining")
+        self._give_kept_back()
         try:
             async with asyncio.timeout(FLUSH):
                 await self._outbox.flush()
@@ -441,17 +384,3 @@ class Runner:
             log.error("reports were left untold; their executions will be taken as lost", action="reports.left", count=len(self._outbox))
             self._outbox.abandon()
         return ended
-
-
-def in_process(handler: Handler) -> bool:
-    return handler.run_in == "process"
-
-
-def refuse_what_cannot_run(jobs: Jobs, ways: Mapping[RunIn, Perform]) -> None:
-    """Raises `Misconfigured` for a handler that this runner has no way to perform."""
-    for handler in jobs:
-        if handler.run_in not in ways:
-            raise Misconfigured(
-                f"{handler.name} ({handler.place}) wants run_in={handler.run_in!r}, which this worker cannot do: its processes have to be "
-                f"told where the handlers are, as `module:attribute`; name them so, or leave run_in out, then it runs in a thread"
-            )

@@ -24,11 +24,12 @@ from processors.broker_clock import BrokerClock
 from processors.runner.attempt import Attempt
 from processors.runner.claims import NO_LIMITS
 from processors.runner.claims import Verdict as Claimed
+from processors.runner.edges import Edges
 from processors.runner.limited_claims import Refused
 from processors.runner.locks import Locks, Renewals, Verdict, Wanted
 from processors.runner.perform import InThread, Perform, in_task
 from processors.runner.places import Places
-from processors.runner.runner import Edges, Runner
+from processors.runner.runner import Runner
 from processors.seam import Record
 
 WORKER = WorkerId("worker-1")
