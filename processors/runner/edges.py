@@ -29,8 +29,8 @@ class Liveness(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """`bug` is told of an error of ours, `stuck` of code that only the end of the process can end, and
-    `overrun` of such code beside which another's may run: nothing else is to be waited for."""
+    """`bug` is told of an error of ours, `stuck` of code that only the end of the process can end, and `overrun` of such code beside which
+    another's may run: nothing else is to be waited for."""
 
     claims: Claims
     liveness: Liveness

@@ -147,7 +147,7 @@ class Runner:
             self._waiting[claim] = attempt
 
     def _refuse_while_draining(self, attempt: Attempt) -> None:
-        if self._turned_away.is_new(attempt):
+        if self._turned_away.give_or_keep(attempt):
             self._give_back(attempt, "draining")
 
     def _give_back(self, attempt: Attempt, reason: ReturnReason) -> None:
@@ -248,6 +248,7 @@ class Runner:
         return admitted
 
     def _is_believed(self, attempt: Attempt, oldest_ms: int) -> bool:
+        """What is not is forgotten here."""
         if self._belief.holds(attempt, oldest_ms):
             return True
         self._waiting.pop(attempt.claim, None)
@@ -267,7 +268,7 @@ class Runner:
         won: list[Attempt] = []
         for attempt, verdict in zip(batch, verdicts, strict=True):
             ours = verdict == "won" or (verdict == "mine" and (repeated or attempt.claim in self._given_back))
-            if attempt.claim in self._waiting and ours and self._is_believed(attempt, oldest_ms):
+            if attempt.claim in self._waiting and ours and self._belief.holds(attempt, oldest_ms):
                 handler = attempt.handler
                 if handler is not None and attempt.offer.job_version < handler.minimal_supported_version:
                     self._skip(attempt)
@@ -347,7 +348,7 @@ class Runner:
             self._give_kept_back()
 
     def _give_kept_back(self) -> None:
-        for attempt in self._turned_away.take():
+        for attempt in self._turned_away.take_kept():
             self._give_back(attempt, "draining")
 
     def _take_no_more(self) -> None:

@@ -5,19 +5,18 @@ from processors.runner.attempt import Attempt
 
 class TurnedAway:
     def __init__(self) -> None:
-        self._came_again: dict[str, Attempt | None] = {}  # by claim
+        self._claims: set[str] = set()
+        self._kept: dict[str, Attempt] = {}  # by claim
 
-    def is_new(self, attempt: Attempt) -> bool:
-        """To be given back at once; else it is kept."""
-        if attempt.claim in self._came_again:
-            self._came_again[attempt.claim] = attempt
+    def give_or_keep(self, attempt: Attempt) -> bool:
+        """True: it comes for the first time, and is to be given back at once."""
+        if attempt.claim in self._claims:
+            self._kept[attempt.claim] = attempt
             return False
-        self._came_again[attempt.claim] = None
+        self._claims.add(attempt.claim)
         return True
 
-    def take(self) -> list[Attempt]:
-        """What was kept, once: to be given back now."""
-        kept = [attempt for attempt in self._came_again.values() if attempt is not None]
-        for attempt in kept:
-            self._came_again[attempt.claim] = None
+    def take_kept(self) -> list[Attempt]:
+        """To be given back now."""
+        kept, self._kept = list(self._kept.values()), {}
         return kept
