@@ -272,6 +272,13 @@ async def seek(app: App, topic: str, partition: int, offset: int) -> None:
         await app.consumer.seek_wait({tp: offset})
 
 
+def end_of(app: App, topic: str, partition: int) -> int | None:
+    """The offset behind its last record when it was last asked for; None if that is not known."""
+    tp = faust.types.TP(topic, partition)
+    end = app.consumer.highwater(tp) if tp in app.consumer.assignment() else None
+    return end if isinstance(end, int) else None
+
+
 def has_crashed(app: App) -> bool:
     """Faust gave up, which leaves a process that does nothing."""
     return bool(app.crashed)

@@ -29,6 +29,7 @@ class Writer(Generic[F]):
         self.fold = fold
         self.inbox: deque[Delivered] = deque()
         self.next_offset = max(fold.head.position.offset, 0)
+        self._delivered = Micros(0)  # append time of the record taken last
 
     def deliver(self, offset: int, appended: Micros, items: Sequence[Item]) -> Delivery:
         """Take a record of commands, unless it was taken before ("behind") or something before it is missing ("gap")."""
@@ -44,7 +45,15 @@ class Writer(Generic[F]):
             if self.is_news(place, decided):
                 self.inbox.append(Delivered(place, appended, item))
         self.next_offset = offset + 1
+        self._delivered = appended
         return "taken"
+
+    def decided_until(self, at: Micros, end: int | None) -> Micros:
+        """Up to which append time all commands are decided: what nobody has said by then was not said. `at`: the time now; `end`: the
+        offset behind the last record of the topic, as far as it is known."""
+        if self.inbox:
+            return min(at, self.inbox[0].appended)
+        return min(at, self._delivered) if end is not None and self.next_offset < end else at
 
     def is_behind(self, offset: int) -> bool:
         return offset < self.next_offset

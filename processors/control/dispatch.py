@@ -31,7 +31,7 @@ from processors.control.unfit import REASONS, Kind, Standing, Unfit
 
 LEAST_WINDOW: Final = 8
 PAUSE: Final = 0.25  # seconds without offers to a queue whose workers have no room, unless something ends before
-QUIET: Final = 2.0  # seconds without a start, after the runners' group has passed the offer's record
+QUIET: Final = 2.0  # seconds without a start, after the runners' group has passed the offer's record; those that are decided count
 FREES_A_SLOT: Final = frozenset({Completed, Failed, AttemptFailed, HandedBack, Snoozed, AttemptLost, Lost})
 ENDS_AN_ATTEMPT: Final = FREES_A_SLOT | {Cancelled, Skipped}
 
@@ -279,21 +279,23 @@ class Dispatch:
             if (one := self._no_longer(execution_id)) is not None:
                 self._wait_again(execution_id, one.token)
 
-    def heal(self, committed: dict[str, dict[int, int]], now: float) -> dict[str, list[ExecutionId]]:
-        """The re-offer rule. `committed`: queue -> partition -> the offset the runners' group reads next (or the topic's log start)."""
+    def heal(self, committed: dict[str, dict[int, int]], now: float, heard: float | None = None) -> dict[str, list[ExecutionId]]:
+        """The re-offer rule. `committed`: queue -> partition -> the offset the runners' group reads next (or the topic's log start).
+        `heard`: until when all that workers said is in the fold; `now`, if nothing of it waits to be decided."""
+        heard = now if heard is None else heard
         again: dict[str, list[ExecutionId]] = {}
         for execution_id, one in self.offered.items():
             if one.place is None or committed.get(one.queue, {}).get(one.place[0], 0) <= one.place[1]:
                 continue
             if one.passed_at is None:
                 one.passed_at = now
-            elif now - one.passed_at >= QUIET:
+            elif heard - one.passed_at >= QUIET:
                 one.place, one.passed_at = None, None
                 self.again[execution_id] = self.again.get(execution_id, 0) + 1
                 again.setdefault(one.queue, []).append(execution_id)
         self.reoffers += sum(map(len, again.values()))
         for queue in list(self.suspects):
-            self._release(queue, committed.get(queue), now)
+            self._release(queue, committed.get(queue), now, heard)
         return again
 
     def times_again(self, execution_id: ExecutionId) -> int:
@@ -302,13 +304,13 @@ class Dispatch:
         by_another = one is not None and one.token < self.began_at
         return self.again.get(execution_id, 0) + by_another
 
-    def _release(self, queue: str, committed: dict[int, int] | None, now: float) -> None:
+    def _release(self, queue: str, committed: dict[int, int] | None, now: float, heard: float) -> None:
         suspects = self.suspects[queue]
         if committed is None or any(committed.get(partition, 0) < end for partition, end in suspects.horizon.items()):
             return
         if suspects.passed_at is None:
             suspects.passed_at = now
-        if now - suspects.passed_at < (QUIET if any(suspects.horizon.values()) else 0):
+        if heard - suspects.passed_at < (QUIET if any(suspects.horizon.values()) else 0):
             return
         del self.suspects[queue]
         for execution_id, token in reversed(suspects.entries):

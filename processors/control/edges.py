@@ -12,6 +12,7 @@ from processors.control.appender import Appender
 from processors.control.dead_letters import DeadLetters
 
 Seek = Callable[[str, int, int], Awaitable[None]]  # topic, partition, offset
+End = Callable[[str, int], int | None]  # topic, partition -> the offset behind its last record, as far as those who deliver know
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,5 +24,6 @@ class Edges:
     clock: BrokerClock
     redis: Redis
     seek: Seek
+    end: End
     dead_letters: DeadLetters
     forwards: Appender

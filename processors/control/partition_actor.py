@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 REGISTRY_PATIENCE = 10.0  # seconds; its end was read, but a new leader may not know of all that the former one gave out
 RELAYED_WITHIN = 1 / 3  # of a lease: a report that is older says little about whether its worker lives
 BETWEEN_PLANS = 0.001  # seconds: others have their turn
+HEARING = 0.05  # seconds between looks whether a lost worker's last reports have come
+STALLED = 5.0  # seconds without a commit, after which an end that is not reached counts as reached: no record stands before it
 ADOPTION_PAUSE = 0.25  # an act makes an idle actor append at most four times a second
 
 
@@ -51,7 +53,7 @@ class PartitionActor(Actor[Partition]):
         self.facts = facts
         self.work = work
         self.followers = Followers()
-        self.lost_workers: set[WorkerId] = set()
+        self.lost_workers: dict[WorkerId, float] = {}  # since when
         self.snapshots = snapshots.Snapshots.of_partition(edges.settings, fold, snapshot_appender)
         self.dispatch = Dispatch(
             fold,
@@ -158,16 +160,27 @@ class PartitionActor(Actor[Partition]):
     def lose(self, worker: WorkerId) -> None:
         """The rescuer missed this worker for a whole lease."""
         if worker in self.fold.workers:
-            self.lost_workers.add(worker)
+            self.lost_workers.setdefault(worker, time.monotonic())
             self.wake()
 
+    def _lost(self) -> list[WorkerId]:
+        """Those that were missed and whose last reports are decided."""
+        heard = self._heard_until(time.monotonic()) if self.lost_workers else 0.0
+        return [worker for worker, since in self.lost_workers.items() if since <= heard]
+
+    def _heard_until(self, now: float) -> float:
+        """Until when, in seconds of `now`, all that workers said is decided. Behind a backlog of commands their silence says nothing."""
+        at = self._at()
+        end = self.edges.end(self.commands, self.number) if now - self._committed_at < STALLED else None
+        return now - (at - self.writer.decided_until(at, end)) / 1e6
+
     def _lose(self, draft: PartitionDraft) -> None:
-        for worker in list(self.lost_workers):
+        for worker in self._lost():
             for execution_id in list(self.fold.workers.get(worker, {})):
                 loss = Lose(execution_id, worker, self.edges.settings.limits.max_lost_attempts)
                 if not draft.include(draft.decide_loss(loss)):
                     return
-            self.lost_workers.discard(worker)
+            del self.lost_workers[worker]
 
     def _give_up(self, draft: PartitionDraft) -> None:
         """Skip what no worker could run for the whole grace."""
@@ -191,8 +204,12 @@ class PartitionActor(Actor[Partition]):
     def next_due(self) -> float:
         if self.schedules.has_news:
             return max(0.0, self._committed_at + ADOPTION_PAUSE - time.monotonic())
-        if self.lost_workers or self.schedules.may_backfill or self.dispatch.unfit.hopeless:
+        if self._lost() or self.schedules.may_backfill or self.dispatch.unfit.hopeless:
             return 0.0
+        return min(self._next_time(), HEARING if self.lost_workers else IDLE_COMMIT)
+
+    def _next_time(self) -> float:
+        """Seconds until a timer, a tick or a window is due."""
         now = self.edges.clock.now()
         if now is None:
             return IDLE_COMMIT
@@ -264,7 +281,7 @@ class PartitionActor(Actor[Partition]):
         now = time.monotonic()
         if told := self.orders.again(now) + self.relay.again(self._at(), now):
             self._in_background(answers.publish(self.edges.redis, told))
-        for queue, execution_ids in self.dispatch.heal(committed, now).items():
+        for queue, execution_ids in self.dispatch.heal(committed, now, self._heard_until(now)).items():
             log.info("offered again", action="offer.again", partition=self.number, queue=queue, count=len(execution_ids))
             self._send(queue, execution_ids)
         self._offer()

@@ -124,6 +124,7 @@ class Control:
                 BrokerClock(),
                 Redis.from_url(self.settings.redis.url.get_secret_value(), socket_timeout=2.0, socket_connect_timeout=2.0),
                 self._seek,
+                lambda topic, partition: seam.end_of(self.app, topic, partition),
                 DeadLetters(self.settings),
                 Appender(self.settings),
             )

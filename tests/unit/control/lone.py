@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from ledger.config import Settings
 from ledger.core import wire
 from ledger.core.definition import Registry
+from ledger.core.ids import Micros
 from ledger.core.offers import Offers
 from ledger.kafka.opening import LogIdentity
 from processors.broker_clock import BrokerClock
@@ -84,7 +85,10 @@ class Lone:
         dead_letters._appender = self.letters
         clock = BrokerClock(lambda: NOON, lambda: 0)
         clock.observe(NOON // 1000)
-        edges = Edges(settings, LogIdentity("log", 1, 1), clock, cast("Redis", self.redis), self._seek, dead_letters, Appender(settings))
+        self.end: int | None = None  # of the topic of commands
+        redis = cast("Redis", self.redis)
+        identity = LogIdentity("log", 1, 1)
+        edges = Edges(settings, identity, clock, redis, self._seek, lambda *_: self.end, dead_letters, Appender(settings))
         work = Work(settings)
         work._appender = self.work = MemoryAppender(settings, 0)
         self.actor = PartitionActor(edges, 0, KnownFacts(settings, world.registry), work, Appender(settings))
@@ -105,5 +109,5 @@ class Lone:
         await asyncio.gather(*self.actor._sending)
         return [wire.decode_offers(record) for record in self.work.records]
 
-    def deliver(self, item: wire.Item) -> None:
-        assert self.actor.writer.deliver(self.actor.writer.next_offset, NOON, [item]) == "taken"
+    def deliver(self, item: wire.Item, appended: Micros = NOON) -> None:
+        assert self.actor.writer.deliver(self.actor.writer.next_offset, appended, [item]) == "taken"

@@ -60,7 +60,7 @@ class Lone:
         clock = BrokerClock(lambda: NOON, lambda: 0)
         clock.observe(NOON // 1000)
         identity = LogIdentity("log", 4, 1)
-        edges = Edges(settings, identity, clock, Redis(), self._seek, DeadLetters(settings), Appender(settings))
+        edges = Edges(settings, identity, clock, Redis(), self._seek, lambda *_: None, DeadLetters(settings), Appender(settings))
         self.actor = RegistryActor(edges, self.facts)
         self.actor._appender = self.topic = Topic(settings, self.facts)
         self.touched: list[Touched] = []

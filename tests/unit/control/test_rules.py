@@ -46,6 +46,25 @@ def test_what_was_offered_and_passed_is_offered_again_after_a_quiet_while() -> N
     assert dispatch.heal({"default": {2: 8}}, 100.0 + 2 * QUIET) == {}  # its new record is not acknowledged yet
 
 
+def test_while_commands_wait_to_be_decided_that_no_start_was_decided_says_nothing() -> None:
+    _, dispatch = waiting(1)
+    (execution_id,) = dispatch.take(0.0)["default"]
+    dispatch.placed([execution_id], 2, 7)
+    assert dispatch.heal({"default": {2: 8}}, 100.0, heard=95.0) == {}
+    assert dispatch.heal({"default": {2: 8}}, 100.0 + 9 * QUIET, heard=99.0 + QUIET) == {}
+    assert dispatch.heal({"default": {2: 8}}, 100.0 + 9 * QUIET, heard=100.0 + QUIET) == {"default": [execution_id]}
+
+
+def test_a_new_owner_hears_what_was_said_to_its_predecessor_before_it_offers_again() -> None:
+    _, dispatch = waiting(3)
+    dispatch.begin(lambda queue: {0: 5})
+    dispatch.heal({"default": {0: 5}}, 1.0, heard=0.0)
+    dispatch.heal({"default": {0: 5}}, 9.0, heard=0.9 + QUIET)
+    assert dispatch.take(9.0) == {}
+    dispatch.heal({"default": {0: 5}}, 9.0, heard=1.0 + QUIET)
+    assert len(dispatch.take(9.0)["default"]) == 3
+
+
 def test_the_grant_of_a_re_offer_is_the_same_token() -> None:
     world, dispatch = waiting(1)
     (execution_id,) = dispatch.take(0.0)["default"]

@@ -32,7 +32,9 @@ class Sought:
 
 def seeking(sought: Sought) -> Seeking:
     settings = Settings(partitions=1)
-    edges = Edges(settings, LogIdentity("log", 1, 1), BrokerClock(), Redis(), sought.seek, DeadLetters(settings), Appender(settings))
+    edges = Edges(
+        settings, LogIdentity("log", 1, 1), BrokerClock(), Redis(), sought.seek, lambda *_: None, DeadLetters(settings), Appender(settings)
+    )
     return Seeking(edges, "commands", 0, Place())
 
 
