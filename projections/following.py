@@ -31,6 +31,7 @@ FEW_EVENTS: Final = 20  # in a batch: it waits for nothing; between the two it w
 BREATH: Final = 0.02  # seconds between requests to the broker meanwhile
 GATHERING: Final = 0.006  # seconds from the first news on: a quick job's request, start and end are one transaction
 PACE: Final = 0.2  # seconds between batches under load: a transaction costs as much as two hundred rows
+QUIET: Final = 0.03  # seconds without news at the end of the log, after which nothing is worth waiting for; more than a breath
 PAUSE: Final = 1.0
 LOOK_AGAIN: Final = 1.0  # seconds between looks at the positions, while there is nothing to write
 
@@ -79,6 +80,7 @@ class Consumer:
         self._alarmed: set[Source] = set()
         self._connections = 1
         self._paced_until = 0.0
+        self._heard_at = 0.0  # when records came last
         self._writing: asyncio.Task[Mapping[Source, Outcome]] | None = None
         self._looking: asyncio.Task[Mapping[Source, Position | None]] | None = None
         self._looked = (0.0, 0)  # when, and after how many batches
@@ -153,6 +155,8 @@ class Consumer:
             log.info("following", action="projection.follows", log=tail.source[0], partition=tail.source[1], seq=tail.reached.head.seq)
 
     def _take(self, fetched: Mapping[Source, Sequence[Record]]) -> None:
+        if fetched:
+            self._heard_at = time.monotonic()
         if fetched and self._rest() is None and self._writing is None and self._folded() == 0:
             self._paced_until = time.monotonic() + GATHERING
         for source, records in fetched.items():
@@ -252,11 +256,16 @@ class Consumer:
 
     def _rest(self) -> float | None:
         """Seconds that the next batch has to wait; None if it need not."""
-        rest = self._paced_until - time.monotonic()
+        rest = goes_at(self._paced_until, self._heard_at, self.progress.behind) - time.monotonic()
         return rest if rest > 0 else None
 
     def _behind(self) -> int:
         return sum(self._subscription.behind(source, tail.next_offset) for source, tail in self._tails.items())
+
+
+def goes_at(paced_until: float, heard_at: float, behind: int) -> float:
+    """When the next batch goes: at its pace, or once nothing more comes. `behind`: records that are there and were not read."""
+    return paced_until if behind else min(paced_until, heard_at + QUIET)
 
 
 def pace_of(events: int) -> float:

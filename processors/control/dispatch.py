@@ -18,6 +18,7 @@ from ledger.core.execution import (
     HandedBack,
     Lost,
     ReportRefused,
+    Requested,
     Skipped,
     Snoozed,
     Started,
@@ -115,21 +116,24 @@ class Dispatch:
         """Learn from what is in the log now: what started or ended is no longer outstanding."""
         limited = self.limited if self.limited else None
         for event in events:
+            kind = type(event)
+            if kind is Requested or kind is ReportRefused:
+                continue  # never offered yet; whatever a former worker says, the grant stands
             execution_id = getattr(event, "execution_id", None)
-            if execution_id is None or type(event) is ReportRefused:
-                continue  # whatever a former worker says, the grant stands
+            if execution_id is None:
+                continue
             if self.again:
                 self.again.pop(execution_id, None)
             if self.unfit:
-                for entry in reversed(self.unfit.settled(execution_id, started=type(event) is Started)):
+                for entry in reversed(self.unfit.settled(execution_id, started=kind is Started)):
                     self._wait_again(*entry)
-            one = self._no_longer(execution_id, started=type(event) is Started)
-            if limited is not None and type(event) in ENDS_AN_ATTEMPT:
+            one = self._no_longer(execution_id, started=kind is Started)
+            if limited is not None and kind in ENDS_AN_ATTEMPT:
                 limited.ended(execution_id)
             if one is not None:
-                if type(event) is Started:
+                if kind is Started:
                     self.windows[one.queue].started()
-            elif type(event) in FREES_A_SLOT or (type(event) is Cancelled and event.attempt):
+            elif kind in FREES_A_SLOT or (type(event) is Cancelled and event.attempt):
                 self._unpause()
 
     def _no_longer(self, execution_id: ExecutionId, *, started: bool = False) -> Outstanding | None:
