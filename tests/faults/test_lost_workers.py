@@ -5,11 +5,16 @@ import signal
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
 
 from ledger.client.handle import ExecutionHandle
 from ledger.core import execution
+from ledger.kafka.connect import new_consumer
+from ledger.stack import Stack
 from tests.faults.audit import audit
-from tests.faults.harness import RUNNER, Cluster
+from tests.faults.harness import CONTROL, RUNNER, Cluster, cluster_on
+
+BURST = 50_000  # decided in two seconds or more
 
 
 def starts(cluster: Cluster, execution_id: str) -> list[int]:
@@ -71,6 +76,43 @@ async def test_a_worker_that_was_stopped_and_wakes_up_stops_what_is_no_longer_it
     assert ends(found.histories[handle.execution_id]) == ["AttemptLost", "Completed"]
     assert starts(cluster, handle.execution_id) == [1, 2]
     assert [line.attempt for line in cluster.journal() if line.word == "end"] == [2]
+
+
+async def test_a_worker_that_completed_its_work_and_died_is_heard_out_behind_a_backlog_longer_than_its_lease(
+    fault_stack: Stack, tmp_path: Path, seed: int
+) -> None:
+    """Its last report stands behind a burst of submits, and control comes back to both when its lease is long gone."""
+    async with cluster_on(fault_stack, tmp_path, seed, limits={"lease": 0.5, "slots": 50, "shutdown_grace": 2.0}) as cluster:
+        await cluster.begin(runners=1)
+        released = tmp_path / "released"
+        async with cluster.ledger() as ledger:
+            handle = await ledger.submit("held", {"until": str(released)})
+            await is_accepted(handle, 1)
+            cluster.processes.kill("control-0", again=False)
+            await ledger.submit_many({"job": "probe", "data": {}, "delay": "1d"} for _ in range(BURST))
+            before = await commands(cluster)
+            released.touch()
+            while await commands(cluster) == before:
+                cluster.look()
+            cluster.processes.kill("runner-0", again=False)
+            cluster.processes.start("control-1", *CONTROL)
+            cluster.processes.start("runner-1", *RUNNER)
+            await cluster.all_finished(1)
+            row = await handle.row()
+    assert row is not None and (row.state, row.attempt) == ("completed", 1)
+    assert starts(cluster, handle.execution_id) == [1]
+
+
+async def commands(cluster: Cluster) -> list[int]:
+    """How many records of commands stand in each partition."""
+    consumer = new_consumer(cluster.settings.kafka.bootstrap)
+    await consumer.start()
+    try:
+        places = [TopicPartition(cluster.settings.topic("commands"), number) for number in range(cluster.settings.partitions)]
+        ends = await consumer.end_offsets(places)
+        return [ends[place] for place in places]
+    finally:
+        await consumer.stop()
 
 
 async def is_accepted(handle: ExecutionHandle, attempt: int) -> None:
