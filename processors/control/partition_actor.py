@@ -23,6 +23,7 @@ from processors.control.appender import Appended, Appender
 from processors.control.dispatch import Dispatch
 from processors.control.edges import Edges
 from processors.control.facts import Facts
+from processors.control.hearing import LOOK, Hearing
 from processors.control.held import Held
 from processors.control.hints import AFTER_HINT, Hints
 from processors.control.limited import Limited
@@ -37,8 +38,6 @@ log = structlog.get_logger(__name__)
 REGISTRY_PATIENCE = 10.0  # seconds; its end was read, but a new leader may not know of all that the former one gave out
 RELAYED_WITHIN = 1 / 3  # of a lease: a report that is older says little about whether its worker lives
 BETWEEN_PLANS = 0.001  # seconds: others have their turn
-HEARING = 0.05  # seconds between looks whether a lost worker's last reports have come
-STALLED = 5.0  # seconds without a commit, after which an end that is not reached counts as reached: no record stands before it
 ADOPTION_PAUSE = 0.25  # an act makes an idle actor append at most four times a second
 
 
@@ -53,7 +52,7 @@ class PartitionActor(Actor[Partition]):
         self.facts = facts
         self.work = work
         self.followers = Followers()
-        self.lost_workers: dict[WorkerId, float] = {}  # since when
+        self.hearing = Hearing(edges, self.commands, number, self.writer)
         self.snapshots = snapshots.Snapshots.of_partition(edges.settings, fold, snapshot_appender)
         self.dispatch = Dispatch(
             fold,
@@ -160,19 +159,11 @@ class PartitionActor(Actor[Partition]):
     def lose(self, worker: WorkerId) -> None:
         """The rescuer missed this worker for a whole lease."""
         if worker in self.fold.workers:
-            self.lost_workers.setdefault(worker, time.monotonic())
+            self.hearing.miss(worker, time.monotonic())
             self.wake()
 
     def _lost(self) -> list[WorkerId]:
-        """Those that were missed and whose last reports are decided."""
-        heard = self._heard_until(time.monotonic()) if self.lost_workers else 0.0
-        return [worker for worker, since in self.lost_workers.items() if since <= heard]
-
-    def _heard_until(self, now: float) -> float:
-        """Until when, in seconds of `now`, all that workers said is decided. Behind a backlog of commands their silence says nothing."""
-        at = self._at()
-        end = self.edges.end(self.commands, self.number) if now - self._committed_at < STALLED else None
-        return now - (at - self.writer.decided_until(at, end)) / 1e6
+        return self.hearing.lost(time.monotonic(), self._at(), self._committed_at) if self.hearing else []
 
     def _lose(self, draft: PartitionDraft) -> None:
         for worker in self._lost():
@@ -180,7 +171,7 @@ class PartitionActor(Actor[Partition]):
                 loss = Lose(execution_id, worker, self.edges.settings.limits.max_lost_attempts)
                 if not draft.include(draft.decide_loss(loss)):
                     return
-            del self.lost_workers[worker]
+            self.hearing.forget(worker)
 
     def _give_up(self, draft: PartitionDraft) -> None:
         """Skip what no worker could run for the whole grace."""
@@ -206,7 +197,7 @@ class PartitionActor(Actor[Partition]):
             return max(0.0, self._committed_at + ADOPTION_PAUSE - time.monotonic())
         if self._lost() or self.schedules.may_backfill or self.dispatch.unfit.hopeless:
             return 0.0
-        return min(self._next_time(), HEARING if self.lost_workers else IDLE_COMMIT)
+        return min(self._next_time(), LOOK if self.hearing else IDLE_COMMIT)
 
     def _next_time(self) -> float:
         """Seconds until a timer, a tick or a window is due."""
@@ -281,7 +272,8 @@ class PartitionActor(Actor[Partition]):
         now = time.monotonic()
         if told := self.orders.again(now) + self.relay.again(self._at(), now):
             self._in_background(answers.publish(self.edges.redis, told))
-        for queue, execution_ids in self.dispatch.heal(committed, now, self._heard_until(now)).items():
+        heard = self.hearing.until(now, self._at(), self._committed_at)
+        for queue, execution_ids in self.dispatch.heal(committed, now, heard).items():
             log.info("offered again", action="offer.again", partition=self.number, queue=queue, count=len(execution_ids))
             self._send(queue, execution_ids)
         self._offer()
