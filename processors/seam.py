@@ -23,7 +23,7 @@ from mode.utils.futures import maybe_async
 from msgspec import Struct
 
 from ledger.config import Settings
-from ledger.kafka.connect import fetch_promptly
+from ledger.kafka.connect import fetch_promptly, known_end
 from processors.crash import crash, or_crash
 
 TOGETHER = 100  # records of a partition that Faust takes for one: it yields to the loop, checks and acks once for all of them
@@ -274,9 +274,7 @@ async def seek(app: App, topic: str, partition: int, offset: int) -> None:
 
 def end_of(app: App, topic: str, partition: int) -> int | None:
     """The offset behind its last record when it was last asked for; None if that is not known."""
-    tp = faust.types.TP(topic, partition)
-    end = app.consumer.highwater(tp) if tp in app.consumer.assignment() else None
-    return end if isinstance(end, int) else None
+    return known_end(app.consumer, faust.types.TP(topic, partition))
 
 
 def has_crashed(app: App) -> bool:

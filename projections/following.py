@@ -157,8 +157,8 @@ class Consumer:
     def _take(self, fetched: Mapping[Source, Sequence[Record]]) -> None:
         if fetched:
             self._heard_at = time.monotonic()
-        if fetched and self._rest() is None and self._writing is None and self._folded() == 0:
-            self._paced_until = time.monotonic() + GATHERING
+            if self._rest() is None and self._writing is None and self._folded() == 0:
+                self._paced_until = self._heard_at + GATHERING
         for source, records in fetched.items():
             tail = self._tails.get(source)
             if tail is None or tail.broken is not None:

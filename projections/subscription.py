@@ -12,7 +12,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from ledger.config import Settings
 from ledger.core.refusal import Unavailable
 from ledger.core.wire import LARGEST_RECORD
-from ledger.kafka.connect import LONGEST_POLL_MS, REQUEST_TIMEOUT_MS, fetch_promptly, unavailable
+from ledger.kafka.connect import LONGEST_POLL_MS, REQUEST_TIMEOUT_MS, fetch_promptly, known_end, unavailable
 from ledger.kafka.log_reader import Record
 from projections.folds import PROJECTION
 from projections.tail import Source
@@ -95,9 +95,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
 
     def behind(self, source: Source, next_offset: int) -> int:
         """How many records are there that were not read yet, as far as is known."""
-        place = self._place(source)
-        end = self._consumer.highwater(place) if place in self._consumer.assignment() else None
-        return max(0, end - next_offset) if isinstance(end, int) else 0
+        end = known_end(self._consumer, self._place(source))
+        return 0 if end is None else max(0, end - next_offset)
 
     def _place(self, source: Source) -> TopicPartition:
         return TopicPartition(self._settings.topic(source[0]), source[1])

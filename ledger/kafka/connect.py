@@ -75,6 +75,13 @@ async def bounds_of(consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]
     return {place: (starts[place], ends[place]) for place in places}
 
 
+def known_end(consumer: AIOKafkaConsumer, place: TopicPartition) -> int | None:
+    """The offset behind a partition's last record, as of the last fetch; None where that is not known, or the partition is not the
+    consumer's. It may be Faust's consumer too."""
+    end = consumer.highwater(place) if place in consumer.assignment() else None
+    return end if isinstance(end, int) else None
+
+
 def fetch_promptly(consumer: AIOKafkaConsumer) -> None:
     """Keep a started consumer of several partitions from stalling.
 

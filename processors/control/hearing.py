@@ -29,13 +29,12 @@ class Hearing:
         """It did not renew its lease. `now`, here as below: monotonic seconds."""
         self._missed.setdefault(worker, now)
 
+    def lost(self, heard: float) -> list[WorkerId]:
+        """Those who were missed and whose last reports are decided. `heard`: see `until`."""
+        return [worker for worker, since in self._missed.items() if since <= heard]
+
     def forget(self, worker: WorkerId) -> None:
         del self._missed[worker]
-
-    def lost(self, now: float, at: Micros, committed_at: float) -> list[WorkerId]:
-        """Those who were missed and whose last reports are decided."""
-        heard = self.until(now, at, committed_at) if self._missed else now
-        return [worker for worker, since in self._missed.items() if since <= heard]
 
     def until(self, now: float, at: Micros, committed_at: float) -> float:
         """Until when, as `now` is reckoned, all that workers said is decided. `at`: the broker's time now; `committed_at`: of the last

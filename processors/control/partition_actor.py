@@ -163,7 +163,10 @@ class PartitionActor(Actor[Partition]):
             self.wake()
 
     def _lost(self) -> list[WorkerId]:
-        return self.hearing.lost(time.monotonic(), self._at(), self._committed_at) if self.hearing else []
+        return self.hearing.lost(self._heard(time.monotonic())) if self.hearing else []
+
+    def _heard(self, now: float) -> float:
+        return self.hearing.until(now, self._at(), self._committed_at)
 
     def _lose(self, draft: PartitionDraft) -> None:
         for worker in self._lost():
@@ -272,8 +275,7 @@ class PartitionActor(Actor[Partition]):
         now = time.monotonic()
         if told := self.orders.again(now) + self.relay.again(self._at(), now):
             self._in_background(answers.publish(self.edges.redis, told))
-        heard = self.hearing.until(now, self._at(), self._committed_at)
-        for queue, execution_ids in self.dispatch.heal(committed, now, heard).items():
+        for queue, execution_ids in self.dispatch.heal(committed, now, self._heard(now)).items():
             log.info("offered again", action="offer.again", partition=self.number, queue=queue, count=len(execution_ids))
             self._send(queue, execution_ids)
         self._offer()

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ from aiokafka import TopicPartition
 
 from ledger.client.handle import ExecutionHandle
 from ledger.core import execution
-from ledger.kafka.connect import new_consumer
+from ledger.kafka.connect import bounds_of, new_consumer
 from ledger.stack import Stack
 from tests.faults.audit import audit
-from tests.faults.harness import CONTROL, RUNNER, Cluster, cluster_on
+from tests.faults.harness import CONTROL, PATIENCE, RUNNER, Cluster, cluster_on
 
 BURST = 50_000  # decided in two seconds or more
 
@@ -90,10 +91,11 @@ async def test_a_worker_that_completed_its_work_and_died_is_heard_out_behind_a_b
             await is_accepted(handle, 1)
             cluster.processes.kill("control-0", again=False)
             await ledger.submit_many({"job": "probe", "data": {}, "delay": "1d"} for _ in range(BURST))
-            before = await commands(cluster)
+            before = await ends_of_commands(cluster)
             released.touch()
-            while await commands(cluster) == before:
-                cluster.look()
+            async with asyncio.timeout(PATIENCE):
+                while await ends_of_commands(cluster) == before:
+                    cluster.look()
             cluster.processes.kill("runner-0", again=False)
             cluster.processes.start("control-1", *CONTROL)
             cluster.processes.start("runner-1", *RUNNER)
@@ -103,14 +105,13 @@ async def test_a_worker_that_completed_its_work_and_died_is_heard_out_behind_a_b
     assert starts(cluster, handle.execution_id) == [1]
 
 
-async def commands(cluster: Cluster) -> list[int]:
-    """How many records of commands stand in each partition."""
-    consumer = new_consumer(cluster.settings.kafka.bootstrap)
+async def ends_of_commands(cluster: Cluster) -> Mapping[TopicPartition, tuple[int, int]]:
+    """Where the records of commands begin and end in each partition."""
+    settings = cluster.settings
+    consumer = new_consumer(settings.kafka.bootstrap)
     await consumer.start()
     try:
-        places = [TopicPartition(cluster.settings.topic("commands"), number) for number in range(cluster.settings.partitions)]
-        ends = await consumer.end_offsets(places)
-        return [ends[place] for place in places]
+        return await bounds_of(consumer, [TopicPartition(settings.topic("commands"), number) for number in range(settings.partitions)])
     finally:
         await consumer.stop()
 
