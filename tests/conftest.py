@@ -1,4 +1,4 @@
-"""For every test: what a shell may have taken from us, and which tests stay together when several processes run them."""
+"""For every test: what a shell may have taken from us, and in which order they run."""
 
 import signal
 from pathlib import Path
@@ -14,10 +14,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background jo
 
 @pytest.hookimpl(trylast=True)  # after the shuffle
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests share what it set up; the faults share a stack that they kill. What takes long begins first."""
-    for item in items:
-        here = item.path.relative_to(HERE)
-        item.add_marker(pytest.mark.xdist_group("faults" if here.parts[0] == "faults" else str(here)))
+    """What takes long begins first."""
     items.sort(key=_place)
 
 

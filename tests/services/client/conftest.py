@@ -12,8 +12,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 import yaml
+from psycopg import sql
 
 from ledger import Ledger, Settings
 from ledger.handlers import load_jobs
@@ -102,9 +104,14 @@ def system(fresh: Fresh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def _await_jobs(system: System, count: int) -> None:
+    """They are registered, so control works, and in the tables."""
     deadline = time.monotonic() + STARTING
-    while len(system.call("jobs", "list", "-o", "jsonl").stdout.splitlines()) < count:
-        assert time.monotonic() < deadline, (system.folder / "worker.log").read_text()[-4000:]
+    database = system.settings.database
+    registered = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(database.table_schema, "job_definitions"))
+    with psycopg.connect(database.url.get_secret_value(), autocommit=True) as connection:
+        while (found := connection.execute(registered).fetchone()) is None or found[0] < count:
+            assert time.monotonic() < deadline, (system.folder / "worker.log").read_text()[-4000:]
+            time.sleep(0.05)
 
 
 @pytest.fixture
