@@ -13,7 +13,7 @@ from msgspec import structs
 from ledger.core import execution
 from ledger.core.execution import Active, Cancelled, CancelRequested, Started, Waiting
 from ledger.core.ids import ExecutionId, Micros, WorkerId
-from ledger.core.recorded import Asked, Figures, Mark, Recorder, Try
+from ledger.core.recorded import Asked, Figures, Mark, Recorder, Try, may_run_at_once
 
 NOBODY: Final = WorkerId("replay")
 Act = Literal["start", "end", "stop"]  # `stop`: it ends because it was asked to
@@ -79,6 +79,8 @@ class Plans:
         """An event of the replay, and the state after it."""
         execution_id = event.execution_id
         match event:
+            case execution.Requested() if not may_run_at_once(event, at):
+                pass  # if it may now, that is by an event behind this one
             case execution.Requested() | execution.Due() | execution.HandedBack() | execution.AttemptLost():
                 if isinstance(state, Waiting):
                     self.nth[execution_id] = self.nth.get(execution_id, -1) + 1
@@ -120,6 +122,11 @@ class Plans:
                 return structs.replace(end, attempt=state.attempt)
             case _:
                 raise AssertionError(f"{type(one.end).__name__} ends no try")
+
+    def waits_as_recorded(self, execution_id: ExecutionId, state: Waiting) -> Try | None:
+        """Its present try, if it may run from the same time on."""
+        one = self._try(execution_id)
+        return one if one is not None and state.eligible_at == one.eligible.at and not self._capped else None
 
     def _try(self, execution_id: ExecutionId) -> Try | None:
         script, nth = self._recorder.scripts.get(execution_id), self.nth.get(execution_id, 0)

@@ -7,7 +7,7 @@ decide. Nothing here reads or writes a log.
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final, assert_never
 
 from msgspec import structs
@@ -139,10 +139,28 @@ class World:
         return max(at, now, after if after - before > AWAY else now)
 
     def _next_timer(self) -> int | None:
-        timers = self._partition.timers
+        timers = self._timers()
         if not timers or timers[0][0] == self._quiet_at:
             return None
         return None if self._is_recorded(*timers[0]) else timers[0][0]
+
+    def _timers(self) -> list[tuple[Micros, ExecutionId]]:
+        """As a heap whose first one is due when it says so: workers are heard out before a start is too late, as long as they were."""
+        timers = self._partition.timers
+        while timers and (heard := self._heard_out(timers[0][1])) > timers[0][0]:
+            heapreplace(timers, (heard, timers[0][1]))
+        return timers
+
+    def _heard_out(self, execution_id: ExecutionId) -> Micros:
+        """When the record knew what became of one that waits as it did then: the start, if there was one, comes before its timer."""
+        state = self._partition.executions.get(execution_id)
+        one = self._plans.waits_as_recorded(execution_id, state) if isinstance(state, Waiting) else None
+        if one is None or not self._beats:
+            return Micros(0)
+        mark = one.started or one.ended or one.broken_off
+        if mark is None:
+            return Micros(self._times[-1] + 1)
+        return Micros(mark.at if mark.seq in self._recorder.scripts[execution_id].by_timer else mark.at + 1)
 
     def _is_recorded(self, until: Micros, execution_id: ExecutionId) -> bool:
         """A commit that is still to come decided it."""
@@ -185,8 +203,7 @@ class World:
 
     def _due(self, draft: PartitionDraft, *, is_between: bool) -> None:
         self._schedules.fire(draft)
-        timers = self._partition.timers
-        while timers and timers[0][0] <= draft.at and not (is_between and self._is_recorded(*timers[0])):
+        while (timers := self._timers()) and timers[0][0] <= draft.at and not (is_between and self._is_recorded(*timers[0])):
             if not draft.include(draft.decide_timer(timers[0][1])):
                 break
             heappop(timers)

@@ -168,7 +168,7 @@ class Recorder:
             self.decided.setdefault(event.job_id, []).append((event.tick_at, event.tick_at, mark.seq))
         else:
             self.asked.setdefault(mark.seq, []).append(Asked(mark, event, _policy_of(event, here)))
-        if event.blocked_by is None and (event.run_at is None or event.run_at <= mark.at):
+        if may_run_at_once(event, mark.at):
             script.tries.append(Try(mark))
 
     def _of_execution(self, mark: Mark, event: execution.Event, script: Script) -> None:
@@ -213,6 +213,10 @@ class Recorder:
             figures.running -= 1
             if one.asked_to_stop is not None:
                 figures.reactions.append(mark.at - one.asked_to_stop.at)
+
+
+def may_run_at_once(event: Requested, at: int) -> bool:
+    return event.blocked_by is None and (event.run_at is None or event.run_at <= at)
 
 
 def _policy_of(event: Requested, here: Sequence[tuple[int, execution.Event | tick.Event]]) -> tick.Overlap:

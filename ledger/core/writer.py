@@ -50,10 +50,10 @@ class Writer(Generic[F]):
 
     def decided_until(self, at: Micros, end: int | None) -> Micros:
         """Up to which append time all commands are decided: what nobody has said by then was not said. `at`: the time now; `end`: the
-        offset behind the last record of the topic, as far as it is known."""
+        offset behind the last record of the topic; None if that is not known, so that more may stand in it."""
         if self.inbox:
             return min(at, self.inbox[0].appended)
-        return min(at, self._delivered) if end is not None and self.next_offset < end else at
+        return at if end is not None and self.next_offset >= end else min(at, self._delivered)
 
     def is_behind(self, offset: int) -> bool:
         return offset < self.next_offset

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Coroutine, Sequence
-from heapq import heappop, heappush
 
 import structlog
 
@@ -23,7 +22,7 @@ from processors.control.appender import Appended, Appender
 from processors.control.dispatch import Dispatch
 from processors.control.edges import Edges
 from processors.control.facts import Facts
-from processors.control.hearing import LOOK, Hearing
+from processors.control.hearing import LOOK, ON_ITS_WAY, Hearing
 from processors.control.held import Held
 from processors.control.hints import AFTER_HINT, Hints
 from processors.control.limited import Limited
@@ -31,6 +30,7 @@ from processors.control.offering import into_records, offer_of
 from processors.control.orders import Addressed, Orders
 from processors.control.relay import Relay
 from processors.control.schedules import Schedules
+from processors.control.timers import Timers
 from processors.control.unfit import Unfit
 from processors.control.work import Work
 
@@ -62,13 +62,13 @@ class PartitionActor(Actor[Partition]):
             limited=Limited(limits.offer_window),
         )
         self.schedules = Schedules(fold, facts.registry, facts.engines)
+        self.timers = Timers(fold)
         self.hints = Hints(lambda queue: edges.settings.redis_key("work", queue))
         self.orders = Orders(fold, self._channel_of)
         self.relay = Relay(fold, facts.registry, self._channel_of)
         self._relays_within = round(limits.lease * RELAYED_WITHIN * 1_000_000)
         self._foreseen: list[Addressed] = []  # orders that follow from the draft under way
         self._sending: set[asyncio.Task[None]] = set()
-        self._popped: list[tuple[Micros, ExecutionId]] = []  # timers that the draft under way decided
 
     def _channel_of(self, worker: WorkerId) -> str:
         return self.edges.settings.redis_key("orders", worker)
@@ -130,9 +130,7 @@ class PartitionActor(Actor[Partition]):
         self._offer()
 
     def dropped(self) -> None:
-        for timer in self._popped:
-            heappush(self.fold.timers, timer)
-        self._popped = []
+        self.timers.dropped()
         self.schedules.dropped()
 
     def new_draft(self, at: Micros, *, fresh: bool) -> Draft[Partition]:
@@ -150,7 +148,7 @@ class PartitionActor(Actor[Partition]):
             self._give_up(draft)
             if self.edges.clock.in_doubt is None:
                 self.schedules.fire(draft)
-                self._time_out(draft)
+                self.timers.decide(draft, Micros(self.hearing.decided_until(time.monotonic(), draft.at) - ON_ITS_WAY))
         return draft
 
     def may_fill(self, draft: Draft[Partition]) -> bool:
@@ -166,7 +164,7 @@ class PartitionActor(Actor[Partition]):
         return self.hearing.lost(self._heard(time.monotonic())) if self.hearing else []
 
     def _heard(self, now: float) -> float:
-        return self.hearing.until(now, self._at(), self._committed_at)
+        return self.hearing.until(now, self._at())
 
     def _lose(self, draft: PartitionDraft) -> None:
         for worker in self._lost():
@@ -188,27 +186,19 @@ class PartitionActor(Actor[Partition]):
             elif not draft.include(events):
                 return
 
-    def _time_out(self, draft: PartitionDraft) -> None:
-        timers, self._popped = self.fold.timers, []
-        while timers and timers[0][0] <= draft.at:
-            if not draft.include(draft.decide_timer(timers[0][1])):
-                return
-            self._popped.append(heappop(timers))
-
     def next_due(self) -> float:
         if self.schedules.has_news:
             return max(0.0, self._committed_at + ADOPTION_PAUSE - time.monotonic())
         if self._lost() or self.schedules.may_backfill or self.dispatch.unfit.hopeless:
             return 0.0
-        return min(self._next_time(), LOOK if self.hearing else IDLE_COMMIT)
+        return min(self._next_time(), LOOK if self.hearing or self.timers.listens else IDLE_COMMIT)
 
     def _next_time(self) -> float:
         """Seconds until a timer, a tick or a window is due."""
         now = self.edges.clock.now()
         if now is None:
             return IDLE_COMMIT
-        timer = next((due for due, execution_id in self.fold.timers[:1]), None)
-        due = min((one for one in (timer, self.schedules.next_due()) if one is not None), default=None)
+        due = min((one for one in (self.timers.next_due(), self.schedules.next_due()) if one is not None), default=None)
         until = IDLE_COMMIT if due is None else max(0.0, (due - now) / 1e6)
         if until > 0 and (plan := self.schedules.next_plan()) is not None:
             until = min(until, max(BETWEEN_PLANS, (plan - now) / 1e6))
@@ -231,7 +221,7 @@ class PartitionActor(Actor[Partition]):
 
     async def committed(self, draft: Draft[Partition]) -> None:
         events = tuple(draft.events)
-        self._popped = []
+        self.timers.committed()
         self._settle(draft, events)
         await answers.publish(self.edges.redis, self._foreseen)
         self._offer()

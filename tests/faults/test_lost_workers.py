@@ -2,20 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from aiokafka import TopicPartition
 
 from ledger.client.handle import ExecutionHandle
 from ledger.core import execution
-from ledger.kafka.connect import bounds_of, new_consumer
-from ledger.stack import Stack
 from tests.faults.audit import audit
-from tests.faults.harness import CONTROL, PATIENCE, RUNNER, Cluster, cluster_on
-
-BURST = 50_000  # decided in two seconds or more
+from tests.faults.harness import RUNNER, Cluster
 
 
 def starts(cluster: Cluster, execution_id: str) -> list[int]:
@@ -77,43 +71,6 @@ async def test_a_worker_that_was_stopped_and_wakes_up_stops_what_is_no_longer_it
     assert ends(found.histories[handle.execution_id]) == ["AttemptLost", "Completed"]
     assert starts(cluster, handle.execution_id) == [1, 2]
     assert [line.attempt for line in cluster.journal() if line.word == "end"] == [2]
-
-
-async def test_a_worker_that_completed_its_work_and_died_is_heard_out_behind_a_backlog_longer_than_its_lease(
-    fault_stack: Stack, tmp_path: Path, seed: int
-) -> None:
-    """Its last report stands behind a burst of submits, and control comes back to both when its lease is long gone."""
-    async with cluster_on(fault_stack, tmp_path, seed, limits={"lease": 0.5, "slots": 50, "shutdown_grace": 2.0}) as cluster:
-        await cluster.begin(runners=1)
-        released = tmp_path / "released"
-        async with cluster.ledger() as ledger:
-            handle = await ledger.submit("held", {"until": str(released)})
-            await is_accepted(handle, 1)
-            cluster.processes.kill("control-0", again=False)
-            await ledger.submit_many({"job": "probe", "data": {}, "delay": "1d"} for _ in range(BURST))
-            before = await ends_of_commands(cluster)
-            released.touch()
-            async with asyncio.timeout(PATIENCE):
-                while await ends_of_commands(cluster) == before:
-                    cluster.look()
-            cluster.processes.kill("runner-0", again=False)
-            cluster.processes.start("control-1", *CONTROL)
-            cluster.processes.start("runner-1", *RUNNER)
-            await cluster.all_finished(1)
-            row = await handle.row()
-    assert row is not None and (row.state, row.attempt) == ("completed", 1)
-    assert starts(cluster, handle.execution_id) == [1]
-
-
-async def ends_of_commands(cluster: Cluster) -> Mapping[TopicPartition, tuple[int, int]]:
-    """Where the records of commands begin and end in each partition."""
-    settings = cluster.settings
-    consumer = new_consumer(settings.kafka.bootstrap)
-    await consumer.start()
-    try:
-        return await bounds_of(consumer, [TopicPartition(settings.topic("commands"), number) for number in range(settings.partitions)])
-    finally:
-        await consumer.stop()
 
 
 async def is_accepted(handle: ExecutionHandle, attempt: int) -> None:

@@ -19,6 +19,7 @@ from ledger.core.registry_draft import RegistryDraft
 from ledger.core.sealing import digest_of, read_final
 from ledger.core.writer import Writer
 from processors.control.schedules import Schedules
+from processors.control.timers import Timers
 
 NOON = Micros(1_800_000_000_000_000)
 SECOND = 1_000_000
@@ -46,6 +47,7 @@ class Home:
         self.decider, self.facts = RegistryFold(), RegistryFold()
         self.registry_log: list[bytes] = []
         self.deaf = False  # the partition does not hear of the registry
+        self.heard: int | None = None  # until when all that workers said is decided; None: until now
         self._append_to_registry(opening("registry"))
         self.facts.feed(self.registry_log[0], 0)
         self.facts.touched = Touched()
@@ -111,6 +113,7 @@ class Home:
         self.writer.next_offset = self.commands
         self.schedules = Schedules(fold, self.facts.registry, Engines())
         self.schedules.begin()
+        self.timers = Timers(fold)
 
     def draft(self) -> PartitionDraft:
         draft = self.deciding(
@@ -123,8 +126,7 @@ class Home:
         )
         if self.schedules.adopt(draft):
             self.schedules.fire(draft)
-            for _, execution_id in sorted(self.partition.timers):
-                draft.include(draft.decide_timer(execution_id))
+            self.timers.decide(draft, Micros(self.now if self.heard is None else self.heard))
         return draft
 
     def act(self, at: int | None = None, *, lose: bool = False) -> list[wire.Event]:
@@ -134,7 +136,7 @@ class Home:
         for _ in range(10_000):
             draft = self.draft()
             if lose:
-                self.schedules.dropped()
+                self.dropped()
                 draft = self.draft()
             if draft.adopts_up_to is not None:
                 assert self.writer.fill(draft)
@@ -145,11 +147,16 @@ class Home:
             record = draft.record()
             assert self.writer.confirm(draft, record, len(self.log))
             self.log.append(record)
+            self.timers.committed()
             self.schedules.committed({event.job_id for event in draft.events if isinstance(event, tick.Event)})
             self.answers = [answer for _, answer in draft.effects.answers]
             events += draft.events
             self.now += self.takes
         raise AssertionError("it never comes to rest")
+
+    def dropped(self) -> None:
+        self.timers.dropped()
+        self.schedules.dropped()
 
     def plan(self) -> None:
         due = self.schedules.next_due()

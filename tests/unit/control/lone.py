@@ -85,7 +85,7 @@ class Lone:
         dead_letters._appender = self.letters
         clock = BrokerClock(lambda: NOON, lambda: 0)
         clock.observe(NOON // 1000)
-        self.end: int | None = None  # of the topic of commands
+        self.end: int | None = 0  # of the topic of commands
         redis = cast("Redis", self.redis)
         identity = LogIdentity("log", 1, 1)
         edges = Edges(settings, identity, clock, redis, self._seek, lambda *_: self.end, dead_letters, Appender(settings))

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from ledger.core import definition, execution, pause, request, tick, wire
 from ledger.core.definition import Retire, ScheduleJob, ScheduleSpec
-from ledger.core.execution import Active, Requested, Waiting
+from ledger.core.execution import Active, Options, Requested, Waiting
 from ledger.core.ids import Micros
 from ledger.core.pause import Pause, PauseScope, Resume
 from ledger.core.policies import delay_us
@@ -57,7 +57,8 @@ class Year:
     def schedule(self, number: int) -> None:
         tenant = f"t{number % 7}"
         command = ScheduleJob(self.home.name(), "beat", self.home.name(), self.spec(), f"job-{number}", tenant=tenant)
-        self.home.ask(structs.replace(command, queue="default", exclusive_scope="none"))
+        late = self.rnd.choice((None, None, 1000, 3_600_000))
+        self.home.ask(structs.replace(command, queue="default", exclusive_scope="none", options=late and Options(start_deadline_ms=late)))
 
     def run(self) -> None:
         """The share of incidents grows with the jobs, as in life."""
@@ -68,6 +69,7 @@ class Year:
         while self.home.now < end:
             due = self.home.schedules.next_due() or end
             until = max(self.home.now, due) + self.rnd.choice((0, 1, SECOND, 5 * SECOND, 30 * SECOND))
+            self.backlog()
             self.home.act(min(until, end), lose=self.rnd.random() < 0.02)
             if self.home.deaf and self.home.now >= self.deaf[-1][1]:
                 self.hear()
@@ -75,6 +77,13 @@ class Year:
             if self.rnd.random() < self.jobs / 8000:
                 self.incident()
         self.end()
+
+    def backlog(self) -> None:
+        """Now and then what workers say stands behind other commands for a while."""
+        if self.home.heard is None:
+            self.home.heard = self.home.now if self.rnd.random() < 0.05 else None
+        elif self.rnd.random() < 0.2:
+            self.home.heard = None
 
     def work_off(self) -> None:
         """The workers are not always quick, nor always right; one execution in five takes days."""
@@ -145,6 +154,7 @@ class Year:
     def end(self) -> None:
         """Everybody is heard, nothing is paused any more, and what is due by now is decided."""
         home = self.home
+        home.heard = None
         if home.deaf:
             self.hear()
         for name in list(home.facts.registry.pauses.standing):
