@@ -15,6 +15,7 @@ from tests.faults.harness import CONTROL, PATIENCE, RUNNER, Cluster, cluster_on
 from tests.faults.test_lost_workers import ends, is_accepted, starts
 
 BURST = 50_000  # decided in two seconds or more
+DEADLINE = 8.0  # seconds in which a worker is offered a job and starts it, on a machine that has other things to do
 
 
 async def test_a_worker_that_completed_its_work_and_died_is_heard_out_behind_a_backlog_longer_than_its_lease(
@@ -48,14 +49,14 @@ async def test_what_started_in_time_is_not_missed_because_control_was_away(clust
     async with cluster.ledger() as ledger:
         cluster.processes.send("runner-0", signal.SIGSTOP)
         offered = await end_of(cluster, "work.default")
-        handle = await ledger.submit("held", {"until": str(released)}, start_deadline="3s")
-        too_late = time.monotonic() + 3.5
+        handle = await ledger.submit("held", {"until": str(released)}, start_deadline=f"{DEADLINE}s")
+        too_late = time.monotonic() + DEADLINE + 0.5
         await until_it_goes_on(cluster, "work.default", offered)
         cluster.processes.kill("control-0", again=False)
         said = await end_of(cluster, "commands")
         cluster.processes.send("runner-0", signal.SIGCONT)
         await until_it_goes_on(cluster, "commands", said)
-        assert time.monotonic() < too_late - 0.5
+        assert time.monotonic() < too_late - 1
         await cluster.until(lambda: time.monotonic() > too_late, "the deadline is past")
         cluster.processes.start("control-1", *CONTROL)
         await is_accepted(handle, 1)
