@@ -123,10 +123,21 @@ class Plans:
             case _:
                 raise AssertionError(f"{type(one.end).__name__} ends no try")
 
-    def waits_as_recorded(self, execution_id: ExecutionId, state: Waiting) -> Try | None:
-        """Its present try, if it may run from the same time on."""
+    def known_at(self, execution_id: ExecutionId, state: Waiting, last: int) -> int:
+        """When the record knew what became of one that waits as it did then; else 0. The start, if there was one, comes before a timer of
+        that time. `last`: of the last recorded commit; what is not known by then was not decided."""
+        one = self._as_recorded(execution_id, state.eligible_at)
+        if one is None:
+            return 0
+        mark = one.started or one.ended or one.broken_off
+        if mark is None:
+            return last + 1
+        return mark.at if mark.seq in self._recorder.scripts[execution_id].by_timer else mark.at + 1
+
+    def _as_recorded(self, execution_id: ExecutionId, eligible_at: int) -> Try | None:
+        """Its present try, if it may run from the very time on at which it could when recorded."""
         one = self._try(execution_id)
-        return one if one is not None and state.eligible_at == one.eligible.at and not self._capped else None
+        return one if one is not None and eligible_at == one.eligible.at and not self._capped else None
 
     def _try(self, execution_id: ExecutionId) -> Try | None:
         script, nth = self._recorder.scripts.get(execution_id), self.nth.get(execution_id, 0)
@@ -136,11 +147,11 @@ class Plans:
         one, figures = self._try(execution_id), self._figures(job_id)
         planned = Planned(execution_id, "start", self.nth.get(execution_id, 0))
         mark = None if one is None else one.started or (one.ended if isinstance(one.end, execution.Skipped) else None)
-        if one is not None and at == one.eligible.at and not self._capped:
+        if (same := self._as_recorded(execution_id, at)) is not None:
             if mark is not None:
                 self._anchor(mark, planned)
-            elif one.broken_off is not None:
-                self._push(max(at + figures.usual_wait, one.broken_off.at), planned)
+            elif same.broken_off is not None:
+                self._push(max(at + figures.usual_wait, same.broken_off.at), planned)
             return  # as recorded: nobody took it
         wait = figures.usual_wait if one is None or mark is None else mark.at - one.eligible.at
         if self._capped and (one is None or one.was_full):

@@ -152,15 +152,8 @@ class World:
         return timers
 
     def _heard_out(self, execution_id: ExecutionId) -> Micros:
-        """When the record knew what became of one that waits as it did then: the start, if there was one, comes before its timer."""
         state = self._partition.executions.get(execution_id)
-        one = self._plans.waits_as_recorded(execution_id, state) if isinstance(state, Waiting) else None
-        if one is None or not self._beats:
-            return Micros(0)
-        mark = one.started or one.ended or one.broken_off
-        if mark is None:
-            return Micros(self._times[-1] + 1)
-        return Micros(mark.at if mark.seq in self._recorder.scripts[execution_id].by_timer else mark.at + 1)
+        return Micros(self._plans.known_at(execution_id, state, self._times[-1]) if isinstance(state, Waiting) else 0)
 
     def _is_recorded(self, until: Micros, execution_id: ExecutionId) -> bool:
         """A commit that is still to come decided it."""

@@ -5,7 +5,7 @@ import sys
 
 
 def begin() -> None:
-    gc.disable()  # what is imported stays: the collector would go through it again and again, a third of the time until it runs
+    gc.disable()  # what is imported stays: the collector would go through it again and again, a tenth of the time until it runs
     from processors.runner.entry import main
 
     main(sys.argv[1:])

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger.core.execution import Active, AttemptLost, Completed, Missed, Options, Report, ReportRefused, Requested, Started, Waiting
+from ledger.core.execution import Active, AttemptLost, Completed, Missed, Options, Report, ReportRefused, Started
 from ledger.core.ids import ExecutionId, Micros, WorkerId
 from processors.control.dispatch import QUIET
 from processors.control.hearing import LOOK, ON_ITS_WAY, STALLED
 from tests.unit.control.lone import Lone
-from tests.unit.control.test_offered_meanwhile import running
+from tests.unit.control.test_offered_meanwhile import asked, running
 from tests.unit.core.test_partition import NOON, SECOND, World, submit
 
 ADA = WorkerId("ada")
@@ -25,12 +25,7 @@ def last_report(world: World, execution_id: ExecutionId) -> Report:
 
 def hasty() -> tuple[World, Report]:
     """What had to start until two seconds ago, and the report that it did."""
-    world = World()
-    (requested,) = world.when(submit(options=Options(start_deadline_ms=1000)), at=NOON - 3 * SECOND)
-    assert isinstance(requested, Requested)
-    state = world.partition.executions[requested.execution_id]
-    assert isinstance(state, Waiting)
-    return world, Report(requested.execution_id, state.token, ADA)
+    return asked(at=NOON - 3 * SECOND, options=Options(start_deadline_ms=1000))
 
 
 def heard(lone: Lone, now: float) -> float:
@@ -137,8 +132,7 @@ async def test_a_deadline_that_waits_to_be_heard_outlives_the_draft_that_would_h
 
 
 async def test_what_was_appended_just_now_may_be_on_its_way() -> None:
-    world = World()
-    world.when(submit(options=Options(start_deadline_ms=1000)), at=NOON - SECOND)
+    world, _ = asked(at=NOON - SECOND, options=Options(start_deadline_ms=1000))
     lone = Lone(world)
     assert lone.actor.new_draft(NOON, fresh=True).events == []
     later = Micros(NOON + ON_ITS_WAY)

@@ -4,19 +4,25 @@ from ledger.core.execution import Active, AttemptLost, Report, Requested, Starte
 from ledger.core.ids import ExecutionId, WorkerId
 from processors.control.dispatch import Dispatch
 from tests.unit.control.lone import Lone
-from tests.unit.core.test_partition import World, submit
+from tests.unit.core.test_partition import NOON, World, submit
 
 ADA = WorkerId("ada")
 
 
-def running() -> tuple[World, ExecutionId]:
+def asked(at: int = NOON, **more: object) -> tuple[World, Report]:
+    """One execution that waits, and the report of its start."""
     world = World()
-    (requested,) = world.when(submit())
+    (requested,) = world.when(submit(**more), at=at)
     assert isinstance(requested, Requested)
     state = world.partition.executions[requested.execution_id]
     assert isinstance(state, Waiting)
-    world.when(Report(requested.execution_id, state.token, ADA))
-    return world, requested.execution_id
+    return world, Report(requested.execution_id, state.token, ADA)
+
+
+def running() -> tuple[World, ExecutionId]:
+    world, start = asked()
+    world.when(start)
+    return world, start.execution_id
 
 
 async def test_what_is_offered_while_its_worker_is_told_that_it_lost_it_stays_offered() -> None:
