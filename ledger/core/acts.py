@@ -36,6 +36,10 @@ def run_now(view: PartitionView, command: request.RunNow) -> list[Event]:
     if view.state_of(execution_id) is not None:
         view.answer_request(command, execution_id, repeated=True)
         return []
+    if command.overlap is not None and job.kind == "on_demand":
+        raise Refused(
+            "invalid", f"overlap {command.overlap}: {job.job_id} has no schedule, so its runs are told apart by exclusivity alone"
+        )
     placed = place(command.overlap or "allow_all", view.live(job.job_id), execution_id, view.at)
     if placed.refused is not None:
         raise Refused(

@@ -97,9 +97,10 @@ class Admitting:
             self._here[requested.execution_id] = self._state(requested)
         return [*before, *first, *replaced, requested, *skipped]
 
-    def left_of(self, former: dict[ExecutionId, Live]) -> dict[ExecutionId, Live]:
-        """Those that have not ended here, and what was asked for here."""
-        return {one: state for one, state in {**former, **self._here}.items() if one not in self._gone}
+    def left_of(self, job_id: str, former: dict[ExecutionId, Live]) -> dict[ExecutionId, Live]:
+        """Those of this job that have not ended here, and what was asked for here; who became due may be another's."""
+        here = {one: state for one, state in self._here.items() if state.request.job_id == job_id}
+        return {one: state for one, state in {**former, **here}.items() if one not in self._gone}
 
     def _is_delayed(self, requested: Requested) -> bool:
         return requested.run_at is not None and requested.run_at > self._view.at
@@ -138,6 +139,11 @@ class Admitting:
         if holder is not None and holder not in gone:
             return holder
         return next((one for one, state in self._lately(key) if type(state) is Waiting and one not in gone), None)
+
+    def stands_before(self, key: str, before: Sequence[Event]) -> ExecutionId | None:
+        """Whom a request would have to wait for: who holds the key after `before`, or is next in line then."""
+        gone = set(_cancelled(before))
+        return self.holder(key, before) or next((one for one, _ in self._line(key) if one not in gone), None)
 
     def _lately(self, key: str) -> Iterator[tuple[ExecutionId, Live]]:
         return ((one, state) for one, state in self._here.items() if one not in self._gone and state.request.exclusive_key == key)

@@ -91,7 +91,8 @@ def _decide_cancel(command: Cancel, state: State | None) -> list[Event]:
         case Active() if command.reason == "terminate_other" and state.request.exclusive_key is None:
             return [_cancelled(request, state.attempt)]
         case Active():
-            return [request] if state.cancel is None else []
+            is_news = state.cancel is None or (command.reason == "asked" and state.cancel.reason != "asked")  # a person's word is forced
+            return [request] if is_news else []
         case Waiting() | Delayed() | Buffered():
             return [_cancelled(request, 0)]
         case _:

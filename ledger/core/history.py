@@ -70,6 +70,11 @@ class History(dict[str, Past]):
             past = self[job_id] = Past()
         past.replaced(Was(former.since, former.decided_until, former.job_version))
 
+    def decided_until(self, job_id: str) -> Micros:
+        """The last instant that a former schedule of the job decided."""
+        past = self.get(job_id)
+        return past.spans[-1].until if past is not None and past.spans else Micros(0)
+
     def known_since(self, job_id: str) -> Micros:
         past = self.get(job_id)
         return Micros(0) if past is None else past.known_since

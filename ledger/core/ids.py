@@ -22,6 +22,7 @@ Micros = NewType("Micros", int)  # microseconds since 1970 UTC: the unit of ever
 TIME_ORDERED = re.compile(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")  # a UUIDv7 without dashes
 INDEX_BITS, SEQ_BITS = 9, 48
 ACTING = "execution:"  # an actor that is one
+KEYED = "key-"  # a command id that follows from an idempotency key
 FEW = 5  # keys, below which hashing them together costs more than one by one
 
 

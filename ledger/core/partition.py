@@ -5,6 +5,7 @@ Source: architecture.md, sections 3 to 5.
 
 from collections import deque
 from heapq import heappush
+from itertools import chain
 from sys import intern
 
 from msgspec import structs
@@ -30,7 +31,7 @@ from ledger.core.execution import (
 )
 from ledger.core.fold import LogFold, keep_newest
 from ledger.core.history import History
-from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros, WorkerId
+from ledger.core.ids import BEFORE_ALL, KEYED, Address, ExecutionId, Micros, WorkerId
 from ledger.core.uniqueness import Uniques, name_of
 from ledger.core.wire import Event
 
@@ -79,6 +80,7 @@ class Partition(LogFold):
         self.full = deque((self.head.at, key) for key, refused in self.rejections.items() if refused.reason == FULL)
         if self.backlogs is not None:
             self.backlogs = Backlogs()
+        self.of_keys = deque((self.head.at, key) for key, told in chain(self.rejections.items(), self.acts.items()) if _is_keyed(told))
         self.stopped = {job_id for job_id, schedule in self.schedules.items() if schedule.stopped is not None}
         for execution_id, state in self.executions.items():
             if not isinstance(state, Ended):
@@ -105,8 +107,13 @@ class Partition(LogFold):
             self.rejections[key] = event
             if event.reason == FULL:
                 self.full.append((at, key))
+            if _is_keyed(event):
+                self.of_keys.append((at, key))
         elif isinstance(event, outcome.Accepted):
-            self.acts[rejection_key(event.tenant, event.command_type, event.command_id)] = event
+            key = rejection_key(event.tenant, event.command_type, event.command_id)
+            self.acts[key] = event
+            if _is_keyed(event):
+                self.of_keys.append((at, key))
         elif isinstance(event, backfill.Event):
             self._evolve_backfill(event)
         elif isinstance(event, bulk.Event):
@@ -186,12 +193,14 @@ class Partition(LogFold):
         match state:
             case Waiting(request, token):
                 self.backlog.add(request.queue, request.priority, request.tenant, (execution_id, token))
-                self._await_deadline(execution_id, request)
+                if not begun(state):
+                    self._await_deadline(execution_id, request)
             case Active(worker=worker):
                 self.workers.setdefault(worker, {})[execution_id] = None
             case Delayed(request, until):
                 heappush(self.timers, (until, execution_id))
-                self._await_deadline(execution_id, request)
+                if not begun(state):
+                    self._await_deadline(execution_id, request)
             case Buffered(request):
                 line = self.buffered.setdefault(line_of(request), {})
                 if state.since == BEFORE_ALL and line:
@@ -237,6 +246,10 @@ class Partition(LogFold):
             del self.workers[worker]
         while self.full and is_over(self.full[0][0], at):
             self.rejections.pop(self.full.popleft()[1], None)
+        while self.of_keys and self.of_keys[0][0] < at - self.window:  # its key may ask again, and is judged anew
+            key = self.of_keys.popleft()[1]
+            self.rejections.pop(key, None)
+            self.acts.pop(key, None)
         horizon = self.newest_append - self.window
         while self.ended and (self.ended[0][0] < horizon or len(self.ended) > self.remembered):
             self.executions.pop(self.ended.popleft()[1], None)
@@ -263,6 +276,11 @@ class Partition(LogFold):
 def holds_its_key(state: Live) -> bool:
     """Others have to wait for it: it may run, runs, or will run again."""
     return not isinstance(state, Buffered) and (not isinstance(state, Delayed) or begun(state))
+
+
+def _is_keyed(told: outcome.Rejected | outcome.Accepted) -> bool:
+    """The outcome of a submit whose id follows from an idempotency key, so that it may be asked for again."""
+    return told.command_id.startswith(KEYED)
 
 
 def _take_out(index: dict[str, dict[ExecutionId, None]], name: str, execution_id: ExecutionId) -> None:

@@ -104,8 +104,10 @@ class PartitionView(Draft[Partition]):
         return self.holders[exclusive_key] if exclusive_key in self.holders else self.partition.holders.get(exclusive_key)
 
     def in_line(self, line: str) -> Iterator[tuple[ExecutionId, Buffered]]:
-        """Who waits in this line, the oldest first."""
-        for one in chain(self.gave_way.get(line, ()), self.partition.buffered.get(line, ()), self.queued.get(line, ())):
+        """Who waits in this line, the oldest first. Who was next, and gave way, is where it was."""
+        gave_way = self.gave_way.get(line, ())
+        entered = chain(reversed(gave_way), self.partition.buffered.get(line, ()), self.queued.get(line, ()))
+        for one in dict.fromkeys(entered) if gave_way else entered:
             state = self.state_of(one)
             if isinstance(state, Buffered):
                 yield one, state

@@ -52,7 +52,7 @@ class FrozenPartition(Frozen):
         self._ended = list(partition.ended)
         self._ended_ticks = list(partition.ended_ticks)
         self._keys = list(partition.keys.items())
-        self._uniques = [(at, key, one, partition.uniques.by_key[key][one]) for at, key, one in partition.uniques.ended]
+        self._uniques = [(at, key, one, state) for at, key, one, state in partition.uniques.remembered() if state is not None]
         self._rejections = dict(partition.rejections)
         self._schedules = dict(partition.schedules)
         self._acts = dict(partition.acts)

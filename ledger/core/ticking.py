@@ -135,7 +135,7 @@ class Outcomes:
     def _fire(self, tick_at: Micros) -> None:
         job, view = self._job, self._view
         new = execution_of_tick(job.job_id, tick_at, view.partition.number)
-        former = view.live(job.job_id) if self._former is None else self._admitting.left_of(self._former)
+        former = view.live(job.job_id) if self._former is None else self._admitting.left_of(job.job_id, self._former)
         placed = place(self._overlap, former, new, view.at)
         if placed.refused is not None:
             self._skip(placed.refused, due.Range(tick_at, tick_at, 1), placed.blocked_by)
@@ -158,12 +158,12 @@ class Outcomes:
             self._left -= 1
 
     def _busy(self, placed: Placed) -> ExecutionId | None:
-        """Who holds the exclusivity key, if the version says that its ticks do not wait for it."""
+        """Who is before this tick at the exclusivity key, if the version says that its ticks do not wait for it."""
         options: Options | None = self._version.options
         key = key_of(self._job)
         if options is None or options.busy != "skip" or key is None:
             return None
-        return self._admitting.holder(key, placed.events)
+        return self._admitting.stands_before(key, placed.events)
 
     def _skip(self, reason: tick.SkipReason, ticks: due.Range, because_of: ExecutionId | None) -> None:
         last = self._events[-1] if self._events else None

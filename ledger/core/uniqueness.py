@@ -44,11 +44,17 @@ class Uniques:
         self.by_key.setdefault(key, {})[execution_id] = state
         self.ended.append((at, key, execution_id))
 
+    def remembered(self) -> Iterator[tuple[Micros, str, ExecutionId, str | None]]:
+        """What ended: when, its key, and how; None where it lives again."""
+        return ((at, key, one, self.by_key.get(key, {}).get(one)) for at, key, one in self.ended)
+
     def settle(self, horizon: int, most: int) -> None:
         """Forget what ended before `horizon`, and the oldest beyond `most`."""
         while self.ended and (self.ended[0][0] < horizon or len(self.ended) > most):
             _, key, execution_id = self.ended.popleft()
-            alike = self.by_key[key]
+            alike = self.by_key.get(key, {})
+            if alike.get(execution_id) is None:
+                continue  # a command that came again after it was forgotten asked for it once more: it is live, or gone with its first end
             del alike[execution_id]
             if not alike:
                 del self.by_key[key]

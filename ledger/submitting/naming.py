@@ -4,6 +4,8 @@ import random
 import time
 from hashlib import blake2b
 
+from ledger.core.ids import KEYED
+
 _RANDOM_BITS = 62
 _VERSION, _VARIANT = 7 << 76, 2 << 62
 
@@ -18,4 +20,4 @@ def fresh_command_id() -> str:
 def keyed_command_id(job_id: str, tenant: str | None, exclusive_key: str | None, idempotency_key: str) -> str:
     """The same key names the same command, so that a repeat comes to the same partition, where the first one is known."""
     named = "\0".join((job_id, tenant or "", exclusive_key or "", idempotency_key))
-    return f"key-{blake2b(named.encode(), digest_size=16).hexdigest()}"
+    return f"{KEYED}{blake2b(named.encode(), digest_size=16).hexdigest()}"

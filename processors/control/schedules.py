@@ -191,7 +191,8 @@ class Schedules:
         if wanted is None:
             return draft.include([tick.Dropped(job_id)])
         settled = draft.schedule_of(job_id)
-        since = max(job.in_force_at, settled.decided_until if settled is not None else 0)
+        decided = settled.decided_until if settled is not None else self.partition.history.decided_until(job_id)
+        since = max(job.in_force_at, decided)
         engine = self.engines.of(wanted.written)
         following = engine.next_us(since) if engine is not None else None
         adopted = tick.Adopted(job_id, wanted.number, Micros(since), *engine_versions(), None if following is None else Micros(following))

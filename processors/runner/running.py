@@ -158,8 +158,11 @@ class Running:
     def _stop(self, attempt: Attempt, order: Order) -> None:
         if order.why == "accepted" or order.why == "next":
             return
-        if attempt.ended or attempt.stopping in ("timed_out", "handed_back", order.why):
+        by_a_person = order.why == "cancelled" and order.reason == BY_A_PERSON
+        if attempt.ended or attempt.stopping in ("timed_out", "handed_back"):
             return
+        if attempt.stopping == order.why and (attempt.patience is not None or not by_a_person):
+            return  # told again
         log.warning(
             "control wants this attempt to stop",
             action=f"attempt.{order.why}",
@@ -169,7 +172,7 @@ class Running:
             reason=order.reason,
         )
         attempt.stopping, due = order.why, attempt.due
-        if order.why == "cancelled" and order.reason == BY_A_PERSON:
+        if by_a_person:
             self._ask_kindly(attempt)
             return
         self._ask_to_stop(attempt)

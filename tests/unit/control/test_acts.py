@@ -55,6 +55,10 @@ def test_a_run_now_runs_beside_others_unless_it_names_an_overlap_policy() -> Non
     assert home.report(running, "cancelled")[-1] == Due(last.execution_id)
 
 
+def test_a_job_without_a_schedule_knows_no_overlap() -> None:
+    assert reason(beating().send(request.RunNow("r1", "beat", overlap="skip"))) == "invalid"
+
+
 def test_a_run_now_counts_as_a_former_execution_of_the_next_tick() -> None:
     home = beating(overlap="skip")
     home.send(request.RunNow("r1", "beat:1"))

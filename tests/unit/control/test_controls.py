@@ -67,6 +67,18 @@ def test_what_runs_is_asked_to_stop_once_and_says_so_at_its_end() -> None:
     assert home.report(one, "cancelled", run_ms=5) == [Cancelled(one, "asked", 1, 5, None, "ada", "not needed")]
 
 
+def test_a_person_asks_for_more_than_a_schedule_that_wants_its_place() -> None:
+    home = beating(overlap="cancel_other", every_ms=1000, exclusive_scope="job")
+    (one,) = fired(home.act(NOON + SECOND))
+    home.start(one)
+    assert CancelRequested in [type(event) for event in home.act(NOON + 2 * SECOND)]
+    asked, _ = home.send(cancel(home, one))
+    assert asked == CancelRequested(one, "asked", None, "ada", "not needed")  # which is made to happen, see the runner
+    again = home.send(cancel(home, one))
+    assert (len(again), outcome(again)) == (1, "unchanged")
+    assert CancelRequested not in [type(event) for event in home.act(NOON + 3 * SECOND)]
+
+
 def test_what_has_ended_stays_as_it_is() -> None:
     home = Home()
     one = submitted(home)

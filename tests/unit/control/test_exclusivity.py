@@ -195,6 +195,8 @@ def test_keep_last_replaces_a_holder_that_has_not_begun_and_its_start_is_refused
 
 # Several jobs under one key, ticks and runs by hand
 
+DAYS_MS = 300 * 86_400_000
+
 
 def two_jobs(**spec: object) -> Home:
     home = Home()
@@ -242,6 +244,48 @@ def test_cancel_other_lets_another_job_that_waited_before_go_first() -> None:
     while holder := waiting(home):
         home.report(holder[0])
     assert home.partition.holders == {} and home.partition.buffered == {}
+
+
+def test_cancel_other_leaves_what_another_job_waits_for_alone() -> None:
+    home = Home()
+    home.schedule(tenant="acme", overlap="cancel_other")
+    home.schedule("rare", tenant="acme", every_ms=DAYS_MS)
+    home.act()
+    (first,) = fired(home.act(NOON + SECOND))
+    (other,) = fired(home.send(request.RunNow(home.name(), "rare")))
+    events = home.act(NOON + 3 * SECOND)  # two ticks in one decision: the first lets the other job go, the second has to leave it
+    one, two = fired(events)
+    assert [event.execution_id for event in events if isinstance(event, execution.Cancelled)] == [first, one]
+    assert waiting(home) == [other] and list(home.partition.buffered["tenant:beat:acme"]) == [two]
+
+
+def test_nothing_is_cancelled_for_a_tick_that_would_find_another_job_next() -> None:
+    home = Home()
+    home.schedule(tenant="acme", overlap="cancel_other", options=Options(busy="skip"))
+    home.schedule("rare", tenant="acme", every_ms=DAYS_MS)
+    home.act()
+    (first,) = fired(home.act(NOON + SECOND))
+    (other,) = fired(home.send(request.RunNow(home.name(), "rare")))
+    (skipped,) = home.act(NOON + 2 * SECOND)
+    assert isinstance(skipped, tick.Skipped) and (skipped.reason, skipped.because_of) == ("busy", other)
+    assert waiting(home) == [first]
+
+
+def test_who_gave_way_stands_in_line_once() -> None:
+    home = Home()
+    home.schedule("last", tenant="acme", every_ms=DAYS_MS, options=Options(busy="keep_last"))
+    home.schedule("rare", tenant="acme", every_ms=DAYS_MS)
+    home.act()
+    (holder,) = fired(home.send(request.RunNow(home.name(), "rare")))
+    home.start(holder)
+    (line,) = fired(home.send(request.RunNow(home.name(), "last")))
+    end = Report(holder, home.partition.executions[holder].token, WORKER, outcome="completed")  # type: ignore[union-attr]  # it runs
+    before = request.RunNow(home.name(), "rare", ignore_pause=True)
+    events = home.send(end, before, request.RunNow(home.name(), "last"))
+    gone = [event for event in events if getattr(event, "execution_id", None) == line]
+    assert [type(event) for event in gone] == [Due, Blocked, Skipped]
+    first, newest = fired(events)
+    assert waiting(home) == [first] and list(home.partition.buffered["tenant:beat:acme"]) == [newest]
 
 
 def test_terminate_other_waits_under_exclusivity_until_the_code_has_ended() -> None:

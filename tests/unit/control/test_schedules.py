@@ -87,6 +87,25 @@ def test_a_retired_job_is_settled_and_dropped_and_returns_from_its_return_on() -
     assert told(home.act(NOON + MINUTE + SECOND)) == [61]
 
 
+@pytest.mark.parametrize("behind", [0, 1.5])
+def test_a_tick_that_fired_before_its_retirement_was_heard_of_does_not_fire_again(behind: float) -> None:
+    """The registry's clock may be behind by a few seconds, and a partition may hear of a retirement and of the return in turn."""
+    home = beating(overlap="allow_all")
+    home.deaf = True
+    home.now = NOON + int((2.9 - behind) * SECOND)
+    home.ask(Retire(home.name(), "beat:1"))
+    assert told(home.act(NOON + 3 * SECOND)) == [1, 2, 3]
+    home.deaf = False
+    home.hear()
+    assert home.act(NOON + 3 * SECOND) == [tick.Dropped("beat:1")]
+    home.now = NOON + int((2.95 - behind) * SECOND)
+    home.schedule(overlap="allow_all", jitter_ms=1)
+    home.restart()
+    events = home.act(NOON + int(4.1 * SECOND))
+    assert told(events) == [4]
+    assert [event.since for event in events if isinstance(event, tick.Adopted)] == [NOON + 3 * SECOND]
+
+
 def test_a_new_owner_goes_on_where_the_log_ends() -> None:
     home = beating(overlap="allow_all")
     events = home.act(NOON + 3 * SECOND)

@@ -12,6 +12,7 @@ from ledger.core.execution import Due, Ended, Requested, Skipped
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Accepted, Answer, Rejected
 from ledger.core.uniqueness import OnConflict, Unique, UniqueState
+from ledger.submitting.naming import keyed_command_id
 from tests.unit.control.home import HOUR, NOON, SECOND, Home, fired
 
 
@@ -149,3 +150,48 @@ def test_data_without_the_field_of_the_exclusivity_key_is_refused() -> None:
         assert isinstance(refused, Rejected) and refused.reason == "invalid_data"
     [requested] = home.send(request.Submit(home.name(), "sync", Raw(b'{"account":"x"}'), exclusive_key="given"))
     assert isinstance(requested, execution.Requested) and requested.exclusive_key == "key:sync:given"
+
+
+def test_who_comes_again_after_it_was_forgotten_ends_twice_and_is_forgotten_once() -> None:
+    home = world()
+    home.partition.remembered = 3
+    command = unique(home)
+    for _ in range(2):
+        (one,) = fired(home.send(command))
+        home.report(one)
+        for _ in range(4):  # more than are remembered
+            home.report(fired(home.send(request.Submit(home.name(), "beat")))[0])
+    for _ in range(2):
+        home.now += 2 * HOUR
+        home.report(fired(home.send(request.Submit(home.name(), "beat")))[0])
+    home.restart(from_snapshot=True)
+    assert home.partition.uniques.by_key == {} and not home.partition.uniques.ended
+
+
+@pytest.mark.parametrize("on_conflict", ["ignore", "reject"])
+def test_what_became_of_a_key_is_known_for_the_window(on_conflict: OnConflict) -> None:
+    home = world()
+    one = first(home)
+    keyed = request.Submit(
+        keyed_command_id("beat", None, None, "k"), "beat", idempotency_key="k", unique=Unique("k", on_conflict=on_conflict)
+    )
+    assert len(home.send(keyed)) == 1
+    home.report(one)
+    home.now += HOUR
+    assert home.send(keyed) == []
+    home.now += SECOND
+    home.act()
+    home.send(request.Submit(home.name(), "beat"))
+    assert len(fired(home.send(keyed))) == 1
+
+
+def test_a_key_that_was_refused_may_ask_again_after_the_window() -> None:
+    home = world()
+    keyed = request.Submit(keyed_command_id("later", None, None, "k"), "later", idempotency_key="k")
+    [refused] = home.send(keyed)
+    assert isinstance(refused, Rejected) and refused.reason == "unknown_job"
+    home.ask(Register(home.name(), "later", "later", "on_demand", "default", 1, "h"))
+    assert home.send(keyed) == []
+    home.now += HOUR + SECOND
+    home.send(request.Submit(home.name(), "beat"))
+    assert len(fired(home.send(keyed))) == 1

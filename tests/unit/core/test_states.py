@@ -178,7 +178,12 @@ LED_TO: dict[str, dict[str, str]] = {
     "lose": {"AttemptLost": "active", "Cancelled": "asked", QUIET: NOT_RUNNING},
     "lose, the last": {"Lost": "active", "Cancelled": "asked", QUIET: NOT_RUNNING},
     "lose, another's": {QUIET: ALL},
-    "cancel": {"CancelRequested": "active", "Cancelled": f"{WAITS} {HELD_UP} buffered", QUIET: f"unknown asked done {ENDED_UNHEARD}"},
+    "cancel": {"CancelRequested": "active asked", "Cancelled": f"{WAITS} {HELD_UP} buffered", QUIET: f"unknown done {ENDED_UNHEARD}"},
+    "cancel_other": {
+        "CancelRequested": "active",
+        "Cancelled": f"{WAITS} {HELD_UP} buffered",
+        QUIET: f"unknown asked done {ENDED_UNHEARD}",
+    },
     "terminate_other": {"Cancelled": f"{WAITS} {HELD_UP} buffered active asked", QUIET: f"unknown done {ENDED_UNHEARD}"},
     "release": {"Due": "buffered", QUIET: f"unknown {WAITS} {HELD_UP} active asked done {ENDED_UNHEARD}"},
     "give up": {"Skipped": WAITS, QUIET: f"unknown {HELD_UP} buffered active asked done {ENDED_UNHEARD}"},
@@ -186,7 +191,6 @@ LED_TO: dict[str, dict[str, str]] = {
 }
 LED_TO["timed_out"] = LED_TO["failed"]
 LED_TO["timed_out, retried"] = LED_TO["failed, retried"]
-LED_TO["cancel_other"] = LED_TO["cancel"]
 CELLS = [
     pytest.param(command, situation, cell, id=f"{situation}-{command}")
     for command, cells in LED_TO.items()

@@ -6,6 +6,7 @@ import threading
 from itertools import count
 
 import pytest
+from msgspec import structs
 
 from ledger.context import Context
 from ledger.core.execution import Options
@@ -287,6 +288,27 @@ async def test_a_coroutine_that_does_not_look_has_its_grace_and_is_cancelled_the
     assert asyncio.get_running_loop().time() - asked >= 0.15
     assert ([report.outcome for report in world.sender.ends], saw) == (["cancelled"], [True])
     assert not world.stuck.is_set()
+
+
+async def test_what_does_not_mind_a_schedule_is_made_to_stop_for_a_person(world: World) -> None:
+    world.limits = world.limits.model_copy(update={"cancel_grace": 0.1})
+    go = threading.Event()
+
+    @world.jobs.job("stone")
+    def stone() -> None:
+        go.wait()
+
+    runner = world.begin()
+    runner.take(record_of(offer(0, "stone")))
+    await world.sender.until(lambda: bool(world.sender.reports))
+    try:
+        for order in [structs.replace(by_a_person(world), reason="cancel_other"), by_a_person(world)]:
+            runner.obey(order)
+        async with asyncio.timeout(5):
+            await world.stuck.wait()
+    finally:
+        go.set()
+    await ended(world)
 
 
 @pytest.mark.parametrize("kind", ["thread", "coroutine"])
