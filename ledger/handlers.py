@@ -142,7 +142,8 @@ class Jobs:
     ) -> Callable[[F], F]:
         """Declare the decorated function as the handler of `name`; the function itself stays as it is.
 
-        `version` is the newest data it understands. `concurrency` and `rate` (`"100/s"`) hold over all workers.
+        `version` is the newest data it understands, where versions are numbered by hand or in a file: what users edit is numbered by its
+        content, and is for any handler. `concurrency` and `rate` (`"100/s"`) hold over all workers.
         `run_in` is by default "async" for coroutines and "thread" for plain functions;
         "process" gives a plain function a process of its own: for code that reckons, and so that it can be killed when its time is up.
         `configured=False`: no file needs to name this job."""

@@ -89,6 +89,7 @@ class Versioned(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="
     reason: str | None = None
     engine: int | None = None  # which engine, and which zone data, accepted the schedule
     tzdata: str | None = None
+    by_content: bool = False  # a user's job was numbered by its content: the number says nothing about what a handler understands
 
 
 class Retired(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="job.retired.v1"):
@@ -125,6 +126,7 @@ class Version(Struct, frozen=True, omit_defaults=True, gc=False):
     data: Raw = NOTHING
     options: KeptOptions | None = None
     written: bytes = b""  # its schedule, encoded
+    by_content: bool = False
 
     @property
     def schedule(self) -> ScheduleSpec | None:
@@ -242,7 +244,7 @@ def _job_of(event: Registered, partitions: int) -> Job:
 
 def _version_of(event: Versioned, at: Micros) -> Version:
     data = NOTHING if event.data is NOTHING else event.data.copy()
-    return Version(event.job_version, event.content_hash, at, data, event.options, written_of(event.schedule))
+    return Version(event.job_version, event.content_hash, at, data, event.options, written_of(event.schedule), event.by_content)
 
 
 def jobs_of(event: Event) -> list[str]:

@@ -3,7 +3,7 @@
 from msgspec import Raw, Struct
 
 from ledger.core.bodies import NULL, given
-from ledger.core.definition import Registry
+from ledger.core.definition import Registry, Version
 from ledger.core.execution import KeptOptions, Requested, Trigger
 from ledger.core.ids import ExecutionId, Micros, Token
 
@@ -31,6 +31,7 @@ class Offer(Struct, frozen=True, omit_defaults=True, gc=False):
     trace_id: str | None = None
     again: int = 0
     exclusive_key: str | None = None  # its code may begin only once control has accepted its start, and under the lock of this key
+    by_content: bool = False  # its version is a number that no handler knows, so it is for any
 
 
 class Hint(Struct, frozen=True, omit_defaults=True):
@@ -47,10 +48,20 @@ class Offers(Struct, frozen=True, omit_defaults=True):
     offers: tuple[Offer, ...]
 
 
+def is_by_content(request: Requested, registry: Registry) -> bool:
+    """Whether its version was numbered by content."""
+    version = _version(request, registry) if request.kind == "scheduled" else None
+    return version is not None and version.by_content
+
+
+def _version(request: Requested, registry: Registry) -> Version | None:
+    job = registry.jobs.get(request.job_id)
+    return job.version(request.job_version) if job is not None else None
+
+
 def data_of(request: Requested, registry: Registry) -> Raw:
     """What its code gets: its own data, else its version's."""
     if given(request.data):
         return request.data
-    job = registry.jobs.get(request.job_id)
-    version = job.version(request.job_version) if job is not None else None
+    version = _version(request, registry)
     return version.data if version is not None and given(version.data) else NULL

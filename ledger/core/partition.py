@@ -80,7 +80,7 @@ class Partition(LogFold):
         self.full = deque((self.head.at, key) for key, refused in self.rejections.items() if refused.reason == FULL)
         if self.backlogs is not None:
             self.backlogs = Backlogs()
-        self.of_keys = deque((self.head.at, key) for key, told in chain(self.rejections.items(), self.acts.items()) if _is_keyed(told))
+        self.of_keys = deque((self.head.at, key) for key in chain(self.rejections, self.acts) if _is_of_a_key(key))
         self.stopped = {job_id for job_id, schedule in self.schedules.items() if schedule.stopped is not None}
         for execution_id, state in self.executions.items():
             if not isinstance(state, Ended):
@@ -107,12 +107,12 @@ class Partition(LogFold):
             self.rejections[key] = event
             if event.reason == FULL:
                 self.full.append((at, key))
-            if _is_keyed(event):
+            if _is_of_a_key(key):
                 self.of_keys.append((at, key))
         elif isinstance(event, outcome.Accepted):
             key = rejection_key(event.tenant, event.command_type, event.command_id)
             self.acts[key] = event
-            if _is_keyed(event):
+            if _is_of_a_key(key):
                 self.of_keys.append((at, key))
         elif isinstance(event, backfill.Event):
             self._evolve_backfill(event)
@@ -278,9 +278,9 @@ def holds_its_key(state: Live) -> bool:
     return not isinstance(state, Buffered) and (not isinstance(state, Delayed) or begun(state))
 
 
-def _is_keyed(told: outcome.Rejected | outcome.Accepted) -> bool:
-    """The outcome of a submit whose id follows from an idempotency key, so that it may be asked for again."""
-    return told.command_id.startswith(KEYED)
+def _is_of_a_key(name: str) -> bool:
+    """See `rejection_key`: of a submit whose id follows from an idempotency key, so that it may be asked for again."""
+    return name.rpartition("\0")[2].startswith(KEYED)
 
 
 def _take_out(index: dict[str, dict[ExecutionId, None]], name: str, execution_id: ExecutionId) -> None:

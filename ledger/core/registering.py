@@ -181,6 +181,7 @@ def _versioned(command: Register | ScheduleJob, job_id: str, number: int, in_for
         kept_schedule(command.schedule),
         command.actor,
         command.reason,
+        by_content=isinstance(command, ScheduleJob) and command.job_version == AUTO,
     )
 
 

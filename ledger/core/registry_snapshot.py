@@ -115,6 +115,7 @@ def _own_job(job: Job, known: dict[Micros, Micros]) -> Job:
                 NOTHING if one.data is NOTHING else one.data.copy(),
                 one.options,
                 one.written,
+                one.by_content,
             )
             for one in job.versions
         ),

@@ -5,7 +5,7 @@ from typing import Final
 from ledger.core.definition import Registry
 from ledger.core.execution import Active, Waiting
 from ledger.core.ids import ExecutionId
-from ledger.core.offers import Offer, data_of
+from ledger.core.offers import Offer, data_of, is_by_content
 from ledger.core.partition import Partition
 
 OFFERS_PER_RECORD: Final = 200
@@ -42,6 +42,7 @@ def _offer(state: Waiting | Active, registry: Registry, again: int) -> Offer:
         request.trace_id,
         again,
         request.exclusive_key,
+        is_by_content(request, registry),
     )
 
 

@@ -22,7 +22,7 @@ def resolve(attempt: Attempt, jobs: Jobs) -> ReturnReason | None:
     handler = jobs.get(offer.job_name)
     if handler is None:
         return "no_handler"
-    if offer.job_version > handler.version:
+    if offer.job_version > handler.version and not offer.by_content:
         return "newer_version"
     attempt.handler = handler
     options = offer.options
@@ -50,6 +50,12 @@ class Unknown:
             job_version=offer.job_version,
             execution_id=offer.execution_id,
         )
+
+
+def is_too_old(attempt: Attempt) -> bool:
+    """Its handler supports such data no more."""
+    offer, handler = attempt.offer, attempt.handler
+    return handler is not None and offer.job_version < handler.minimal_supported_version and not offer.by_content
 
 
 def in_process(handler: Handler) -> bool:

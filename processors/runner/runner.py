@@ -25,7 +25,7 @@ from processors.runner.known import Ended, GivenBack
 from processors.runner.leaving import Leaving
 from processors.runner.limiting import Limiting
 from processors.runner.outbox import Outbox
-from processors.runner.resolve import ReturnReason, Unknown, in_process, refuse_what_cannot_run, resolve
+from processors.runner.resolve import ReturnReason, Unknown, in_process, is_too_old, refuse_what_cannot_run, resolve
 from processors.runner.running import Running
 from processors.runner.starting import Starting, Ways, is_asked_for_first
 from processors.runner.take import Record, attempts_of, claim_of, take
@@ -269,8 +269,7 @@ class Runner:
         for attempt, verdict in zip(batch, verdicts, strict=True):
             ours = verdict == "won" or (verdict == "mine" and (repeated or attempt.claim in self._given_back))
             if attempt.claim in self._waiting and ours and self._belief.holds(attempt, oldest_ms):
-                handler = attempt.handler
-                if handler is not None and attempt.offer.job_version < handler.minimal_supported_version:
+                if is_too_old(attempt):
                     self._skip(attempt)
                 else:
                     won.append(attempt)

@@ -3,13 +3,14 @@
 import pytest
 from msgspec import structs
 
-from ledger.core import definition, pause, wire
+from ledger.core import definition, pause, request, wire
 from ledger.core.definition import ApplyManifest, Register, Retire, Retired, ScheduleJob, ScheduleSpec
 from ledger.core.ids import job_id_of
 from ledger.core.outcome import Accepted, Rejected
 from ledger.core.pause import Pause, Resume
 from ledger.core.policies import engine_versions
-from tests.unit.control.home import MINUTE, NOON, Home
+from processors.control.offering import offer_of
+from tests.unit.control.home import MINUTE, NOON, Home, fired
 
 HOURLY = ScheduleSpec(cron=("0 * * * *",))
 ID = job_id_of("beat", "acme", "hourly")
@@ -47,6 +48,22 @@ def test_the_same_content_again_changes_nothing_and_another_gets_the_next_number
     assert outcome(schedule(home, "a")) == "unchanged"
     assert versions(schedule(home, "b")) == [2]
     assert versions(schedule(home, "a")) == [3], "a wish that comes later counts, whatever was in force before"
+
+
+def test_what_was_numbered_by_its_content_says_so_to_the_workers() -> None:
+    """A handler's `version` is compared with numbers that people gave; a user who edits a schedule gives none."""
+    home = Home()
+    for content, number in (("a", 0), ("b", 0), ("c", 7)):
+        schedule(home, content, job_version=number)
+    home.act()
+    for name in ("r1", "r2"):
+        home.now += MINUTE
+        (one,) = fired(home.send(request.RunNow(name, ID)))
+        told = offer_of(home.partition, home.facts.registry, one)
+        assert told is not None and (told.job_version, told.by_content) == ((7, False) if name == "r1" else (8, True))
+        home.report(one)
+        schedule(home, "d")
+        home.act()
 
 
 def test_a_number_that_is_given_is_held_to_its_content() -> None:

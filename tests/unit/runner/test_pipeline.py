@@ -96,6 +96,14 @@ async def test_what_this_worker_has_no_handler_for_is_given_back(world: World) -
     assert world.sender.returned == {"no_handler": [offer(0).execution_id], "newer_version": [offer(2).execution_id]}
 
 
+async def test_a_version_that_was_numbered_by_its_content_is_for_any_handler(world: World) -> None:
+    world.jobs.job("sync", version=3, minimal_supported_version=2)(lambda: None)
+    edited = [structs.replace(offer(nth, version=version), by_content=True) for nth, version in ((0, 1), (2, 9))]
+    world.begin().take(record_of(*edited))
+    await ran(world, 0, 2)
+    assert {report.outcome for report in world.sender.ends} == {"completed"}
+
+
 async def test_a_version_that_is_too_old_is_skipped_without_a_start_by_the_one_who_claimed_it(world: World) -> None:
     runs: list[object] = []
     world.limits = Limits(slots=1)
