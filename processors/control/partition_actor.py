@@ -189,15 +189,17 @@ class PartitionActor(Actor[Partition]):
     def next_due(self) -> float:
         if self.schedules.has_news:
             return max(0.0, self._committed_at + ADOPTION_PAUSE - time.monotonic())
-        if self._lost() or self.schedules.may_backfill or self.dispatch.unfit.hopeless:
+        if self._lost() or self.dispatch.unfit.hopeless:
             return 0.0
         return min(self._next_time(), LOOK if self.hearing or self.timers.listens else IDLE_COMMIT)
 
     def _next_time(self) -> float:
-        """Seconds until a timer, a tick or a window is due."""
+        """Seconds until a timer, a tick, a portion of a backfill or a window is due; while time stands still, none is."""
         now = self.edges.clock.now()
         if now is None:
             return IDLE_COMMIT
+        if self.schedules.may_backfill:
+            return 0.0
         due = min((one for one in (self.timers.next_due(), self.schedules.next_due()) if one is not None), default=None)
         until = IDLE_COMMIT if due is None else max(0.0, (due - now) / 1e6)
         if until > 0 and (plan := self.schedules.next_plan()) is not None:
