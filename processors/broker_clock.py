@@ -1,6 +1,7 @@
 """The time of decisions: the broker's append time of the last ack plus this process's monotonic clock since.
 
-Nodes' wall clocks do not matter; they only vouch for a jump, after a machine slept. Source: architecture.md, section 4 (Time).
+Nodes' wall clocks do not matter; they only vouch for a jump, after a machine slept, or for the first time that a process hears of, after
+a long while without any. Source: architecture.md, section 4 (Time).
 """
 
 import os
@@ -13,6 +14,7 @@ from ledger.core.ids import Micros
 
 log = structlog.get_logger(__name__)
 TOLERANCE = 5_000_000  # microseconds by which a broker time may differ from the anchor before somebody has to vouch for it
+A_RESTART = 60_000_000 + TOLERANCE  # an owner commits once a minute: so soon after the last commit nobody has to vouch
 SKEW = "JOBLEDGER_TEST_WALL_SKEW"  # seconds added to the wall clock; set by tests alone
 
 
@@ -34,15 +36,17 @@ class BrokerClock:
         self.in_doubt: str | None = None  # why time stands still
         self._is_skewed = False
 
-    def observe(self, append_ms: int) -> None:
-        """A record was acknowledged now with this append time."""
+    def observe(self, append_ms: int, last: int = 0) -> None:
+        """A record was acknowledged now with this append time. `last`: the time of the commit before it, with which the first time of a
+        process has to agree; 0, as of an opening: there is none, and nothing yet that could fire or expire."""
         broker, here = append_ms * 1000, self._monotonic()
         expected, off = self._extrapolated(here), self._wall() - broker
-        if expected is None or abs(broker - expected) <= TOLERANCE or abs(off) <= TOLERANCE:
+        if abs(off) <= TOLERANCE or (_is_likely(broker, last, off) if expected is None else abs(broker - expected) <= TOLERANCE):
             self._anchor, self.in_doubt = (broker, here), None
         else:
-            ahead = (broker - expected) / 1e6
-            why = f"the broker's time jumped by {ahead:+.1f} s and this node's clock does not agree: time stands still"
+            jump = broker - (last if expected is None else expected)
+            how = "is {:+.1f} s from the last commit's" if expected is None else "jumped by {:+.1f} s"
+            why = f"the broker's time {how.format(jump / 1e6)} and this node's clock does not agree: time stands still"
             if self.in_doubt is None:
                 log.critical(why, action="clock.in_doubt", do="see which of the two clocks is wrong, and set it right")
             self.in_doubt = why
@@ -60,3 +64,10 @@ class BrokerClock:
 
     def _extrapolated(self, here: int) -> Micros | None:
         return None if self._anchor is None else Micros(self._anchor[0] + here - self._anchor[1])
+
+
+def _is_likely(broker: int, last: int, off: int) -> bool:
+    """A first time for which the wall clock, which is `off` by so much, does not vouch: it follows the last commit soon, or lies between
+    that and the wall clock, so that nothing expires too early by it."""
+    since = broker - last
+    return last == 0 or -TOLERANCE <= since <= A_RESTART or (since > 0 and off > 0)

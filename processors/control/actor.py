@@ -205,7 +205,7 @@ class Actor(ABC, Generic[F]):
         outcome = await self._appender.append(self.topic, self.number, record)
         crash_point("control:after-append")
         if isinstance(outcome, Appended):
-            self.edges.clock.observe(outcome.appended_ms)
+            self.edges.clock.observe(outcome.appended_ms, draft.head.at)
             if self.writer.confirm(draft, record, outcome.offset):
                 self._committed_at = self.progress_at = time.monotonic()
                 await self._after(draft)

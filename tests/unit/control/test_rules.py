@@ -252,6 +252,36 @@ def test_a_machine_that_slept_goes_on_with_the_new_time() -> None:
     assert clocks.clock.now() == NOON + 3600 * SECOND
 
 
+A_WHILE = 600 * SECOND
+YEAR_2099 = 4_070_908_800 * SECOND
+
+
+@pytest.mark.parametrize(("broker", "wall"), [(YEAR_2099, NOON + A_WHILE), (NOON - A_WHILE, NOON + A_WHILE)])
+def test_of_a_new_process_too_the_first_time_has_to_agree_with_the_log_or_the_wall_clock(broker: int, wall: int) -> None:
+    clocks = Clocks()
+    clocks.wall = wall
+    clocks.clock.observe(broker // 1000, NOON)
+    assert clocks.clock.now() is None and "last commit" in (clocks.clock.in_doubt or "")
+    clocks.clock.observe(wall // 1000, NOON)
+    assert clocks.clock.now() == wall and clocks.clock.in_doubt is None
+
+
+@pytest.mark.parametrize(
+    ("broker", "wall"),
+    [
+        pytest.param(NOON + 30 * SECOND, NOON - 3600 * SECOND, id="soon after the last commit"),
+        pytest.param(NOON + A_WHILE, YEAR_2099, id="between the last commit and the wall clock"),
+        pytest.param(NOON + A_WHILE, NOON + A_WHILE - SECOND, id="the wall clock vouches after a long while"),
+        pytest.param(NOON - A_WHILE, NOON - A_WHILE, id="the wall clock vouches against the log"),
+    ],
+)
+def test_a_first_time_that_is_likely_counts_whatever_the_wall_clock_says(broker: int, wall: int) -> None:
+    clocks = Clocks()
+    clocks.wall = wall
+    clocks.clock.observe(broker // 1000, NOON)
+    assert clocks.clock.now() == broker and clocks.clock.in_doubt is None
+
+
 # The watchdog
 
 
