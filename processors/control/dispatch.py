@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ledger.core import wire
+from ledger.core.backlog import Entry
 from ledger.core.execution import (
     Active,
     AttemptFailed,
@@ -230,23 +231,29 @@ class Dispatch:
             room = window.size - window.outstanding
             if room <= 0 or window.paused_until > now:
                 continue
-            entries = self._take_limited(queue, room, now) if self.limited.limits else self.partition.backlog.take(queue, room, may_go)
-            for execution_id, token in entries:
-                self.offered[execution_id] = Outstanding(token, queue)
+            entries = self._take(queue, room, may_go, now)
             window.outstanding += len(entries)
             if entries:
                 chosen[queue] = [execution_id for execution_id, _ in entries]
         return chosen
 
-    def _take_limited(self, queue: str, room: int, now: float) -> list[tuple[ExecutionId, Token]]:
-        """Those first whose limit has room again, for they came first."""
+    def _take(self, queue: str, room: int, may_go: Callable[[Entry], bool], now: float) -> list[Entry]:
+        """Those first whose limit has room again, for they came first. An entry counts as offered at once: it may stand here twice, to be
+        tried by `unfit` and released from a pause."""
+        limited = self.limited if self.limited.limits else None
 
-        def passes(entry: tuple[ExecutionId, Token]) -> bool:
-            state = self.partition.executions.get(entry[0])
-            return isinstance(state, Waiting) and self._may_go(entry) and self.limited.passes(entry, state.request, now)
+        def passes(entry: Entry) -> bool:
+            if not may_go(entry):
+                return False
+            if limited is not None:
+                state = self.partition.executions.get(entry[0])
+                if not (isinstance(state, Waiting) and limited.passes(entry, state.request, now)):
+                    return False
+            self.offered[entry[0]] = Outstanding(entry[1], queue)
+            return True
 
-        entries = [entry for entry in self.limited.due(queue, room, now, self._waits) if passes(entry)]
-        return entries + self.partition.backlog.take(queue, room - len(entries), passes)
+        due = [entry for entry in limited.due(queue, room, now, self._waits) if passes(entry)] if limited is not None else []
+        return due + self.partition.backlog.take(queue, room - len(due), passes)
 
     def _standing(self, entry: tuple[ExecutionId, Token]) -> Standing:
         state = self.partition.executions.get(entry[0])

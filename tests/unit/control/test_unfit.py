@@ -168,6 +168,21 @@ def test_what_is_paused_between_the_end_of_its_grace_and_its_skip_waits_on() -> 
     assert dispatch.take(GRACE + 1)["default"] == [acme]
 
 
+def test_what_waits_for_room_when_its_tenant_is_paused_is_offered_once_after_the_resume() -> None:
+    """It was to be tried, and the window was paused: it stands in line for that, and comes again as one to be tried."""
+    world, dispatch, pauses, acme, zoo = paused_world()
+    dispatch.window("default").paused_until = 1.0
+    assert dispatch.take(FIRST_PAUSE) == {}
+    pauses.standing[Paused("tenant", "acme")] = Span(NOON)
+    assert dispatch.take(1.0)["default"] == [zoo]
+    dispatch.take_back([(zoo, "newer_version")], 1.0)
+    pauses.standing.clear()
+    assert dispatch.take(9.0)["default"] == [acme]
+    assert (dispatch.window("default").outstanding, set(dispatch.offered)) == (1, {acme})
+    start(world, dispatch, acme)
+    assert (dispatch.take(9.0)["default"], dispatch.window("default").outstanding) == ([zoo], 1)
+
+
 def test_a_paused_window_opens_when_an_attempt_ends_and_not_when_something_is_wanted_or_starts() -> None:
     world = World()
     world.when(*(submit(command_id=f"c{n}") for n in range(3)))
