@@ -186,7 +186,7 @@ class Control:
         while True:
             await asyncio.sleep(HEAL_EVERY)
             queues = set[str]().union(*(actor.dispatch.queues_in_doubt() for actor in self._partitions()))
-            passed = {queue: places for queue in queues if (places := await self._work.passed(queue)) is not None}
+            passed = await self._work.passed(queues)
             for actor in self._partitions():
                 actor.heal(passed)
 
