@@ -17,6 +17,7 @@ from ledger.core.definition import Registry
 from ledger.core.engines import Engines, version_of
 from ledger.core.execution import Active, Ended, Live, Requested
 from ledger.core.ids import Address, ExecutionId, Micros
+from ledger.core.partition import vouched_for
 from ledger.core.stretches import Moved, Stretch, TakenOver, until_of
 from ledger.core.wire import Event
 
@@ -187,7 +188,7 @@ class PartitionAudit:
             case outcome.Opened():
                 self._epoch = event.epoch
 
-    def _asked(self, event: Requested) -> None:
+    def _asked(self, event: Requested, at: Micros) -> None:
         if event.command_id is None or event.trigger not in ("submit", "run_now"):
             return
         self._totals.figures["submits"] += 1
@@ -199,9 +200,10 @@ class PartitionAudit:
             self._accepted_last.append(name)
         else:
             before = self._keyed.pop(name, None)
-            is_repeat = before is not None and event.requested_at - before <= self._window
-            self._keyed[name] = event.requested_at
-            self._forget_keys(event.requested_at)
+            appended = vouched_for(event.requested_at, at)
+            is_repeat = before is not None and appended - before <= self._window
+            self._keyed[name] = appended
+            self._forget_keys(appended)
         if is_repeat:
             self._totals.differ("commands", f"command {event.command_id}", f"it was accepted twice, the second as {event.execution_id}")
 
@@ -215,7 +217,7 @@ class PartitionAudit:
         named = event.execution_id
         before = self._live.get(named)
         if isinstance(event, Requested):
-            self._asked(event)
+            self._asked(event, Micros(header.at))
             self._totals.figures["executions"] += 1
             if event.trigger == "schedule" and event.tick_at is not None:
                 self._count(header, index, event.job_id, event.job_version, (event.tick_at, event.tick_at, 1), "fired")

@@ -36,6 +36,7 @@ from ledger.core.uniqueness import Uniques, name_of
 from ledger.core.wire import Event
 
 REMEMBERED_ACTS = 10_000
+AHEAD = 5_000_000  # microseconds by which a command may have been appended after it was decided: brokers' clocks differ
 BY_CLOCK = frozenset({"schedule", "backfill"})  # triggers
 RUN_ENDS = frozenset({Completed, Failed, Lost})  # what counts for or against a job that pauses itself
 
@@ -153,11 +154,12 @@ class Partition(LogFold):
         if event.tick_at is not None and (schedule := self.schedules.get(event.job_id)) is not None and event.trigger == "schedule":
             self.schedules[event.job_id] = tick.decided(schedule, event.tick_at, event.next_tick_at, fired=1)
         if event.trigger == "submit":
-            self.newest_append = max(self.newest_append, event.requested_at)
+            appended = vouched_for(event.requested_at, at)
+            self.newest_append = max(self.newest_append, appended)
             if event.idempotency_key is not None:
                 key = deduplication_key(event.tenant, event.job_id, event.exclusive_key, event.idempotency_key)
-                self.keys[key] = (event.execution_id, event.requested_at)
-                self.keyed.append((event.requested_at, key))
+                self.keys[key] = (event.execution_id, appended)
+                self.keyed.append((appended, key))
             self._track_unique(event)
         elif event.retry_of is not None:
             self.retries[event.retry_of] = (event.execution_id, at)
@@ -289,6 +291,12 @@ def _take_out(index: dict[str, dict[ExecutionId, None]], name: str, execution_id
         entries.pop(execution_id, None)
         if not entries:
             del index[name]
+
+
+def vouched_for(appended: Micros, at: Micros) -> Micros:
+    """The append time of a command as far as the time of its commit bears it out, which stands still while the broker's is in doubt: a
+    clock in 2099 must not make everything old."""
+    return min(appended, Micros(at + AHEAD))
 
 
 def deduplication_key(tenant: str | None, job_id: str, exclusive_key: str | None, idempotency_key: str) -> str:

@@ -42,6 +42,22 @@ def test_within_the_window_it_is_a_difference() -> None:
     assert "accepted twice" in told
 
 
+def test_a_key_whose_time_was_ahead_of_that_of_its_commit_is_free_again_after_the_window_of_that() -> None:
+    late = asked_again_after(2)
+    ahead = [
+        structs.replace(
+            commit,
+            events=[
+                structs.replace(one, requested_at=NOON + 9 * HOUR) if isinstance(one, execution.Requested) and commit.at == NOON else one
+                for one in commit.events
+            ],
+        )
+        for commit in late
+    ]
+    assert ahead != late and differences(ahead) == []
+    assert len(differences(ahead, window=3 * HOUR)) == 1
+
+
 def test_without_a_key_it_always_is() -> None:
     late = asked_again_after(2)
     keyless = [

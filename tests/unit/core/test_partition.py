@@ -19,6 +19,7 @@ from ledger.core.writer import MOST_WAITING, Writer
 
 NOON = Micros(1_800_000_000_000_000)
 SECOND = 1_000_000
+YEAR_2099 = 4_070_908_800 * SECOND
 ID = "019ac3f2e5d87a1b8c0d1e2f3a4b5c6d"
 
 
@@ -356,6 +357,22 @@ def test_what_ended_is_forgotten_by_the_broker_s_time_and_never_beyond_a_bound()
         assert isinstance(state, Waiting)
         world.when(Report(execution_id, state.token, WorkerId("w"), outcome="completed"))
     assert sum(isinstance(state, Ended) for state in world.partition.executions.values()) == 3
+
+
+def test_a_broker_s_clock_that_was_ahead_for_a_moment_makes_nothing_forgotten() -> None:
+    """It has been in doubt since, so the times of decision never knew of it."""
+    world = World()
+    keyed, other, plain = submit(idempotency_key="k"), submit(command_id="other", idempotency_key="o"), submit(command_id="plain")
+    world.when(keyed, plain)
+    for execution_id, state in list(world.partition.executions.items()):
+        assert isinstance(state, Waiting)
+        world.when(Report(execution_id, state.token, WorkerId("w"), outcome="completed"))
+    assert len(world.when(other, appended=YEAR_2099)) == 1
+    assert world.when(keyed, other, plain, appended=YEAR_2099) == []
+    assert world.when(keyed, other, plain, at=NOON + 60 * SECOND) == []
+    assert len(world.when(keyed, other, plain, at=NOON + 7200 * SECOND)) == 2, "a window later the keys are free again"
+    world.when(submit(command_id="later"), at=NOON + 14_500 * SECOND)
+    assert len(world.partition.keyed) == 0
 
 
 def test_events_name_what_happened_in_order() -> None:
