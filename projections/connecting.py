@@ -60,9 +60,9 @@ def connected(settings: Settings) -> Iterator[Connection[TupleRow]]:
 
 
 def unavailable(settings: Settings, error: BaseException) -> Unavailable:
-    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return Unavailable(
-        f"Postgres does not answer at {address_of(settings)} ({said}): start it (`jobledger stack start`) or set JOBLEDGER_DATABASE__URL"
+        f"Postgres does not answer at {address_of(settings)} ({_said(error)}): "
+        "start it (`jobledger stack start`) or set JOBLEDGER_DATABASE__URL"
     )
 
 
@@ -70,3 +70,13 @@ def not_upgraded(settings: Settings) -> Misconfigured:
     return Misconfigured(
         f"the schema {settings.database.table_schema!r} at {address_of(settings)} has no tables of this version: run `jobledger db upgrade`"
     )
+
+
+def not_allowed(settings: Settings, error: BaseException) -> Misconfigured:
+    return Misconfigured(
+        f"the user of database.url may not do this at {address_of(settings)} ({_said(error)}): grant it, or name another user"
+    )
+
+
+def _said(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

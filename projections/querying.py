@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 import orjson
 from psycopg import AsyncConnection, OperationalError
-from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
+from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedColumn, UndefinedTable
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -14,7 +14,7 @@ from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from ledger.config import Settings
-from projections.connecting import conninfo_of, not_upgraded, unavailable
+from projections.connecting import conninfo_of, not_allowed, not_upgraded, unavailable
 
 T = TypeVar("T")
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
@@ -31,7 +31,7 @@ class Queries:
         self._schemas = {None: settings.database.table_schema}
 
     async def rows(self, query: Select[tuple[object, ...]], read: Callable[[DictRow], T]) -> list[T]:
-        """Raises `Unavailable`, `Misconfigured` where there are no tables."""
+        """Raises `Unavailable`, `Misconfigured` where there are no tables or this user may not read them."""
         compiled = query.compile(
             dialect=self._dialect,
             schema_translate_map=self._schemas,
@@ -44,6 +44,8 @@ class Queries:
                 return [read(row) async for row in cursor]
         except (UndefinedTable, UndefinedColumn, InvalidSchemaName) as error:
             raise not_upgraded(self._settings) from error
+        except InsufficientPrivilege as error:
+            raise not_allowed(self._settings, error) from error
         except (OperationalError, PoolTimeout) as error:
             raise unavailable(self._settings, error) from error
 

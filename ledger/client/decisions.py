@@ -77,15 +77,16 @@ class Decisions:
     _refused: set[Question] = field(default_factory=set)  # the broker took them not
     _acked_at: float = float("-inf")
     _sweeping: asyncio.Task[None] | None = None
+    _is_closed: bool = False
 
     async def ask(
         self, command_id: str, topic: str, partition: int, record: bytes, *, tenant: str | None = None, follow: bool = False, timeout: float
     ) -> Decided:
         """Send, once it is its turn, and wait. Raises `Unavailable` if no broker takes it, `Undecided` if nobody decides within `timeout`
-        from then on; one of a burst may take longer, as long as the others are answered."""
+        from then on, or this is closed; one of a burst may take longer, as long as the others are answered."""
         await self.turns.take(len(record))
         try:
-            if not self.ear.is_open:
+            if not self.ear.is_open and not self._is_closed:
                 await self.ear.open()
             while (known := self._asked.get(command_id)) is not None:  # the same idempotency key, said twice at the same time
                 await asyncio.wait([known.answered])
@@ -104,7 +105,7 @@ class Decisions:
     async def ask_many(self, topic: str, partition: int, commands: Sequence[tuple[str, bytes]], *, timeout: float) -> list[Answer]:
         """Fresh commands (id, bytes) for one partition: many in a record, each answered, in their order. What is not heard of is sent
         again one by one. Raises as `ask` does; then some of them may be decided."""
-        if not self.ear.is_open:
+        if not self.ear.is_open and not self._is_closed:
             await self.ear.open()
         room = asyncio.Semaphore(RECORDS_UNDER_WAY)
 
@@ -132,11 +133,14 @@ class Decisions:
     def _open(
         self, command_id: str, topic: str, partition: int, record: bytes, timeout: float, tenant: str | None = None, follow: bool = False
     ) -> Question:
+        if self._is_closed:
+            raise Undecided(command_id)
         loop = asyncio.get_running_loop()
         question = Question(command_id, tenant, topic, partition, record, follow, loop.create_future(), loop.time(), timeout)
         self._asked[command_id] = question
         if self._sweeping is None or self._sweeping.done():
             self._sweeping = asyncio.create_task(self._sweep())
+            self._sweeping.add_done_callback(self._swept)
         return question
 
     def _close(self, question: Question) -> None:
@@ -191,6 +195,16 @@ class Decisions:
                 await self._ask_again(now)
             self._end_overdue(now)
 
+    def _swept(self, sweeping: asyncio.Task[None]) -> None:
+        """Without it no time ends: whoever waits hears what ended it."""
+        if not sweeping.cancelled() and (error := sweeping.exception()) is not None:
+            self._end_all(lambda _: error)
+
+    def _end_all(self, why: Callable[[str], BaseException]) -> None:
+        for question in self._asked.values():
+            if not question.answered.done():
+                question.answered.set_exception(why(question.command_id))
+
     async def _send_refused_again(self) -> None:
         refused, self._refused = self._refused, set()
         if not refused:
@@ -239,6 +253,9 @@ class Decisions:
                 question.answered.set_exception(Undecided(question.command_id, question.timeout))
 
     async def close(self) -> None:
+        """Whoever waits for a decision, or for its turn, waits no longer."""
+        self._is_closed = True
+        self._end_all(Undecided)
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)

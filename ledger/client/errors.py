@@ -48,11 +48,14 @@ class ExecutionCancelled(ExecutionEnded):
 
 
 class Undecided(Unavailable):
-    """The command stands in Kafka, but nobody decided it in time. It will be, once control runs; sending it anew makes a second one."""
+    """The command stands in Kafka, but nobody decided it in time. It will be, once control runs; sending it anew makes a second one.
+    Without `seconds` the client was closed meanwhile, maybe before the command was sent."""
 
-    def __init__(self, command_id: str, seconds: float) -> None:
+    def __init__(self, command_id: str, seconds: float | None = None) -> None:
         super().__init__(
-            f"command {command_id} was sent, but not decided within {seconds:g} s: is a worker running (`jobledger worker`)? "
+            f"the client was closed before it heard what became of command {command_id}: `jobledger commands show {command_id}` tells it"
+            if seconds is None
+            else f"command {command_id} was sent, but not decided within {seconds:g} s: is a worker running (`jobledger worker`)? "
             f"It will be decided when one runs: `jobledger commands show {command_id}`"
         )
         self.command_id = command_id

@@ -13,7 +13,7 @@ from ledger.client.turns import Turns
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
 from ledger.core.refusal import Unavailable
-from tests.unit.client.client_fakes import FakeEar, FakeSender, World
+from tests.unit.client.client_fakes import FakeEar, FakeSender, FakeTables, World
 
 ACCEPTED = Answer("c1", "accepted", ExecutionId("e1-0"))
 
@@ -266,3 +266,36 @@ async def test_a_broker_that_is_away_is_asked_once_a_sweep_and_not_once_for_each
         ended = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(one) for one in ended} == {Undecided}
     await decisions.close()
+
+
+async def test_who_waits_for_a_decision_or_for_a_turn_when_it_is_closed_is_told() -> None:
+    world = World()
+    decisions = world.decisions(Turns(2))
+    tasks = [asyncio.create_task(decisions.ask(f"c{number}", "t", 0, b"{}", timeout=50)) for number in range(4)]
+    many = asyncio.create_task(decisions.ask_many("t", 0, [("c8", b"{}"), ("c9", b"{}")], timeout=50))
+    await world.sender.until_sent(3)
+    await decisions.close()
+    async with asyncio.timeout(1):
+        ended = await asyncio.gather(*tasks, many, return_exceptions=True)
+    assert {type(one) for one in ended} == {Undecided}
+    assert len(world.sender.sent) == 3
+
+
+async def test_once_it_is_closed_nothing_is_asked() -> None:
+    world = World(ear=FakeEar(is_open=False))
+    decisions = world.decisions()
+    await decisions.close()
+    with pytest.raises(Undecided, match=r"closed before .*`jobledger commands show c1`"):
+        await decisions.ask("c1", "t", 0, b"{}", timeout=50)
+    assert (world.sender.sent, world.ear.is_open) == ([], False)
+
+
+class BrokenTables(FakeTables):
+    async def find(self, command_id: str, tenant: str | None) -> Answer | None:
+        raise ZeroDivisionError
+
+
+async def test_an_error_of_ours_while_nothing_is_heard_ends_the_wait() -> None:
+    async with asked(World(tables=BrokenTables()).decisions(), timeout=50) as task:
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(task, 5)
