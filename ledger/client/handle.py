@@ -8,7 +8,7 @@ from typing import Final
 
 from ledger.client.decisions import Decided
 from ledger.client.errors import ExecutionCancelled, ExecutionEnded, ExecutionFailed, ExecutionSkipped
-from ledger.client.news import News
+from ledger.client.news import News, Reader
 from ledger.core.execution import TERMINAL
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
@@ -67,11 +67,13 @@ class ExecutionHandle:
         return await self._find(self.execution_id)
 
     async def progress(self) -> AsyncGenerator[Update, None]:
-        """What happens, up to and including the end. Submit with `follow=True` to hear it at once; else the tables are looked at."""
+        """What happens, up to and including the end. Submit with `follow=True` to hear it at once; else the tables are looked at.
+        Any number may listen, beside each other and beside `result`."""
+        news = None if self._news is None else self._news.reader()
         last: Update | None = None
         pause = FIRST_LOOK
         while last is None or not last.is_terminal:
-            update = await self._next(pause)
+            update = await self._next(news, pause)
             if update is not None and update != last:
                 last, pause = update, FIRST_LOOK
                 yield update
@@ -86,9 +88,9 @@ class ExecutionHandle:
                     pass
             return outcome_of(await self.ended())
 
-    async def _next(self, pause: float) -> Update | None:
-        if self._news is not None:
-            told = await self._news.next(FOLLOWED_LOOK)
+    async def _next(self, news: Reader | None, pause: float) -> Update | None:
+        if news is not None:
+            told = await news.next(FOLLOWED_LOOK)
             if told is not None:
                 return _update_of_news(told)
         else:

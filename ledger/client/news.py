@@ -1,4 +1,4 @@
-"""News of executions that somebody follows: a bounded queue each, filled by the ear."""
+"""News of executions that somebody follows: the last of each, told by the ear, and read by as many as like, each from the first on."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -9,28 +9,44 @@ from ledger.core.execution import TERMINAL
 from ledger.core.outcome import Answer
 
 MOST_FOLLOWED: Final = 100_000
-MOST_UNREAD: Final = 100  # the oldest is forgotten first; progress that nobody reads is worth nothing
+MOST_KEPT: Final = 100  # the oldest is forgotten first; progress that nobody reads is worth nothing
 
 
 @dataclass(slots=True)
 class News:
-    _unread: deque[Answer] = field(default_factory=lambda: deque(maxlen=MOST_UNREAD))
-    _came: asyncio.Event = field(default_factory=asyncio.Event)
+    kept: deque[Answer] = field(default_factory=lambda: deque(maxlen=MOST_KEPT))
+    told: int = 0
+    came: asyncio.Event = field(default_factory=asyncio.Event)
 
     def tell(self, answer: Answer) -> None:
-        self._unread.append(answer)
-        self._came.set()
+        self.kept.append(answer)
+        self.told += 1
+        self.came.set()
+
+    def reader(self) -> "Reader":
+        return Reader(self)
+
+
+@dataclass(slots=True)
+class Reader:
+    """One of those who read the same news."""
+
+    _news: News
+    _read: int = 0
 
     async def next(self, seconds: float) -> Answer | None:
-        """The oldest unread, or None if none comes in that time."""
-        if not self._unread:
-            self._came.clear()
+        """The oldest unread that is kept, or None if none comes in that time."""
+        news = self._news
+        if self._read == news.told:
+            news.came.clear()
             try:
                 async with asyncio.timeout(seconds):
-                    await self._came.wait()
+                    await news.came.wait()
             except TimeoutError:
                 return None
-        return self._unread.popleft()
+        unread = min(news.told - self._read, len(news.kept))
+        self._read = news.told - unread + 1
+        return news.kept[-unread]
 
 
 class Newsroom:

@@ -125,7 +125,8 @@ async def test_news_that_stand_in_the_same_message_as_the_answer_are_kept() -> N
         decisions.hear([ACCEPTED, started, ended])
         news = (await task).news
         assert news is not None
-        assert [await news.next(1), await news.next(1), await news.next(0)] == [started, ended, None]
+        reader = news.reader()
+        assert [await reader.next(1), await reader.next(1), await reader.next(0)] == [started, ended, None]
 
 
 async def test_the_same_key_said_twice_at_once_is_one_command() -> None:

@@ -1,5 +1,7 @@
 """An execution as who waits for it sees it: by news, by the tables, and how each end is told."""
 
+import asyncio
+
 import pytest
 
 from ledger.client.errors import ExecutionCancelled, ExecutionEnded, ExecutionFailed, ExecutionSkipped
@@ -67,6 +69,23 @@ async def test_progress_is_told_by_news_without_a_look_at_the_tables() -> None:
     assert rows.looks == 0
 
 
+async def test_who_listens_beside_the_result_and_who_comes_later_are_told_the_same() -> None:
+    rows, news = Rows(execution_row("completed", result=7)), News()
+    execution = handle(rows, news)
+
+    async def listen() -> list[str]:
+        return [update.state async for update in execution.progress()]
+
+    listeners, result = [asyncio.create_task(listen()) for _ in range(2)], asyncio.create_task(execution.result(5))
+    for state in ("active", "processing", "completed"):
+        await asyncio.sleep(0)  # all of them wait by now
+        news.tell(Answer(execution_id=ExecutionId("e1-0"), state=state, attempt=1))
+    told = await asyncio.gather(*listeners, listen())
+    assert told == [["active", "processing", "completed"]] * 3
+    assert await result == 7
+    assert rows.looks == 1
+
+
 async def test_the_result_waits_for_tables_that_are_behind_the_news() -> None:
     news = News()
     news.tell(Answer(execution_id=ExecutionId("e1-0"), state="completed", attempt=1))
@@ -95,6 +114,6 @@ async def test_unread_news_are_bounded() -> None:
     news = News()
     for percent in range(10_000):
         news.tell(Answer(execution_id=ExecutionId("e1-0"), state="processing", progress=percent % 100))
-    first = await news.next(0)
+    first = await news.reader().next(0)
     assert first is not None
     assert first.progress == 0  # of the last hundred
