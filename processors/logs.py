@@ -46,10 +46,10 @@ def _shared() -> "list[structlog.typing.Processor]":
     """What both kinds of loggers go through."""
     return [
         structlog.contextvars.merge_contextvars,
+        structlog.stdlib.ExtraAdder(),
         add_attempt,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
 
@@ -70,13 +70,15 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
 
 def add_attempt(logger: object, method: str, event: EventDict) -> EventDict:
-    """Name the attempt whose code is running here. Nothing is bound beforehand: an attempt that logs nothing costs nothing."""
+    """Name the attempt whose code is running here, unless the line names another. Nothing is bound beforehand: an attempt that logs nothing
+    costs nothing."""
     attempt = current_attempt.get()
-    if attempt is not None:
-        event["job_id"] = attempt.job_id
-        event["job_name"] = attempt.job_name
-        event["job_version"] = attempt.job_version
-        event["execution_id"] = attempt.execution_id
-        event["attempt"] = attempt.attempt
-        event["tenant"] = attempt.tenant
+    if attempt is None or event.get("execution_id", attempt.execution_id) != attempt.execution_id:
+        return event
+    event.setdefault("job_id", attempt.job_id)
+    event.setdefault("job_name", attempt.job_name)
+    event.setdefault("job_version", attempt.job_version)
+    event.setdefault("execution_id", attempt.execution_id)
+    event.setdefault("attempt", attempt.attempt)
+    event.setdefault("tenant", attempt.tenant)
     return event

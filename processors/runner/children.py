@@ -12,6 +12,7 @@ from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Final
 
@@ -155,7 +156,7 @@ class Children:
             if child.is_alive:
                 return child
             await self.discard(child)
-        starting = self._unclaimed.pop() if self._unclaimed else asyncio.create_task(self._start())
+        starting = self._unclaimed.pop() if self._unclaimed else asyncio.create_task(self._start(), context=Context())
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:  # whoever wanted it has no time left: the next one will have it

@@ -1,6 +1,7 @@
 """Step 5, start, and what follows until an attempt has ended: its time, its progress, and being asked to stop."""
 
 import asyncio
+import contextvars
 import math
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from ledger.context import Context
+from ledger.context import Context, current_attempt
 from ledger.core.orders import Order
 from ledger.handlers import RunIn
 from processors.runner import settle
@@ -93,6 +94,7 @@ class Running:
     async def _perform(self, attempt: Attempt, perform: Perform) -> None:
         try:
             await perform(attempt)
+            current_attempt.set(None)  # what follows is not its code: nor are the tasks and timers that begin there
             self._settle(attempt)
         except asyncio.CancelledError:
             raise
@@ -237,10 +239,11 @@ class Running:
 
     def _progress(self, attempt: Attempt, percent: int, note: str | None) -> None:
         percent, note = min(100, max(0, int(percent))), settle.clean_note(note)
+        ours = contextvars.Context()  # and not that of the code: what begins in it outlives the attempt
         if threading.get_ident() == self._thread:
-            self._note(attempt, percent, note)
+            ours.run(self._note, attempt, percent, note)
         else:
-            self._loop.call_soon_threadsafe(self._note, attempt, percent, note)
+            self._loop.call_soon_threadsafe(self._note, attempt, percent, note, context=ours)
 
     def _note(self, attempt: Attempt, percent: int, note: str | None) -> None:
         if attempt.ended:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, Protocol
@@ -52,7 +53,8 @@ class Submits:
     def __call__(self, attempt: Attempt, command: Submit, timeout: float, *, blocks: bool) -> "Future[Submitted]":
         if blocks and threading.get_ident() == self._thread:
             raise Misconfigured(f"{attempt.offer.job_name} would block its whole worker: write `await ctx.submit(...)` in a coroutine")
-        return asyncio.run_coroutine_threadsafe(self._submit(attempt, command, timeout), self._loop)
+        # the client is everybody's: what it begins is not to be logged as this attempt's
+        return Context().run(asyncio.run_coroutine_threadsafe, self._submit(attempt, command, timeout), self._loop)
 
     async def _submit(self, attempt: Attempt, command: Submit, timeout: float) -> Submitted:
         refuse_what_is_over(attempt)

@@ -5,13 +5,17 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import structlog
 
 from ledger.context import Context
+from ledger.handlers import Exclusive
 from processors import logs
-from tests.unit.runner.runner_fakes import World, offer, record_of
+from processors.runner.perform import in_task
+from processors.runner.submits import Submits, Submitting
+from tests.unit.runner.runner_fakes import FakeClient, FakeSender, World, accepted, offer, record_of
 
 
 @pytest.fixture
@@ -66,6 +70,84 @@ async def test_a_thread_that_is_used_again_does_not_speak_for_the_attempt_before
     await world.sender.until(lambda: len(world.sender.ends) == 1)
     await asyncio.get_running_loop().run_in_executor(world.threads, logging.getLogger("x").warning, "nobody's")
     assert "execution_id" not in lines(output)[-1]
+
+
+async def test_a_line_that_names_another_execution_is_not_given_the_ids_of_the_one_that_runs(world: World, output: io.StringIO) -> None:
+    @world.jobs.job("sync")
+    async def sync(ctx: Context) -> None:
+        ctx.log.info("other", execution_id="e1-0")
+        logging.getLogger("some.library").warning("other", extra={"execution_id": "e1-0"})
+        ctx.log.info("ours", tenant="theirs")
+
+    world.begin().take(record_of(offer(0, "sync", tenant="acme")))
+    await world.sender.until(lambda: len(world.sender.ends) == 1)
+    *others, ours = lines(output)
+    assert [(line["execution_id"], line.keys() & {"job_id", "job_name", "attempt", "tenant"}) for line in others] == [("e1-0", set())] * 2
+    assert (ours["execution_id"], ours["tenant"], ours["attempt"]) == (offer(0).execution_id, "theirs", 1)
+
+
+class Says(FakeSender):
+    """As the real one, where a broker refuses a record."""
+
+    async def send(self, partition: int, record: bytes) -> None:
+        structlog.get_logger("sender").warning("sends")
+        await super().send(partition, record)
+
+
+class SaysToo(FakeClient):
+    async def opening(self) -> "SaysToo":
+        structlog.get_logger("client").warning("opens")
+        await super().opening()
+        return self
+
+
+async def test_what_an_attempt_sets_in_motion_does_not_speak_for_it(output: io.StringIO) -> None:
+    world = World(sender=Says())
+    world.ways["async"] = Submitting(in_task, Submits(SaysToo().opening))
+
+    @world.jobs.job("sync")
+    async def sync(ctx: Context) -> None:
+        for percent in range(3):
+            await ctx.progress(percent)
+            await asyncio.sleep(0.3)  # told at once, and by a timer
+        await ctx.submit("mail")
+        theirs.append(asyncio.create_task(asyncio.to_thread(ctx.log.info, "mine")))
+
+    theirs: list[asyncio.Task[None]] = []
+    world.begin().take(record_of(offer(0, "sync")))
+    await world.sender.until(lambda: len(world.sender.ends) == 1)
+    await theirs[0]
+    found = {(line["event"], line.get("execution_id")) for line in lines(output)}
+    assert found == {("sends", None), ("opens", None), ("mine", offer(0).execution_id)}
+    await world.end()
+
+
+async def test_what_goes_on_too_long_is_told_by_its_own_name(world: World, output: io.StringIO) -> None:
+    """It gets the slot of another, and its timer begins there."""
+    world.limits = world.limits.model_copy(update={"slots": 1})
+    world.answers = False
+    ends = asyncio.Event()
+
+    @world.jobs.job("first")
+    async def first() -> None:
+        await ends.wait()
+
+    @world.jobs.job("stubborn", timeout="100ms", exclusive=Exclusive("key"))
+    async def stubborn() -> None:
+        while not world.stuck.is_set():
+            with suppress(asyncio.CancelledError):
+                await world.stuck.wait()
+
+    runner = world.begin()
+    runner.take(record_of(stubborn_offer := offer(4, "stubborn", key="k")))
+    await world.sender.until(lambda: bool(world.sender.reports))
+    runner.take(record_of(offer(2, "first", tenant="acme")))
+    await world.sender.until(lambda: len(world.sender.reports) == 2)
+    runner.obey(accepted(stubborn_offer))
+    ends.set()
+    await world.sender.until(lambda: len(world.sender.ends) == 2)
+    (line,) = [line for line in lines(output) if line["action"] == "attempt.stuck"]
+    assert (line["execution_id"], line["job_name"], line.get("tenant")) == (stubborn_offer.execution_id, "stubborn", None)
 
 
 async def test_a_failure_is_one_line_with_its_traceback(world: World, output: io.StringIO) -> None:
