@@ -72,7 +72,9 @@ class Limits(Part):
     deduplication_window: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
     remembered: Annotated[int, Field(ge=1000, le=5_000_000)] = 500_000  # ended executions and keys kept per partition for repeats
     offer_window: Annotated[int, Field(ge=1, le=10_000)] = 1000  # offers outstanding per partition and queue, at most
-    slots: Annotated[int, Field(ge=1, le=10_000)] = 200  # attempts a runner process performs at the same time
+    slots: Annotated[int, Field(ge=1, le=10_000)] = (
+        200  # attempts a runner process performs at the same time; of plain functions at most 1000
+    )
     processes: Annotated[int, Field(ge=1, le=1000)] | None = None  # of them with `run_in="process"`; absent: one per CPU
     process_memory_mb: Annotated[int, Field(ge=0)] = 4096  # address space of such a process; 0: unlimited
     pace: Annotated[float, Field(ge=0, le=1)] = 0.01  # between the commits of a partition under load

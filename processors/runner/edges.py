@@ -17,6 +17,7 @@ from processors.runner.places import Renewals as HeldRenewals
 from processors.runner.sender import Sender
 
 NO_LOCKS: Final = NoLocks()
+MOST_THREADS: Final = 1000
 
 
 class Liveness(Protocol):
@@ -30,7 +31,7 @@ class Liveness(Protocol):
 @dataclass(frozen=True, slots=True)
 class Edges:
     """`bug` is told of an error of ours, `stuck` of code that only the end of the process can end, and `overrun` of such code beside which
-    another's may run: nothing else is to be waited for."""
+    another's may run: nothing else is to be waited for. `threads`: so many plain functions run at the same time."""
 
     claims: Claims
     liveness: Liveness
@@ -41,6 +42,7 @@ class Edges:
     stuck: Callable[[], None]
     overrun: Callable[[], None]
     monotonic: Callable[[], float] = time.monotonic
+    threads: int = MOST_THREADS
     locks: Locks = NO_LOCKS
     renewals: Renewals = NO_LOCKS
     holders: Holders = NO_HOLDERS

@@ -7,10 +7,12 @@ An exclusive attempt goes on without a slot, as its code is far from beginning: 
 as will probably find one by then. The room that its job has of its own it takes here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from ledger.core.limits import Limit
+from ledger.handlers import RunIn
 from processors.runner.attempt import Attempt
 from processors.runner.behind_limits import BehindLimits, LimitLine
 from processors.runner.line import PATIENCE, Line
@@ -22,15 +24,23 @@ BEHIND_SLOW: Final = (
 )
 MOST_STARTING: Final = 1000
 MOST_BYTES_WAITING: Final = 64 * 1024 * 1024
+NO_ROOMS: Final[Mapping[RunIn, int]] = MappingProxyType({})
 
 
 class Gate:
-    """`processes`: how many attempts run in a process of their own; their handlers have a `concurrency`."""
+    """`rooms`: how many attempts run in processes, or in threads, where these are fewer than slots; their handlers have a `concurrency`."""
 
-    def __init__(self, slots: int, processes: int = 1, *, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES_WAITING) -> None:
+    def __init__(
+        self,
+        slots: int,
+        rooms: Mapping[RunIn, int] = NO_ROOMS,
+        *,
+        most_waiting: int = MOST_WAITING,
+        most_bytes: int = MOST_BYTES_WAITING,
+    ) -> None:
         self.slots = slots
         self.free = slots
-        self._free_processes = processes
+        self._rooms = dict(rooms)  # what is left of each
         self._line = Line()
         self._exclusive = Line()
         self._starting: set[Attempt] = set()  # exclusive ones that were let on and have no slot yet
@@ -113,7 +123,7 @@ class Gate:
         """Until one of its job has ended here; where that is because of a limit over all workers, it says so."""
         handler = attempt.handler
         own = next((limit for limit in attempt.limits if limit.scope == "job" and limit.concurrency is not None), None)
-        attempt.limited_by = own if handler is not None and handler.run_in != "process" else None
+        attempt.limited_by = own if handler is not None and self._rooms.get(handler.run_in, 1) > 0 else None
         self._parked.setdefault(attempt.offer.job_name, Line()).waiting.append(attempt)
 
     def _will_be_seated(self) -> bool:
@@ -125,7 +135,7 @@ class Gate:
         handler = attempt.handler
         if handler is None or handler.concurrency is None:
             return True
-        return self._running.get(name, 0) < handler.concurrency and (handler.run_in != "process" or self._free_processes > 0)
+        return self._running.get(name, 0) < handler.concurrency and self._rooms.get(handler.run_in, 1) > 0
 
     def _let_in(self, line: Line, attempt: Attempt, admitted: list[Attempt], still_wanted: Callable[[Attempt], bool]) -> None:
         self._forget(attempt)
@@ -141,7 +151,8 @@ class Gate:
             self._starting.add(attempt)
         if attempt.handler is not None and attempt.handler.concurrency is not None:
             self._running[attempt.offer.job_name] = self._running.get(attempt.offer.job_name, 0) + 1
-            self._free_processes -= attempt.handler.run_in == "process"
+            if attempt.handler.run_in in self._rooms:
+                self._rooms[attempt.handler.run_in] -= 1
         admitted.append(attempt)
 
     def expect(self, attempt: Attempt) -> None:
@@ -168,7 +179,8 @@ class Gate:
         name = attempt.offer.job_name
         if attempt.handler is not None and attempt.handler.concurrency is not None:
             self._running[name] -= 1
-            self._free_processes += attempt.handler.run_in == "process"
+            if attempt.handler.run_in in self._rooms:
+                self._rooms[attempt.handler.run_in] += 1
 
     def refuse(self, attempts: Iterable[tuple[Attempt, Limit]]) -> None:
         """A limit over all workers is reached, so these were not claimed. They give their slots back and wait behind it, in their order."""

@@ -29,7 +29,7 @@ from processors.pulse import EXIT_DRAINED
 from processors.runner.children import Children, Command
 from processors.runner.claims import RedisClaims
 from processors.runner.connections import blocking_connection_to, connection_to
-from processors.runner.edges import Edges
+from processors.runner.edges import MOST_THREADS, Edges
 from processors.runner.guards import MARGIN
 from processors.runner.in_process import InProcess
 from processors.runner.lease import Lease
@@ -48,7 +48,6 @@ log = structlog.get_logger(__name__)
 EXIT_STUCK: Final = 75  # ended because only that ends the code that runs; the supervisor starts it again
 LONGEST_REDIS_CALL: Final = 2.0  # seconds
 LONGEST_RENEWAL: Final = 1.0
-MOST_THREADS: Final = 1000
 MEGABYTE: Final = 1024 * 1024
 LONGEST_PATIENCE: Final = 1.0  # seconds for code in a process that was asked to stop, before it is killed
 

@@ -8,12 +8,13 @@ import structlog
 from msgspec import structs
 
 from ledger.config import Settings
+from ledger.config.settings import Limits
 from ledger.core import wire
 from ledger.core.ids import Micros, WorkerId, partition_of
 from ledger.core.offers import Hint, Offer
 from ledger.core.orders import Order
 from ledger.core.request import Return
-from ledger.handlers import Jobs
+from ledger.handlers import Jobs, RunIn
 from processors.runner import settle
 from processors.runner.attempt import Attempt
 from processors.runner.belief import Belief
@@ -25,7 +26,7 @@ from processors.runner.known import Ended, GivenBack
 from processors.runner.leaving import Leaving
 from processors.runner.limiting import Limiting
 from processors.runner.outbox import Outbox
-from processors.runner.resolve import ReturnReason, Unknown, in_process, is_too_old, refuse_what_cannot_run, resolve
+from processors.runner.resolve import ReturnReason, Unknown, is_too_old, refuse_what_cannot_run, resolve
 from processors.runner.running import Running
 from processors.runner.starting import Starting, Ways, is_asked_for_first
 from processors.runner.take import Record, attempts_of, claim_of, take
@@ -47,13 +48,15 @@ class Runner:
     def __init__(self, settings: Settings, queue: str, jobs: Jobs, worker: WorkerId, edges: Edges) -> None:
         refuse_what_cannot_run(jobs, edges.ways)
         self._edges = edges
-        self._processes = settings.limits.processes or os.cpu_count() or 1
-        self._jobs = jobs.bounded({one.name: min(one.concurrency or self._processes, self._processes) for one in jobs if in_process(one)})
+        rooms = rooms_of(settings.limits, edges)
+        self._jobs = jobs.bounded(
+            {one.name: min(one.concurrency or rooms[one.run_in], rooms[one.run_in]) for one in jobs if one.run_in in rooms}
+        )
         self._queue = queue
         self._worker = worker
         self._grace = settings.limits.shutdown_grace
         self._claim_prefix = settings.redis_key("claim", "")
-        self._gate = Gate(settings.limits.slots, self._processes)
+        self._gate = Gate(settings.limits.slots, rooms)
         self._outbox = Outbox(worker, queue, edges.sender, edges.bug, edges.monotonic)
         self._running = Running(
             self._outbox,
@@ -384,3 +387,9 @@ class Runner:
             log.error("reports were left untold; their executions will be taken as lost", action="reports.left", count=len(self._outbox))
             self._outbox.abandon()
         return ended
+
+
+def rooms_of(limits: Limits, edges: Edges) -> dict[RunIn, int]:
+    """Of which there are fewer than slots: an attempt that waited for a thread would be taken for one that runs."""
+    rooms: dict[RunIn, int] = {"process": limits.processes or os.cpu_count() or 1}
+    return rooms if edges.threads >= limits.slots else {**rooms, "thread": edges.threads}

@@ -24,7 +24,7 @@ from processors.broker_clock import BrokerClock
 from processors.runner.attempt import Attempt
 from processors.runner.claims import NO_LIMITS
 from processors.runner.claims import Verdict as Claimed
-from processors.runner.edges import Edges
+from processors.runner.edges import MOST_THREADS, Edges
 from processors.runner.limited_claims import Refused
 from processors.runner.locks import Locks, Renewals, Verdict, Wanted
 from processors.runner.perform import InThread, Perform, in_task
@@ -299,6 +299,7 @@ class World:
     runner: Runner = field(init=False)
     running: asyncio.Task[None] = field(init=False)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
+    most_threads: int = MOST_THREADS
     ways: dict[RunIn, Perform] = field(default_factory=dict)  # more of them
     guarded_by: tuple[Locks, Renewals] | None = None  # else by `locks`
 
@@ -319,6 +320,7 @@ class World:
             renewals=renewals,
             holders=self.holders,
             held_renewals=self.holders,
+            threads=self.most_threads,
         )
         self.sender.told = self._answer
         self.runner = Runner(Settings.model_validate({"limits": self.limits, **self.bounds}), "default", self.jobs, WORKER, edges)

@@ -135,7 +135,7 @@ def test_all_can_be_sent_away() -> None:
 
 
 def test_those_that_need_a_process_share_what_there_is_in_turn_and_do_not_stand_in_the_way_of_others() -> None:
-    gate = Gate(10, processes=2)
+    gate = Gate(10, {"process": 2})
     one, other = handler("one", 2, "process"), handler("other", 2, "process")
     waiting(gate, one, one, one, one, other, other, QUICK)
     first, second, quick = admit(gate)

@@ -1,7 +1,9 @@
 """A runner with its world in memory: what it takes on, what it gives back, and that nothing gets lost on the way."""
 
 import asyncio
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from msgspec import structs
@@ -10,7 +12,7 @@ from ledger.config.settings import Limits
 from ledger.core.refusal import Misconfigured
 from processors.runner.take import take
 from processors.seam import Record
-from tests.unit.runner.runner_fakes import World, attempt_of, offer, record_of
+from tests.unit.runner.runner_fakes import World, attempt_of, offer, record_of, said
 
 
 async def ran(world: World, *numbers: int) -> None:
@@ -145,6 +147,30 @@ async def test_what_finds_no_slot_in_time_is_given_back(world: World) -> None:
     await world.sender.until(lambda: set(world.sender.returned.get("no_slot", [])) == both)
     go.set()
     await ran(world, 0)
+
+
+async def test_what_finds_no_thread_is_not_begun_and_is_given_back_while_coroutines_go_on(world: World) -> None:
+    go, begun = threading.Event(), []
+    world.threads, world.most_threads = ThreadPoolExecutor(2), 2
+    world.jobs.job("slow")(lambda: go.wait())
+
+    @world.jobs.job("plain", timeout="100ms")
+    def plain(data: int) -> None:
+        begun.append(data)
+
+    @world.jobs.job("sync")
+    async def sync() -> None: ...
+
+    runner = world.begin()
+    runner.take(record_of(offer(0, "slow"), offer(2, "slow"), offer(4, "plain", data=4), offer(6)))
+    await ran(world, 6)
+    await world.sender.until(lambda: world.sender.returned == {"no_slot": [offer(4).execution_id]})
+    assert (said(world, 4), begun, runner.running) == ([], [], 2)
+    go.set()
+    await ran(world, 0)
+    runner.take(record_of(offer(8, "plain", data=8)))
+    await ran(world, 8)
+    assert (begun, world.stuck.is_set()) == ([8], False)
 
 
 async def test_while_redis_is_away_nothing_starts_nothing_is_lost_and_what_runs_goes_on(world: World) -> None:
