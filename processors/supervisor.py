@@ -121,29 +121,42 @@ class Supervisor:
         backoff = FIRST_BACKOFF
         child = self.children[part.name]
         while not self._stopping.is_set():
-            began = time.monotonic()
-            listener = Listener()
-            child.hears = listener
+            began, failed = time.monotonic(), None
             try:
-                process = await self._start(part, listener)
-                child.begun(process.pid)
-                if await self._ended(process):
-                    return await self._end(part, process)
-                child.ended(process.returncode)
-                if process.returncode == EXIT_DRAINED:
-                    log.warning("process was drained and is not started again", action="process.drained", part=part.name)
+                if await self._live(part, child):
                     return 0
-            finally:
-                child.hears, child.pid = None, None
-                listener.close()
+            except OSError as error:  # of processes, memory or files there are none left for the moment
+                failed = error
             lived = time.monotonic() - began
             backoff = FIRST_BACKOFF if lived > STEADY else min(LONGEST_BACKOFF, backoff * 2)
-            log.warning(
-                "process ended", action="process.ended", part=part.name, code=process.returncode, lived=round(lived, 1), restart_in=backoff
-            )
+            if failed is None:
+                log.warning(
+                    "process ended", action="process.ended", part=part.name, code=child.last_code, lived=round(lived, 1), restart_in=backoff
+                )
+            else:
+                log.error("process cannot be started", action="process.not_started", part=part.name, error=repr(failed), restart_in=backoff)
             await self._pause(backoff)
             child.restarts += not self._stopping.is_set()
         return 0
+
+    async def _live(self, part: Part, child: Child) -> bool:
+        """Start it and wait for its end. True: it is not to be started again. Raises `OSError` if it cannot be started."""
+        listener = Listener()
+        child.hears = listener
+        try:
+            process = await self._start(part, listener)
+            child.begun(process.pid)
+            if await self._ended(process):
+                await self._end(part, process)
+                return True
+            child.ended(process.returncode)
+        finally:
+            child.hears, child.pid = None, None
+            listener.close()
+        if process.returncode == EXIT_DRAINED:
+            log.warning("process was drained and is not started again", action="process.drained", part=part.name)
+            return True
+        return False
 
     async def _start(self, part: Part, listener: Listener) -> asyncio.subprocess.Process:
         try:
@@ -170,9 +183,9 @@ class Supervisor:
         ending.cancel()
         return True
 
-    async def _end(self, part: Part, process: asyncio.subprocess.Process) -> int:
+    async def _end(self, part: Part, process: asyncio.subprocess.Process) -> None:
         if process.returncode is not None:
-            return 0
+            return
         process.terminate()
         try:
             async with asyncio.timeout(self.grace):
@@ -181,7 +194,6 @@ class Supervisor:
             log.warning("process did not stop and is killed", action="process.killed", part=part.name, after=self.grace)
             process.kill()
             await process.wait()
-        return 0
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -58,17 +58,10 @@ class Child:
     @classmethod
     async def started(cls, command: Command) -> "Child":
         """Raises `ChildGone` if it does not come to life."""
-        ours, its = socket.socketpair()
-        with its:
-            reader, writer = await asyncio.open_connection(sock=ours, limit=LARGEST + HEAD.size)
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *command.arguments(its.fileno()), stdin=DEVNULL, pass_fds=[its.fileno()], start_new_session=True
-                )
-            except BaseException:
-                writer.close()
-                raise
-        child = cls(process, reader, writer)
+        try:
+            child = await cls._forked(command)
+        except OSError as error:
+            raise ChildGone(f"no process could be started for it: {error}") from error
         try:
             async with asyncio.timeout(LONGEST_START):
                 message = await child.receive()
@@ -81,6 +74,21 @@ class Child:
             await child.end()
             raise
         return child
+
+    @classmethod
+    async def _forked(cls, command: Command) -> "Child":
+        """Raises `OSError` if the system has nothing left for it."""
+        ours, its = socket.socketpair()
+        with its:
+            reader, writer = await asyncio.open_connection(sock=ours, limit=LARGEST + HEAD.size)
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *command.arguments(its.fileno()), stdin=DEVNULL, pass_fds=[its.fileno()], start_new_session=True
+                )
+            except BaseException:
+                writer.close()
+                raise
+        return cls(process, reader, writer)
 
     @property
     def pid(self) -> int:

@@ -57,6 +57,23 @@ async def test_what_the_watchdog_ended_is_counted_and_comes_back() -> None:
         assert child.last_code == EXIT_STUCK
 
 
+async def test_what_cannot_be_started_is_tried_again_and_the_others_go_on(tmp_path: Path) -> None:
+    late = tmp_path / "late"
+    sleep = (sys.executable, "-c", "import time; time.sleep(60)")
+    supervisor = Supervisor([Part("late", (str(late),)), Part("other", sleep)], {}, grace=10.0)
+    running = asyncio.create_task(supervisor.run())
+    try:
+        await until(lambda: supervisor.children["late"].restarts >= 1)
+        other = supervisor.children["other"].pid
+        assert other is not None
+        late.symlink_to("/bin/cat")
+        await until(lambda: supervisor.children["late"].last_code == 0)  # its input is empty
+        assert supervisor.children["other"].pid == other
+    finally:
+        supervisor.stop()
+        assert await running == 0
+
+
 async def test_what_was_drained_does_not_come_back_and_without_a_part_left_it_ends() -> None:
     async with supervising(f"import os; os._exit({EXIT_DRAINED})") as supervisor:
         child = supervisor.children["part"]
