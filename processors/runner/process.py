@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -49,6 +49,7 @@ EXIT_STUCK: Final = 75  # ended because only that ends the code that runs; the s
 LONGEST_REDIS_CALL: Final = 2.0  # seconds
 LONGEST_RENEWAL: Final = 1.0
 MEGABYTE: Final = 1024 * 1024
+CLOSING: Final = 3.0  # seconds, at the end, for servers that may be silent; with what `drain` takes less than the supervisor waits
 LONGEST_PATIENCE: Final = 1.0  # seconds for code in a process that was asked to stop, before it is killed
 
 
@@ -208,12 +209,16 @@ class RunnerProcess:
         if self._runner is None or self._lease is None or self._sender is None:
             return
         all_ended = await self._runner.drain()
-        await asyncio.to_thread(self._lease.end)
+        closing: list[Awaitable[None]] = [asyncio.to_thread(self._lease.end), self._sender.stop()]
         if self._submits is not None:
-            await self._submits.close()
-        await self._sender.stop()
+            closing.append(self._submits.close())
         if self._children is not None:
-            await self._children.end()
+            closing.append(self._children.end())
+        try:
+            async with asyncio.timeout(CLOSING):
+                await asyncio.gather(*closing)
+        except TimeoutError:
+            log.warning("connections were left open: their servers do not answer", action="runner.left")
         log.info("the runner has ended", action="runner.ended", worker=self.worker, all_ended=all_ended)
         if not all_ended:
             os._exit(EXIT_DRAINED if self.is_drained else EXIT_STUCK if self._stuck else 0)

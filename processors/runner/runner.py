@@ -371,11 +371,11 @@ class Runner:
         False: there is code that does not end, and only the end of the process ends it. Bounded in time."""
         self._take_no_more()
         await self._running.wait(self._grace)
-        await asyncio.sleep(self._offered_itself + RELAYED - self._edges.monotonic())  # what comes meanwhile is handed back
         for attempt in list(self._waiting.values()):  # claimed for so long because Redis is away
             self._give_back(attempt, "draining")
         self._running.hand_back()
         await self._running.wait(min(LAST_WORDS, self._grace))
+        await asyncio.sleep(self._offered_itself + RELAYED - self._edges.monotonic())  # what comes meanwhile is handed back
         ended = not self._running.give_up()
         self._give_kept_back()
         try:
