@@ -55,13 +55,14 @@ def _shared() -> "list[structlog.typing.Processor]":
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """Renders a line, and takes out what stands before the `@` of any address in it."""
+    """Renders a line, and takes out what stands before the `@` of any address in it. Tracebacks tell no values of variables: there may be
+    secrets among them."""
 
     def __init__(self, format: Format, colors: bool) -> None:
         renderers: list[structlog.typing.Processor] = (
             [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=repr, ensure_ascii=False)]
             if format == "json"
-            else [structlog.dev.ConsoleRenderer(colors=colors)]
+            else [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
         )
         super().__init__(foreign_pre_chain=_shared(), processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers])
 

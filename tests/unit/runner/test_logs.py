@@ -19,13 +19,13 @@ from tests.unit.runner.runner_fakes import FakeClient, FakeSender, World, accept
 
 
 @pytest.fixture
-def output() -> Iterator[io.StringIO]:
-    """What is logged as JSON; the set-up of this process is as before afterwards."""
+def output(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
+    """What is logged, as JSON where the test asks for no other format; the set-up of this process is as before afterwards."""
     root, before = logging.getLogger(), structlog.get_config()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in logs.NOISY}
     stream = io.StringIO()
-    logs.configure("json", "INFO", stream)
+    logs.configure(getattr(request, "param", "json"), "INFO", stream)
     yield stream
     structlog.configure(**before)
     root.handlers[:] = handlers
@@ -160,6 +160,19 @@ async def test_a_failure_is_one_line_with_its_traceback(world: World, output: io
     (line,) = lines(output)
     assert (line["action"], line["error"], line["level"]) == ("attempt.failed", "no such customer", "warning")
     assert "ValueError: no such customer" in str(line["exception"])
+
+
+@pytest.mark.parametrize("output", ["json", "console"], indirect=True)
+async def test_a_traceback_tells_no_values_of_variables(world: World, output: io.StringIO) -> None:
+    @world.jobs.job("bad")
+    async def bad(data: dict[str, str]) -> None:
+        password = data["password"]
+        raise ValueError(len(password))
+
+    world.begin().take(record_of(offer(0, "bad", data={"password": "hunter2"})))
+    await world.sender.until(lambda: len(world.sender.ends) == 1)
+    assert "ValueError: 7" in output.getvalue()
+    assert "hunter2" not in output.getvalue()
 
 
 def test_passwords_in_addresses_are_not_written(output: io.StringIO) -> None:
