@@ -41,7 +41,7 @@ class BrokerClock:
         process has to agree; 0, as of an opening: there is none, and nothing yet that could fire or expire."""
         broker, here = append_ms * 1000, self._monotonic()
         expected, off = self._extrapolated(here), self._wall() - broker
-        if abs(off) <= TOLERANCE or (_is_likely(broker, last, off) if expected is None else abs(broker - expected) <= TOLERANCE):
+        if _is_likely(broker, last, off) if expected is None else min(abs(off), abs(broker - expected)) <= TOLERANCE:
             self._anchor, self.in_doubt = (broker, here), None
         else:
             jump = broker - (last if expected is None else expected)
@@ -67,7 +67,7 @@ class BrokerClock:
 
 
 def _is_likely(broker: int, last: int, off: int) -> bool:
-    """A first time for which the wall clock, which is `off` by so much, does not vouch: it follows the last commit soon, or lies between
-    that and the wall clock, so that nothing expires too early by it."""
+    """A first time, from which the wall clock is `off` by so much: it follows the last commit soon, or lies between that and the wall
+    clock, or that agrees about as well, so that nothing expires much too early by it."""
     since = broker - last
-    return last == 0 or -TOLERANCE <= since <= A_RESTART or (since > 0 and off > 0)
+    return last == 0 or abs(off) <= A_RESTART or -TOLERANCE <= since <= A_RESTART or (since > 0 and off > 0)
