@@ -12,7 +12,7 @@ PATIENCE: Final = 0.25  # seconds that an offer waits here for a slot
 
 @dataclass(slots=True)
 class Line:
-    """Those who wait for the same thing, oldest first, and how many of them got it lately."""
+    """Those who wait for the same thing, the next one first, and how many of them got it lately."""
 
     waiting: deque[Attempt] = field(default_factory=deque)
     admitted: int = 0  # in the present quarter of a second
@@ -22,11 +22,12 @@ class Line:
     def overdue(self, now: float, since: float) -> list[Attempt]:
         """Those who waited too long (what was before `since` does not count) and will not be served soon at its pace; they leave it."""
         soon = max(self.admitted, self.admitted_before)
-        if len(self.waiting) <= soon or now - max(since, self.waiting[soon].arrived) <= self.patience:
+        if len(self.waiting) <= soon or now - since <= self.patience:
             return []
         late = [attempt for attempt in islice(self.waiting, soon, None) if now - attempt.arrived > self.patience]
-        kept = [*islice(self.waiting, soon), *islice(self.waiting, soon + len(late), None)]
-        self.waiting = deque(kept)
+        if late:  # anywhere: who came here from another line may have arrived before those ahead of it
+            leaving = set(late)
+            self.waiting = deque(attempt for attempt in self.waiting if attempt not in leaving)
         return late
 
     def turn_page(self) -> None:

@@ -1,5 +1,6 @@
 """Slots: who runs, who waits, and who is given back."""
 
+from ledger.core.limits import Limit, Rate
 from ledger.handlers import Handler, Jobs, RunIn
 from processors.runner.attempt import Attempt
 from processors.runner.gate import BEHIND_SLOW, Gate
@@ -114,6 +115,26 @@ def test_those_of_a_job_at_its_limit_are_given_back_too() -> None:
     _, parked = waiting(gate, ONE_AT_A_TIME, ONE_AT_A_TIME)
     admit(gate)
     assert looks(gate, 3 * PATIENCE) == [parked]
+
+
+def test_who_comes_from_another_line_goes_in_its_own_time_and_takes_nobody_along() -> None:
+    gate, limit = Gate(10), Limit("tenant", "acme", rate=Rate(1, 1000))
+    (old,) = waiting(gate, ONE_AT_A_TIME)
+    old.limits = (limit,)
+    admit(gate)
+    gate.refuse([(old, limit)])
+    gate.close(limit, 0.45, 0.0)
+    (running,) = waiting(gate, ONE_AT_A_TIME)
+    admit(gate)
+    early, late = (waiting(gate, ONE_AT_A_TIME, arrived=arrived)[0] for arrived in (0.2, 0.4))
+    admit(gate)
+    assert looks(gate, 0.45) == []
+    gate.open([limit])
+    admit(gate)
+    assert looks(gate, 0.5, since=0.5) == [early, old]
+    gate.leave(running)
+    assert admit(gate) == [late]
+    assert len(gate) == 0
 
 
 def test_a_standstill_of_the_process_itself_is_not_taken_for_a_lack_of_slots() -> None:
