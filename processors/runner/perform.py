@@ -112,6 +112,8 @@ def begin(attempt: Attempt) -> Handler:
 
 def arguments_of(attempt: Attempt, handler: Handler) -> tuple[object, ...]:
     """What the handler is called with. Raises what ends the attempt before its code begins."""
+    if attempt.stopping is not None:  # before its first step
+        raise asyncio.CancelledError
     refuse_without_lock(attempt)
     signature = handler.signature
     context = (attempt.context,) if signature.takes_context else ()

@@ -147,21 +147,25 @@ class Running:
         assert attempt.task is not None
         attempt.context.cancelled = True
         if can_be_cancelled(attempt):
-            attempt.task.cancel()
+            self._cancel(attempt.task)
         attempt.due = NEVER
+
+    def _cancel(self, task: asyncio.Task[None]) -> None:
+        """After its first step, which may be due only now: a task that is cancelled before never comes to settle its attempt."""
+        self._loop.call_soon(task.cancel)
 
     def obey(self, order: Order) -> None:
         """Control wants an attempt to stop. If a person wants it, it has a while to do so and then is made to; else its time goes on: code
         that does not mind runs out of it as ever."""
         for attempt in list(self.attempts.values()):
             if attempt.offer.execution_id == order.execution_id and _is_meant(order, attempt):
-                self._loop.call_soon(self._stop, attempt, order)  # its first step may be due only now
+                self._stop(attempt, order)
 
     def _stop(self, attempt: Attempt, order: Order) -> None:
         if order.why == "accepted" or order.why == "next":
             return
         by_a_person = order.why == "cancelled" and order.reason == BY_A_PERSON
-        if attempt.ended or attempt.stopping in ("timed_out", "handed_back"):
+        if attempt.stopping in ("timed_out", "handed_back"):
             return
         if attempt.stopping == order.why and (attempt.patience is not None or not by_a_person):
             return  # told again
@@ -187,7 +191,7 @@ class Running:
         attempt.context.cancelled = True
         attempt.patience = self._cancel_grace
         if attempt.handler is not None and attempt.handler.run_in == "process":
-            attempt.task.cancel()
+            self._cancel(attempt.task)
         attempt.due = min(attempt.due, self._clock() + self._cancel_grace)
         self._look_by(attempt.due)
 
@@ -214,11 +218,6 @@ class Running:
             reason=why,
         )
         self._unguarded.add(attempt)
-        self._loop.call_soon(self._stop_unguarded, attempt)  # its first step may be due only now
-
-    def _stop_unguarded(self, attempt: Attempt) -> None:
-        if attempt.ended:
-            return
         if attempt.stopping is None:
             attempt.stopping = "handed_back"
         self._ask_to_stop(attempt)
@@ -283,12 +282,9 @@ class Running:
         Its exclusive attempts stay unsaid: only when the process is gone may others run, and the lease tells that."""
         stubborn = list(self.attempts.values())
         for attempt in stubborn:
-            assert attempt.task is not None
-            never_began = attempt.task.done()  # cancelled before its first step
-            if never_began or attempt.offer.exclusive_key is None:
+            if attempt.offer.exclusive_key is None:
                 (settle.timed_out if attempt.stopping == "timed_out" else settle.handed_back)(attempt)
                 self._settle(attempt)
-            stubborn = [one for one in stubborn if one is not attempt] if never_began else stubborn
         return bool(stubborn)
 
 

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import threading
+import time
 from itertools import count
 
 import pytest
+import uvloop
 from msgspec import structs
 
 from ledger.context import Context
@@ -79,6 +81,38 @@ async def test_code_that_ignores_the_end_of_its_time_is_reported_as_stuck(world:
     assert not await runner.drain()
     assert [report.outcome for report in world.sender.ends] == ["timed_out"]
     go.set()
+
+
+def test_code_whose_time_is_up_before_its_first_step_never_begins_and_has_timed_out() -> None:
+    """Under uvloop, whose timers go before all that is ready; another keeps the loop busy between the start and the first step."""
+    ran: list[str] = []
+
+    async def main() -> None:
+        world, go = World(), asyncio.Event()
+
+        @world.jobs.job("other")
+        async def other() -> None:
+            await go.wait()
+            time.sleep(0.1)  # noqa: ASYNC251  # it does not mind others
+
+        @world.jobs.job("quick", timeout="50ms")
+        async def quick() -> None:
+            ran.append("quick")
+
+        runner = world.begin()
+        runner.take(record_of(offer(0, "other")))
+        await world.sender.until(lambda: bool(world.sender.reports))
+        runner.take(record_of(offer(2, "quick")))
+        go.set()
+        await ended(world, 2)
+        assert sorted(report.outcome or "" for report in world.sender.ends) == ["completed", "timed_out"]
+        await asyncio.wait_for(runner.finish(), 1)
+        assert not world.stuck.is_set()
+        await world.end()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        loop.run(main())
+    assert ran == []
 
 
 async def test_of_stuck_code_that_excludes_others_nothing_is_said_before_its_process_is_gone(world: World) -> None:
