@@ -52,7 +52,7 @@ class InThread:
     async def _call(self, attempt: Attempt, handler: Handler, arguments: tuple[object, ...]) -> object:
         """Returns when the code has ended, and not before: whoever gives up waiting gets that told to the code, and waits on."""
         assert attempt.context is not None
-        call = partial(copy_context().run, handler.function, *arguments)
+        call = partial(copy_context().run, for_a_future, handler.function, arguments)
         running, impatient = asyncio.get_running_loop().run_in_executor(self._threads, call), False
         while not running.done():
             try:
@@ -63,6 +63,14 @@ class InThread:
             running.exception()  # looked at
             raise asyncio.CancelledError
         return running.result()
+
+
+def for_a_future(function: Callable[..., object], arguments: tuple[object, ...]) -> object:
+    """A future takes any error but one. It becomes what Python makes of it in a coroutine, and so in what is wrapped around this."""
+    try:
+        return function(*arguments)
+    except StopIteration as error:
+        raise RuntimeError("the code raised StopIteration") from error
 
 
 def run_plain(attempt: Attempt) -> None:

@@ -130,6 +130,26 @@ async def test_one_that_gives_up_on_a_thread_is_not_let_go_before_its_code_has_e
     await world.end()
 
 
+@pytest.mark.parametrize("kind", ["thread", "coroutine"])
+async def test_an_iterator_that_is_used_up_in_the_code_within_is_its_failure(kind: str) -> None:
+    async def passes_on(ctx: Context, call_next: CallNext) -> object:
+        return await call_next()
+
+    def in_thread() -> None:
+        next(iter(()))
+
+    async def as_coroutine() -> None:
+        next(iter(()))
+
+    world = World(jobs=Jobs(middleware=[passes_on]))
+    world.jobs.job("one")(in_thread if kind == "thread" else as_coroutine)
+    world.begin().take(record_of(offer(0, "one")))
+    await ended(world)
+    assert (world.sender.ends[0].outcome, world.sender.ends[0].error_type) == ("failed", "RuntimeError")
+    assert "raised StopIteration" in (world.sender.ends[0].error_message or "")
+    await world.end()
+
+
 def test_a_plain_function_is_refused() -> None:
     with pytest.raises(Misconfigured, match="async def"):
         Jobs(middleware=[lambda ctx, call_next: call_next()])
