@@ -23,6 +23,8 @@ Stopping = Literal["timed_out", "handed_back", "cancelled", "fenced"]
 class Guard(Protocol):
     """The lock of an exclusive attempt."""
 
+    code_runs: bool  # its code may have begun
+
     def holds(self) -> bool:
         """Now; safe from any thread."""
 

@@ -31,7 +31,8 @@ class Liveness(Protocol):
 @dataclass(frozen=True, slots=True)
 class Edges:
     """`bug` is told of an error of ours, `stuck` of code that only the end of the process can end, and `overrun` of such code beside which
-    another's may run: nothing else is to be waited for. `threads`: so many plain functions run at the same time."""
+    another's may run: nothing else is to be waited for. That comes from whatever thread. `threads`: so many plain functions run at the same
+    time."""
 
     claims: Claims
     liveness: Liveness

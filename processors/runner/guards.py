@@ -1,6 +1,7 @@
 """The locks that this worker holds: taken before a start is told, renewed in the lease's thread, let go when the code has ended.
 
 What can no longer be counted on is told in time: before the lock ends where it cannot be renewed, at once where another grant stands in it.
+That goes by way of the event loop; where the code itself keeps it busy, `LockWatch` has the last word.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import structlog
 from ledger.core.ids import WorkerId
 from processors.runner.attempt import Attempt
 from processors.runner.leaving import Leaving
+from processors.runner.lock_watch import LockWatch
 from processors.runner.locks import Locks, Renewals, Verdict
 
 log = structlog.get_logger(__name__)
@@ -34,6 +36,7 @@ class Guard:
     taken: float
     until: float
     clock: Callable[[], float]
+    code_runs: bool = False
     let_go: bool = False
     told: bool = False
 
@@ -42,7 +45,8 @@ class Guard:
 
 
 class Guards:
-    """`lock_key`: makes the name of the lock of an exclusivity key. `unguarded` is called in the event loop, once for an attempt."""
+    """`lock_key`: makes the name of the lock of an exclusivity key. `unguarded` is called in the event loop, once for an attempt;
+    `overrun` in a thread, when code goes on and its lock has ended."""
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class Guards:
         lock_key: Callable[[str], str],
         lease: float,
         unguarded: Unguarded,
+        overrun: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._locks = locks
@@ -63,6 +68,7 @@ class Guards:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._held: dict[Attempt, Guard] = {}
+        self._watch = LockWatch(self._held, lease * MARGIN, lease / LOOKS, overrun, clock)
         self._leaving = Leaving(locks.let_go)
         self._look: asyncio.TimerHandle | None = None
 
@@ -79,6 +85,7 @@ class Guards:
                 attempt.guard = self._held[attempt] = Guard(key, value, attempt, now, until, self._clock)
         if self._held and self._look is None:
             self._look_later()
+            self._watch.begin()
         return verdicts
 
     def _named(self, attempt: Attempt) -> tuple[str, str]:

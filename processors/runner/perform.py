@@ -131,9 +131,12 @@ def arguments_of(attempt: Attempt, handler: Handler) -> tuple[object, ...]:
 def refuse_without_lock(attempt: Attempt) -> None:
     """This process may have stood still since control accepted the start, and the code waited for a thread or a process meanwhile."""
     guard = attempt.guard
-    if guard is not None and not guard.holds():
+    if guard is None:
+        return
+    if not guard.holds():
         attempt.stopping = attempt.stopping or "handed_back"
         raise asyncio.CancelledError
+    guard.code_runs = True
 
 
 def settle_error(attempt: Attempt, error: BaseException) -> None:

@@ -77,6 +77,7 @@ class Runner:
             lambda key: settings.redis_key("lock", key),
             settings.limits.lease,
             self._is_unguarded,
+            edges.overrun,
             edges.monotonic,
         )
         self._limiting = Limiting(settings, queue, jobs, self._gate, self.wake, edges.holders, edges.held_renewals, edges.monotonic)

@@ -1,6 +1,7 @@
 """The world of a runner, in memory: claims, a sender that keeps what it is given, and a sign of life that can be taken away."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -292,7 +293,7 @@ class World:
     clock: BrokerClock = field(default_factory=BrokerClock)
     limits: Limits = field(default_factory=lambda: Limits(slots=10, shutdown_grace=0.05, cancel_grace=0.05, lease=1.0))
     stuck: asyncio.Event = field(default_factory=asyncio.Event)
-    overrun: asyncio.Event = field(default_factory=asyncio.Event)
+    overrun: threading.Event = field(default_factory=threading.Event)
     bugs: list[BaseException] = field(default_factory=list)
     holders: FakeHolders = field(init=False)
     bounds: dict[str, object] = field(default_factory=dict)  # settings of queues and tenants

@@ -313,10 +313,36 @@ async def test_code_that_does_not_mind_its_lock_ends_with_its_process_when_the_l
     runner.take(record_of(offer(2, key=KEY)))
     await world.sender.until(lambda: bool(said(world, 2)))
     leaving = asyncio.create_task(runner.drain()) if draining else None
-    async with asyncio.timeout(5):
-        await world.overrun.wait()
+    assert await asyncio.to_thread(world.overrun.wait, 5)
     assert asyncio.get_running_loop().time() - began < 0.6, "another may take the lock when it ends"
     assert LOCK in world.locks.there and world.sender.ends == [] and not world.stuck.is_set()
     go.set()
     if leaving is not None:
         await leaving
+
+
+async def test_code_that_keeps_the_loop_busy_ends_with_its_process_when_its_lock_does(world: World) -> None:
+    world.limits = world.limits.model_copy(update={"lease": 0.4})
+    world.locks.life = 0.4
+    ended_after: list[float] = []
+
+    async def sync() -> None:
+        began = time.monotonic()
+        if world.overrun.wait(5):
+            ended_after.append(time.monotonic() - began)
+
+    world.jobs.job("sync")(sync)
+    world.begin().take(record_of(offer(2, key=KEY)))
+    await world.sender.until(lambda: bool(world.sender.ends))
+    (seconds,) = ended_after
+    assert seconds < 0.6, "another may take the lock when it ends"
+
+
+async def test_a_loop_that_is_busy_with_other_code_costs_an_exclusive_one_that_has_not_begun_nothing(world: World, ran: list[int]) -> None:
+    world.answers, world.limits, world.locks.life = False, world.limits.model_copy(update={"lease": 0.4}), 0.4
+    one, runner = offer(2, data=2, key=KEY), world.begin()
+    runner.take(record_of(one))
+    await world.sender.until(lambda: bool(said(world, 2)))
+    assert not world.overrun.wait(0.6)
+    await world.sender.until(lambda: bool(world.sender.ends))
+    assert ran == [] and not world.overrun.is_set()
