@@ -48,6 +48,10 @@ class Retry:
     def __post_init__(self) -> None:
         if not 1 <= self.attempts <= 1000:
             raise Misconfigured(f"Retry(attempts={self.attempts}): 1 (no retry) to 1000, the first attempt included")
+        named: dict[str, object] = {"on": self.on, "never": self.never}
+        for name, errors in named.items():
+            if not isinstance(errors, tuple) or not all(isinstance(one, type) and issubclass(one, BaseException) for one in errors):
+                raise Misconfigured(f"Retry({name}={errors!r}): a tuple of exceptions, for example `(KeyError,)`")
         self.policy()
 
     def policy(self) -> Policy:

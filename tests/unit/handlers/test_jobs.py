@@ -167,6 +167,10 @@ def test_retries_are_for_the_errors_that_are_named() -> None:
     assert not Retry(on=(OSError,), never=(ConnectionError,)).allows(ConnectionError())
     with pytest.raises(Misconfigured, match="attempts=0"):
         Retry(attempts=0)
+    for wrong in ([KeyError], KeyError, ("KeyError",), (int,)):
+        for name in ("on", "never"):
+            with pytest.raises(Misconfigured, match=f"{name}=.*a tuple of exceptions"):
+                Retry(**{name: wrong})  # type: ignore[arg-type]  # that is the point
 
 
 def test_a_registry_is_found_where_the_settings_say(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
