@@ -144,15 +144,22 @@ def settle_error(attempt: Attempt, error: BaseException) -> None:
     settle.raised(attempt, error)
     if attempt.outcome == "failed":
         ours = type(error) in settle.FINAL or isinstance(error, asyncio.CancelledError | AttemptCancelled | ProcessDied)
-        log.warning(
-            "the attempt failed",
-            action="attempt.failed",
-            error_type=attempt.error_type,
-            error=attempt.error_message,
-            retry_after_ms=attempt.retry_after_ms,
-            exc_info=None if ours else error,
-        )
+        try:
+            _say_failed(attempt, None if ours else error)
+        except BaseException:  # a traceback is made of texts of the user's, and one of them fails
+            _say_failed(attempt, None)
     elif attempt.outcome == "timed_out":
         log.warning(
             "the attempt ran out of time", action="attempt.timed_out", timeout_ms=attempt.timeout_ms, retry_after_ms=attempt.retry_after_ms
         )
+
+
+def _say_failed(attempt: Attempt, traced: BaseException | None) -> None:
+    log.warning(
+        "the attempt failed",
+        action="attempt.failed",
+        error_type=attempt.error_type,
+        error=attempt.error_message,
+        retry_after_ms=attempt.retry_after_ms,
+        exc_info=traced,
+    )

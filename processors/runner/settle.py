@@ -116,12 +116,13 @@ def _retry_after_ms(attempt: Attempt, error: BaseException | None) -> int | None
 def _message(error: BaseException) -> str:
     try:
         return str(error) or repr(error)
-    except Exception as failure:  # an exception of the user whose own text fails
+    except BaseException as failure:  # an exception of the user whose own text fails, in whatever way
         return f"{type(error).__name__}, whose text cannot be made: {type(failure).__name__}"
 
 
 def clean(text: str, most: int) -> str:
     """At most `most` bytes of it, as every reader can keep them: no NUL, no lone surrogates, cut between characters."""
+    text = str.__str__(text)  # what derives from it may be no text to an encoder, and has methods of its own
     if len(text) <= most and text.isascii() and "\0" not in text:
         return text
     encoded = text[:most].replace("\0", "\ufffd").encode("utf-8", "replace")

@@ -183,6 +183,25 @@ async def test_whatever_code_raises_is_the_attempts_failure_and_not_ours(world: 
     assert {(report.outcome, report.error_type) for report in world.sender.ends} == {("failed", type(error).__name__)}
 
 
+@pytest.mark.parametrize("failure", [SystemExit(3), asyncio.CancelledError()])
+async def test_an_error_whose_text_fails_costs_its_attempt_alone(world: World, failure: BaseException) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise failure
+
+    @world.jobs.job("async")
+    async def in_task() -> None:
+        raise Mute
+
+    @world.jobs.job("thread")
+    def in_thread() -> None:
+        raise Mute
+
+    world.begin().take(record_of(offer(0, "async"), offer(2, "thread")))
+    await ended(world, 2)
+    assert {(report.outcome, report.error_type) for report in world.sender.ends} == {("failed", "Mute")}
+
+
 async def test_progress_is_told_at_once_then_twice_a_second_and_the_last_one_always(world: World) -> None:
     go = asyncio.Event()
 

@@ -140,13 +140,37 @@ def test_a_cancellation_that_nobody_asked_for_is_a_failure() -> None:
 
 class Mute(Exception):
     def __str__(self) -> str:
-        raise RuntimeError("no text")
+        raise self.args[0]
 
 
-def test_an_exception_whose_text_fails_is_still_a_failure() -> None:
+@pytest.mark.parametrize("failure", [RuntimeError("no text"), SystemExit(3), asyncio.CancelledError()])
+def test_an_exception_whose_text_fails_is_still_a_failure(failure: BaseException) -> None:
     attempt = of()
-    settle.raised(attempt, Mute())
-    assert (attempt.error_type, attempt.error_message) == ("Mute", "Mute, whose text cannot be made: RuntimeError")
+    settle.raised(attempt, Mute(failure))
+    assert (attempt.error_type, attempt.error_message) == ("Mute", f"Mute, whose text cannot be made: {type(failure).__name__}")
+
+
+class Markup(str):
+    """A text that knows where it may stand, as templates have them; no encoder takes it for a text."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: object) -> "Markup":
+        return self
+
+
+class Marked(Exception):
+    def __str__(self) -> str:
+        return Markup("<b>no</b>")
+
+
+def test_a_text_of_a_kind_of_its_own_is_kept_as_a_text() -> None:
+    failed, cancelled = of(), of()
+    settle.raised(failed, Marked())
+    settle.returned(cancelled, Cancel(Markup("no")))
+    for text in (failed.error_message, cancelled.error_message, settle.clean_note(Markup("half")), settle.clean(Markup("ü" * 9), 4)):
+        assert type(text) is str
+    assert (failed.error_message, settle.clean(Markup("ü" * 9), 4)) == ("<b>no</b>", "üü")
 
 
 @given(
