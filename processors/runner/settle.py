@@ -54,7 +54,7 @@ def raised(attempt: Attempt, error: BaseException) -> None:
     """The code ended by an exception, or was not begun because of one."""
     if attempt.stopping == "timed_out":
         timed_out(attempt)
-    elif attempt.stopping is not None and isinstance(error, CancelledError | AttemptCancelled):
+    elif attempt.stopping is not None and _has_stopped(error):
         if attempt.stopping == "cancelled":
             cancelled(attempt, None)
         else:
@@ -64,6 +64,13 @@ def raised(attempt: Attempt, error: BaseException) -> None:
         attempt.error_type = NAMED.get(type(error)) or clean(type(error).__name__, LONGEST_TYPE)
         attempt.error_message = clean(_message(error), LONGEST_MESSAGE)
         attempt.retry_after_ms = _retry_after_ms(attempt, error)
+
+
+def _has_stopped(error: BaseException) -> bool:
+    """Because it was asked to; of a group (of tasks), every part of it."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_has_stopped(one) for one in error.exceptions)
+    return isinstance(error, CancelledError | AttemptCancelled)
 
 
 def timed_out(attempt: Attempt) -> None:

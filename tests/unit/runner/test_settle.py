@@ -103,6 +103,22 @@ def test_code_that_was_asked_to_stop_by_control_is_cancelled_if_it_did_and_hande
         assert [one.outcome for one in (cancelled, fenced, failed)] == ["cancelled", "handed_back", "failed"]
 
 
+@pytest.mark.parametrize(
+    ("parts", "outcome"),
+    [
+        ((AttemptCancelled(), AttemptCancelled()), "cancelled"),
+        ((BaseExceptionGroup("inner", [AttemptCancelled()]), asyncio.CancelledError()), "cancelled"),
+        ((AttemptCancelled(), ValueError("while it cleaned up")), "failed"),
+    ],
+)
+def test_of_parts_that_ran_side_by_side_all_have_to_have_stopped(parts: tuple[BaseException, ...], outcome: str) -> None:
+    asked, not_asked = of(Retry(attempts=1)), of()
+    asked.stopping = "cancelled"
+    for attempt in (asked, not_asked):
+        settle.raised(attempt, BaseExceptionGroup("unhandled errors in a TaskGroup", parts))
+    assert (asked.outcome, not_asked.outcome) == (outcome, "failed")
+
+
 def test_code_that_ends_after_its_time_has_timed_out_however_it_ends() -> None:
     for end in (lambda it: settle.returned(it, 1), lambda it: settle.raised(it, asyncio.CancelledError())):
         attempt = of()
