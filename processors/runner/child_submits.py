@@ -1,6 +1,7 @@
 """What code in a process of its own submits: sent to the runner as a command, and answered by its number."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from ledger.core.request import Submit
 from ledger.submitting.encoding import check_size
 from processors.runner.attempt import Attempt
 from processors.runner.child_wire import Answered, FromChild, Submits
+from processors.runner.settle import LONGEST_MESSAGE, clean, text_of
 
 
 class Submitting:
@@ -26,6 +28,7 @@ class Submitting:
         self._over = False
 
     def submit(self, command: Submit, timeout: float, *, blocks: bool) -> "Future[Submitted]":
+        seconds = float(timeout)
         check_size(wire.encode(command), command.data)
         future: Future[Submitted] = Future()
         future.set_running_or_notify_cancel()  # it is answered, whoever gives up waiting
@@ -34,7 +37,7 @@ class Submitting:
                 raise Refused("attempt_over", "the attempt has ended: it can submit nothing more")
             number = next(self._numbers)
             self._asked[number] = future
-            self._send(Submits(number, command, timeout))
+            self._send(Submits(number, command, seconds if math.isfinite(seconds) else None))
         return future
 
     def answered(self, answer: Answered) -> None:
@@ -64,21 +67,25 @@ def _error_of(answer: Answered) -> BaseException:
             return Misconfigured(answer.detail)
         case "cancelled":
             return AttemptCancelled()
+        case "failed":
+            return RuntimeError(answer.detail)
         case _:
             assert_never(answer.fault)
 
 
 async def answer_to(asked: Submits, attempt: Attempt) -> Answered:
     """The runner's side."""
-    number = asked.number
+    number, timeout = asked.number, math.inf if asked.timeout is None else asked.timeout
     try:
-        made = await asyncio.wrap_future(attempt.submit(asked.command, asked.timeout, blocks=False))
+        made = await asyncio.wrap_future(attempt.submit(asked.command, timeout, blocks=False))
     except AttemptCancelled:
         return Answered(number, fault="cancelled")
     except Refused as error:
-        return Answered(number, fault="refused", reason=error.reason, detail=error.detail)
+        return Answered(number, fault="refused", reason=error.reason, detail=clean(error.detail, LONGEST_MESSAGE))
     except Unavailable as error:
-        return Answered(number, fault="unavailable", detail=str(error))
+        return Answered(number, fault="unavailable", detail=text_of(error))
     except LedgerError as error:
-        return Answered(number, fault="misconfigured", detail=str(error))
+        return Answered(number, fault="misconfigured", detail=text_of(error))
+    except Exception as error:  # whatever it was, the code waits for an answer; a thread would have been raised it
+        return Answered(number, fault="failed", detail=clean(f"{type(error).__name__}: {text_of(error)}", LONGEST_MESSAGE))
     return Answered(number, made.execution_id, made.was_known)

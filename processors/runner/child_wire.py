@@ -33,7 +33,7 @@ class Stop(Struct, frozen=True, tag_field="is", tag="stop"):
     why: Stopping
 
 
-Fault = Literal["refused", "unavailable", "misconfigured", "cancelled"]
+Fault = Literal["refused", "unavailable", "misconfigured", "cancelled", "failed"]
 
 
 class Answered(Struct, frozen=True, omit_defaults=True, tag_field="is", tag="answered"):
@@ -59,11 +59,11 @@ class Told(Struct, frozen=True, omit_defaults=True, tag_field="is", tag="told"):
 
 
 class Submits(Struct, frozen=True, tag_field="is", tag="submits"):
-    """The code submits this, and is to be answered. No number comes twice."""
+    """The code submits this, and is to be answered. No number comes twice. `timeout`: None is without end, for which JSON has no number."""
 
     number: int
     command: Submit
-    timeout: float
+    timeout: float | None
 
 
 class End(Struct, frozen=True, omit_defaults=True, tag_field="is", tag="end"):

@@ -62,7 +62,7 @@ def raised(attempt: Attempt, error: BaseException) -> None:
     else:
         attempt.outcome = "failed"
         attempt.error_type = NAMED.get(type(error)) or clean(type(error).__name__, LONGEST_TYPE)
-        attempt.error_message = clean(_message(error), LONGEST_MESSAGE)
+        attempt.error_message = text_of(error)
         attempt.retry_after_ms = _retry_after_ms(attempt, error)
 
 
@@ -120,11 +120,12 @@ def _retry_after_ms(attempt: Attempt, error: BaseException | None) -> int | None
     return retry_after_ms(policy_for(offer.options, handler.policy), offer.attempt, spread_of(offer.execution_id, offer.attempt))
 
 
-def _message(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
     try:
-        return str(error) or repr(error)
+        text = str(error) or repr(error)
     except BaseException as failure:  # an exception of the user whose own text fails, in whatever way
-        return f"{type(error).__name__}, whose text cannot be made: {type(failure).__name__}"
+        text = f"{type(error).__name__}, whose text cannot be made: {type(failure).__name__}"
+    return clean(text, LONGEST_MESSAGE)
 
 
 def clean(text: str, most: int) -> str:

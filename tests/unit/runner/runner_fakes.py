@@ -18,7 +18,7 @@ from ledger.core.ids import ExecutionId, Token, WorkerId
 from ledger.core.limits import Limit
 from ledger.core.offers import Offer, Offers
 from ledger.core.orders import Order
-from ledger.core.refusal import LedgerError, Unavailable
+from ledger.core.refusal import Unavailable
 from ledger.core.request import Return, Submit
 from ledger.handlers import Jobs, RunIn
 from processors.broker_clock import BrokerClock
@@ -254,7 +254,8 @@ class FakeClient:
     sent: list[Submit] = field(default_factory=list)
     opened: int = 0
     closed: int = 0
-    refused: dict[str, LedgerError] = field(default_factory=dict)  # by job
+    refused: dict[str, Exception] = field(default_factory=dict)  # by job
+    timeouts: list[float] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     open: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -268,6 +269,7 @@ class FakeClient:
 
     async def submit(self, command: Submit, timeout: float) -> Submitted:
         self.asked.set()
+        self.timeouts.append(timeout)
         async with asyncio.timeout(5):
             await self.open.wait()
         if (refused := self.refused.get(command.job_id)) is not None:

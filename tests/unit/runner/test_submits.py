@@ -1,16 +1,23 @@
 """What handlers submit from inside their attempts, with a client that keeps what it is given."""
 
 import asyncio
+import math
+from itertools import count
 
 import pytest
 from msgspec import structs
 
 from ledger import AttemptCancelled, Context, Exclusive, Misconfigured, Refused, Retry
+from ledger.context import Submitted
 from ledger.core.ids import Token
 from ledger.core.orders import Order
+from ledger.core.refusal import Unavailable
+from ledger.submitting.children import Children
+from processors.runner import child_submits, child_wire
+from processors.runner.child_wire import HEAD, frame, from_child, to_child
 from processors.runner.perform import InThread, in_task
 from processors.runner.submits import Submits, Submitting
-from tests.unit.runner.runner_fakes import FakeClient, FakeLocks, World, offer, record_of
+from tests.unit.runner.runner_fakes import FakeClient, FakeLocks, World, attempt_of, offer, record_of
 
 
 def may_submit(world: World, client: FakeClient) -> Submits:
@@ -187,6 +194,47 @@ def test_the_client_is_there_under_the_name_by_which_it_is_loaded() -> None:
     from processors.runner.submits import CLIENT
 
     assert hasattr(import_module(CLIENT), "AttemptsClient")
+
+
+# Of a process
+
+
+async def asked_by_a_child(client: FakeClient, timeout: float) -> Submitted:
+    """What both sides make of it, with frames between them."""
+    attempt, sent = attempt_of(offer(0)), []
+    attempt.context = Context(attempt.offer)
+    attempt.submits = Submits(client.opening)
+    child = child_submits.Submitting(sent.append, count())
+    future = child.submit(Children(attempt.offer).command("mail", None, {}), timeout, blocks=True)
+    (asked,) = (from_child.decode(frame(one)[HEAD.size :]) for one in sent)
+    assert isinstance(asked, child_wire.Submits)
+    answer = to_child.decode(frame(await child_submits.answer_to(asked, attempt))[HEAD.size :])
+    assert isinstance(answer, child_wire.Answered)
+    child.answered(answer)
+    return future.result(timeout=0)
+
+
+@pytest.mark.parametrize("timeout", [1, 0.5, math.inf])
+async def test_a_process_may_wait_for_as_long_as_a_thread(timeout: float) -> None:
+    client = FakeClient()
+    made = await asked_by_a_child(client, timeout)
+    assert made.execution_id == f"made-of-{client.sent[0].command_id}"
+    assert client.timeouts == [timeout]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (Refused("unknown_job", "there is \ud800 none"), Refused),
+        (Unavailable("no Kafka"), Unavailable),
+        (Misconfigured("no handler"), Misconfigured),
+        (PermissionError("permission \ud800 denied"), RuntimeError),
+    ],
+)
+async def test_a_process_is_answered_whatever_the_submit_came_to(error: Exception, raised: type[Exception]) -> None:
+    with pytest.raises(raised) as found:
+        await asked_by_a_child(FakeClient(refused={"mail": error}), 1)
+    assert str(error).replace("\ud800", "?") in str(found.value)
 
 
 async def test_code_that_nothing_takes_submits_of_is_told_so(world: World) -> None:
