@@ -51,10 +51,11 @@ class InProcess:
                     killing = asyncio.get_running_loop().call_later(patience, child.kill)
         if killing is not None:
             killing.cancel()
-        talk.result()
+        if talk.result():
+            self.children.give_back(child)  # only now: nothing kills it any more
 
-    async def _talk(self, child: Child, attempt: Attempt) -> None:
-        """Until its code has ended: it said so, or is gone."""
+    async def _talk(self, child: Child, attempt: Attempt) -> bool:
+        """Until its code has ended: it said so, or is gone. True: the process is of further use."""
         try:
             end = await self._end_of(child, attempt)
         except ChildGone as gone:
@@ -62,12 +63,12 @@ class InProcess:
             # killed because it was asked to stop, or dead by itself
             error = asyncio.CancelledError() if attempt.stopping is not None else ProcessDied(str(gone))
             perform.settle_error(attempt, error)
-            return
-        if end.spent is not None or not child.is_alive:
+            return False
+        lives_on = end.spent is None and child.is_alive
+        if not lives_on:
             await self.children.discard(child)
-        else:
-            self.children.give_back(child)
         _settle(attempt, end)
+        return lives_on
 
     async def _end_of(self, child: Child, attempt: Attempt) -> End:
         child.send(Run(attempt.offer, attempt.timeout_ms or 0, max(0.0, attempt.due - monotonic())))
