@@ -10,6 +10,7 @@ from ledger.client.why_execution import Around, WhyExecution, explain_execution
 from ledger.client.why_job import WhyJob, why_job
 from ledger.client.why_late import lateness
 from ledger.client.why_words import Spent
+from ledger.client.why_workers import takers, unserved
 from ledger.config import Settings
 from ledger.core.pause import Paused, names_of
 from ledger.core.refusal import Refused
@@ -73,6 +74,7 @@ async def _around(settings: Settings, reads: Reads, one: Execution, now: int) ->
         await reads.started_in(one.queue, since, datetime_of(now)),
         spent,
         await reached_limits(settings, one) if one.blocked_by is None else (),
+        unserved(one, await takers(settings), settings.limits.version_grace) if one.blocked_by is None else None,
     )
 
 

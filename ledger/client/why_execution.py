@@ -6,6 +6,7 @@ from typing import Final
 
 from ledger.client.redis_reads import Standing
 from ledger.client.why_words import Known, Spent, blocker_said, held_during, long, pause_said, said, spent_said
+from ledger.client.why_workers import Unserved
 from ledger.core.execution import Cancelled, CancelRequested, Requested
 from projections.paging import micros_of
 from projections.rows import Attempt, Execution, PastEvent
@@ -36,7 +37,7 @@ class WhyExecution:
 class Around:
     """What was read about an execution. `line`: who holds its exclusivity key now, and who waits for it, in order; `busy`: how many run in
     its queue; `started`: how many of it started since this one waits; `spent`: what the time to its first start went into; `limits`: those
-    over all workers that concern it and are reached."""
+    over all workers that concern it and are reached; `unserved`: no worker that lives can run it."""
 
     execution: Execution
     now: int
@@ -49,6 +50,7 @@ class Around:
     started: int = 0
     spent: Sequence[Spent] = ()
     limits: Sequence[Standing] = ()
+    unserved: Unserved | None = None
 
 
 def explain_execution(around: Around) -> WhyExecution:
@@ -92,8 +94,10 @@ def _waiting(around: Around) -> list[Reason]:
         reasons += [Reason("paused", f"paused by {pause_said(held)}") for held in standing]
     if any(reason.kind == "paused" for reason in reasons):
         return reasons
+    if around.unserved is not None:
+        reasons.append(Reason(around.unserved.kind, f"{_offered(around)}, and {around.unserved.text}: {around.unserved.remedy}"))
     reasons += [_limited(standing) for standing in around.limits]
-    if not around.limits:
+    if not around.limits and around.unserved is None:
         reasons.append(_no_worker(around))
     return reasons
 
@@ -119,15 +123,19 @@ def _limited(standing: Standing) -> Reason:
     return Reason("limit", f"limit {limit}: held by {held}", standing.holders[0] if standing.holders else None)
 
 
+def _offered(around: Around) -> str:
+    return f"offered for {long(around.now - micros_of(around.execution.eligible_at or around.execution.requested_at))}"
+
+
 def _no_worker(around: Around) -> Reason:
     one = around.execution
-    since = long(around.now - micros_of(one.eligible_at or one.requested_at))
+    offered = _offered(around)
     ask = f"does a worker serve it that has the code for version {one.job_version}?"
     if around.busy:
-        return Reason("busy", f"offered for {since}; {around.busy} of queue {one.queue} run now, {around.started} started since it waits")
+        return Reason("busy", f"{offered}; {around.busy} of queue {one.queue} run now, {around.started} started since it waits")
     if around.started:
-        return Reason("offered", f"offered for {since}; {around.started} of queue {one.queue} started meanwhile, none runs now")
-    return Reason("no_worker", f"offered for {since}, and nothing of queue {one.queue} has started or runs: {ask}")
+        return Reason("offered", f"{offered}; {around.started} of queue {one.queue} started meanwhile, none runs now")
+    return Reason("no_worker", f"{offered}, and nothing of queue {one.queue} has started or runs: {ask}")
 
 
 def _running(around: Around) -> list[Reason]:

@@ -1,7 +1,7 @@
 """`why JOB`: every tick that the schedules in force expected in a range, and what became of it. Reads tables and log, changes nothing."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,6 +13,7 @@ from ledger.client.stored import spec_of_row
 from ledger.client.why_late import lateness
 from ledger.client.why_reading import Found, read_past
 from ledger.client.why_words import Known, Spent, words
+from ledger.client.why_workers import takers, unserved
 from ledger.config import Settings
 from ledger.core.definition import written_of
 from ledger.core.engines import Engines
@@ -137,13 +138,31 @@ async def _explain(
     made_up = {one.address.seq: micros_of(one.tick_at) for one in found.rows if one.outcome == "fired"}
     windows = {number: spec.catchup_window_ms for number, spec in found.specs.items()}
     held = [*found.registry.held, *found.home.held]
-    known = Known(executions, held, found.home.ordered, made_up, {}, _zones(found), windows, gone.keys())
+    known = Known(
+        executions,
+        held,
+        found.home.ordered,
+        made_up,
+        {},
+        _zones(found),
+        windows,
+        gone.keys(),
+        await _unserved(settings, executions.values()),
+    )
     missed = [one for one in found.rows if one.outcome == "missed"][:MOST_LOOKED_INTO]
     for row in missed:
         quiet = await silence(settings, row.address.partition, row.address.offset, micros_of(row.tick_at))
         if quiet is not None:
             known.silences[micros_of(row.tick_at)] = quiet
     return explained, known
+
+
+async def _unserved(settings: Settings, executions: Iterable[Execution]) -> dict[str, str]:
+    """Those that wait for nothing but a worker, and that no worker can run."""
+    waiting = [one for one in executions if one.state == "waiting" and one.blocked_by is None]
+    workers = await takers(settings) if waiting else None
+    found = {one.execution_id: unserved(one, workers, settings.limits.version_grace) for one in waiting}
+    return {name: one.text for name, one in found.items() if one is not None}
 
 
 def _zones(found: Found) -> str | None:

@@ -45,6 +45,7 @@ class Known:
     zones: str | None = None  # that other zone data were reckoned with
     window_ms: Mapping[int, int] = field(default_factory=dict)  # of a version: how late its ticks are made up
     not_kept: Collection[str] = ()  # executions whose rows are gone by now
+    unserved: Mapping[str, str] = field(default_factory=dict)  # executions that wait -> why no worker can run them
 
 
 def said(moment: datetime | int | None) -> str:
@@ -110,6 +111,7 @@ def _fired(one: Explained, known: Known, spent: Sequence[Spent]) -> str:
         return f"decided {long(one.late_us or 0)} after it was due; execution {execution_id} ended, and its row is not kept any more"
     run = known.executions.get(execution_id or "")
     state = "" if run is None else f"; {run.state}" + (f" ({run.reason})" if run.reason else "")
+    state += f": {known.unserved[run.execution_id]}" if run is not None and run.execution_id in known.unserved else ""
     started = run is not None and run.first_started_at is not None
     how = f"{'started' if started else 'has not started'} {long(one.late_us or 0)} after it was due"
     parts = ": " + ", ".join(map(spent_said, spent)) if one.is_ == "late" and spent else ""

@@ -13,12 +13,15 @@ from ledger.client.redis_reads import Standing
 from ledger.client.why_execution import Around, explain_execution
 from ledger.client.why_job import WhyJob, WhyTick
 from ledger.client.why_words import UNEXPLAINED, Known, Spent, long, words
+from ledger.client.why_workers import takers, unserved
+from ledger.config import Settings
 from ledger.core import execution, tick, why
 from ledger.core.execution import Cancelled, Requested
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.limits import Limit, Rate
 from ledger.core.tick import SkipOrdered
 from ledger.core.why import Explained, Outcome
+from ledger.core.workers import About
 from projections.paging import micros_of
 from projections.rows import Attempt, Execution, PastEvent
 from projections.schedule_past import Held
@@ -140,6 +143,40 @@ def test_a_limit_that_is_reached_is_named_with_who_holds_it() -> None:
         explain_execution(Around(EXECUTION, NOW, limits=[rate])).reasons[0].text == "limit job greet: 10 in 1m: the next may start in 4.2 s"
     )
     assert reasons(Around(EXECUTION, NOW, limits=[places, rate], held=[PAUSED])) == ["paused"]
+
+
+def worker(queue: str = "default", **jobs: int) -> About:
+    return About(queue, jobs=jobs)
+
+
+def test_that_no_worker_can_run_it_is_named_with_what_to_do() -> None:
+    """However much of its queue runs or started meanwhile."""
+    newer = replace(EXECUTION, job_version=2)
+    too_new = unserved(newer, [worker(greet=1), worker(other=7), worker("mail", greet=2)], 600.0)
+    [reason] = explain_execution(Around(newer, NOW + 540 * SECOND, busy=1, started=117, unserved=too_new)).reasons
+    assert reason.kind == "no_worker_for_version"
+    assert reason.text == (
+        "offered for 9 min 0 s, and no worker of queue default has a handler for version 2 of greet (newest: 1): "
+        "deploy one; after 10 min 0 s it is skipped(no_worker_for_version)"
+    )
+    places = Standing(Limit("queue", "default", 4), 4, ("e1-0",))
+    assert reasons(Around(newer, NOW, limits=[places], unserved=too_new)) == ["no_worker_for_version", "limit"]
+    assert reasons(Around(newer, NOW, held=[PAUSED], unserved=too_new)) == ["paused"]
+    unknown, nobody = unserved(EXECUTION, [worker(other=7)], 600.0), unserved(EXECUTION, [worker("mail", greet=1)], 600.0)
+    assert unknown is not None and (unknown.kind, unknown.remedy) == ("no_handler", "deploy one")
+    assert nobody is not None and nobody.text == "no worker of queue default is heard of"
+    assert unserved(newer, [worker(greet=1), worker(greet=2)], 600.0) is None
+
+
+async def test_without_redis_nothing_is_said_of_workers() -> None:
+    nowhere = Settings.model_validate({"redis": {"url": "redis://127.0.0.1:1/0"}})
+    assert await takers(nowhere) is None and unserved(EXECUTION, None, 600.0) is None
+
+
+def test_a_tick_that_waits_for_a_version_nobody_has_says_so() -> None:
+    run = replace(EXECUTION, execution_id="e1-0")
+    text = said_of("late", None, tick_of("fired", execution="e1-0"), Known({"e1-0": run}, unserved={"e1-0": "no worker has it"}), late_us=1)
+    assert text.endswith("execution e1-0; waiting: no worker has it")
 
 
 def test_what_is_not_before_its_time() -> None:
