@@ -147,6 +147,7 @@ async def _explain(
         _zones(found),
         windows,
         gone.keys(),
+        now,
         await _unserved(settings, executions.values()),
     )
     missed = [one for one in found.rows if one.outcome == "missed"][:MOST_LOOKED_INTO]

@@ -15,7 +15,7 @@ from projections.paging import micros_of
 from projections.reads import Reads
 from projections.rows import JobDefinition, PositionRow
 from projections.schedule_past import HomePast, RegistryPast, read_home, read_registry
-from projections.schedule_rows import Tick
+from projections.schedule_rows import JobStatus, Tick
 
 MOST_ROWS: Final = 10_000
 
@@ -51,7 +51,7 @@ async def read_past(settings: Settings, reads: Reads, job: JobDefinition, after:
     first = await _first(reads, job.job_id, before)
     start = 0 if first is None or before is None else before.address.offset
     past = await read_home(settings, job.job_id, job.home_partition, start, end)
-    if start and _is_wanting(past, of_registry, rows):
+    if start and _is_wanting(past, of_registry, rows, await reads.status(job.job_id)):
         past = await read_home(settings, job.job_id, job.home_partition, 0, end)
         first = None
     if first is not None and before is not None:
@@ -80,8 +80,10 @@ async def _first(reads: Reads, job_id: str, before: Tick | None) -> Stretch | No
     return Stretch(before.job_version, micros_of(before.tick_at) - 1)
 
 
-def _is_wanting(home: HomePast, registry: RegistryPast, rows: Sequence[Tick]) -> bool:
+def _is_wanting(home: HomePast, registry: RegistryPast, rows: Sequence[Tick], status: JobStatus | None) -> bool:
     """Somebody had it left out, or the job paused itself, before the place from which the log was read."""
+    if status is not None and status.auto_paused_note is not None and all(held.until is not None for held in home.held):
+        return True
     return any(
         (one.reason == "by_hand" and micros_of(one.tick_at) not in home.ordered)
         or (one.reason == "paused" and not any(held.since <= micros_of(one.tick_at) for held in (*home.held, *registry.held)))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final, assert_never
 
 from ledger.client.moments import datetime_of
-from ledger.core.tick import SkipOrdered
+from ledger.core.tick import ON_TIME, PAUSED_SPAN, SkipOrdered
 from ledger.core.why import Explained, Into, Part
 from projections.paging import micros_of
 from projections.rows import Execution
@@ -45,6 +45,7 @@ class Known:
     zones: str | None = None  # that other zone data were reckoned with
     window_ms: Mapping[int, int] = field(default_factory=dict)  # of a version: how late its ticks are made up
     not_kept: Collection[str] = ()  # executions whose rows are gone by now
+    now: int = 0
     unserved: Mapping[str, str] = field(default_factory=dict)  # executions that wait -> why no worker can run them
 
 
@@ -97,12 +98,21 @@ def words(one: Explained, row: Tick | None, known: Known, spent: Sequence[Spent]
         case "missed":
             return _missed(one, row, known)
         case "pending":
-            return "not due yet" if one.reason == "not_due" else "due, and not decided yet: is control at work, are the tables up to date?"
+            return "not due yet" if one.reason == "not_due" else _overdue(one, known)
         case "unexplained":
             zones = f"; {known.zones}" if known.zones else ""
             return UNEXPLAINED.get(one.reason or "", one.reason or "") + zones
         case _ as never:
             assert_never(never)
+
+
+def _overdue(one: Explained, known: Known) -> str:
+    """Control writes the skips of a standing pause together, so it is suspected only after that time."""
+    pauses = [held for held in held_during(known.held, one.first, one.last) if held.until is None]
+    by = f" while paused by {'; '.join(map(pause_said, pauses))}" if pauses else ""
+    if pauses and known.now <= one.first + PAUSED_SPAN + ON_TIME:
+        return f"due{by}: skips of a pause are written once a minute"
+    return f"due{by}, and not decided yet: is control at work, are the tables up to date?"
 
 
 def _fired(one: Explained, known: Known, spent: Sequence[Spent]) -> str:

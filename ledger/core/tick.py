@@ -15,6 +15,7 @@ SkipReason = Literal["overlap", "buffer_full", "paused", "by_hand", "busy"]
 MissReason = Literal["catchup_window", "coalesced"]
 
 ON_TIME: Final = 10_000_000  # a tick decided later than this after its time is late
+PAUSED_SPAN: Final = 60_000_000  # ticks that a pause skips leave their outcomes in ranges of up to a minute
 
 
 class Adopted(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="schedule.adopted.v1"):

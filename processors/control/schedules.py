@@ -2,7 +2,6 @@
 
 from heapq import heappop, heappush
 from itertools import chain
-from typing import Final
 
 import structlog
 
@@ -16,13 +15,11 @@ from ledger.core.pause import Paused, names_of
 from ledger.core.planned import as_planned
 from ledger.core.policies import delay_us, engine_versions
 from ledger.core.registry import Touched
-from ledger.core.tick import InForce
+from ledger.core.tick import PAUSED_SPAN, InForce
 from ledger.core.ticking import is_spent, key_of, settle
 from processors.control.plans import PLANNED_AHEAD, Plans
 
 log = structlog.get_logger(__name__)
-
-PAUSED_SPAN: Final = 60_000_000  # ticks that a pause skips leave their outcomes in ranges of up to a minute
 
 
 class Schedules:

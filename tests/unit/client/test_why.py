@@ -12,7 +12,7 @@ from ledger.cli.why import lines_of, tick_row
 from ledger.client.redis_reads import Standing
 from ledger.client.why_execution import Around, explain_execution
 from ledger.client.why_job import WhyJob, WhyTick
-from ledger.client.why_words import UNEXPLAINED, Known, Spent, long, words
+from ledger.client.why_words import UNEXPLAINED, Known, Spent, long, pause_said, words
 from ledger.client.why_workers import takers, unserved
 from ledger.config import Settings
 from ledger.core import execution, tick, why
@@ -52,6 +52,19 @@ def test_a_pause_is_said_with_who_and_why_and_one_that_had_ended_is_not() -> Non
     text = said_of("skipped", "paused", tick_of("skipped", "paused"), known)
     assert "ada (queue default" in text and text.endswith("stock-taking")
     assert "bob" not in text
+
+
+@pytest.mark.parametrize("pause", [PAUSED, Held("itself", "hourly", NOW - SECOND, None, "1 failed in a row")])
+def test_ticks_under_a_standing_pause_are_not_decided_at_once(pause: Held) -> None:
+    """Their skips are written once a minute: nobody has to look after control before that."""
+    text = said_of("pending", "overdue", None, Known(held=[pause], now=NOW + 22 * SECOND))
+    assert text.startswith("due while paused by ") and pause_said(pause) in text and "control" not in text
+    late = said_of("pending", "overdue", None, Known(held=[pause], now=NOW + 71 * SECOND))
+    assert pause_said(pause) in late and "is control at work" in late
+    ended = replace(pause, until=NOW + 5 * SECOND)
+    assert said_of("pending", "overdue", None, Known(held=[ended], now=NOW + 22 * SECOND)).startswith(
+        "due, and not decided yet: is control"
+    )
 
 
 def test_who_left_a_tick_out_and_who_stood_in_its_way() -> None:
