@@ -11,7 +11,7 @@ from ledger.core.pause import Paused, names_of
 from projections import schedule_tables as tables
 from projections.history import read_history
 from projections.querying import Queries
-from projections.rows import Execution
+from projections.rows import Execution, JobDefinition
 
 
 def may_hold(one: Execution) -> list[Paused]:
@@ -23,6 +23,12 @@ def held(one: Execution, standing: Container[Paused]) -> Execution:
     """`paused(job)`, `paused(queue)`, `paused(tenant)` or `paused(key)` as the waiting reason of what waits for that alone."""
     cause = next((name for name in may_hold(one) if name in standing), None)
     return one if cause is None else replace(one, waiting_reason=f"paused({cause.scope})")
+
+
+def as_paused(one: JobDefinition, note: str | None) -> JobDefinition:
+    """A job that paused itself, and `note` says why, is shown as one that somebody paused: its own row is the registry's, which does not
+    know."""
+    return one if note is None or one.state != "active" else replace(one, state="paused", paused_note=note)
 
 
 async def with_pauses(settings: Settings, queries: Queries, found: Sequence[Execution]) -> tuple[Execution, ...]:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from psycopg.rows import DictRow
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Select, case, func, select, tuple_
 
 from ledger.config import Settings
 from projections import tables
@@ -16,7 +16,7 @@ from projections.bulk_reads import BulkReads
 from projections.cursors import cursor_of, read_cursor
 from projections.filters import conditions
 from projections.folds import PROJECTION
-from projections.held_reads import with_pauses
+from projections.held_reads import as_paused, with_pauses
 from projections.history import read_history
 from projections.load_reads import LoadReads
 from projections.paging import instant_of, micros_of, page_of, with_address
@@ -34,6 +34,7 @@ from projections.rows import (
     Running,
 )
 from projections.schedule_reads import ScheduleReads
+from projections.schedule_tables import job_status
 from projections.why_reads import WhyReads
 
 COMMAND_OF: Final = {"submit": "execution.submit.v1", "run_now": "job.run_now.v1", "retry": "execution.retry.v1"}  # by trigger
@@ -69,15 +70,17 @@ class Reads(ScheduleReads, WhyReads, ActingReads, BulkReads, LoadReads):
     ) -> Page[JobDefinition]:
         """By job id."""
         columns = tables.job_definitions.c
-        wanted = ((columns.kind, kind), (columns.state, state), (columns.job_name, job_name), (columns.tenant, tenant))
-        query = select(tables.job_definitions).where(*(column == value for column, value in wanted if value is not None))
+        by_itself = (columns.state == "active") & job_status.c.auto_paused_note.is_not(None)
+        shown = case((by_itself, "paused"), else_=columns.state)  # as `as_paused` has it
+        wanted = ((columns.kind, kind), (shown, state), (columns.job_name, job_name), (columns.tenant, tenant))
+        query = _definitions().where(*(column == value for column, value in wanted if value is not None))
         if cursor is not None:
             query = query.where(columns.job_id > read_cursor(cursor, "definitions", str)[0])
         query = query.order_by(columns.job_id)
         return await page_of(self._queries, query, limit, _definition, lambda one: cursor_of("definitions", one.job_id))
 
     async def definition(self, job_id: str) -> JobDefinition | None:
-        return await self._queries.one(select(tables.job_definitions).where(tables.job_definitions.c.job_id == job_id), _definition)
+        return await self._queries.one(_definitions().where(tables.job_definitions.c.job_id == job_id), _definition)
 
     async def versions(self, job_id: str, *, cursor: str | None = None, limit: int = 50) -> Page[JobVersion]:
         """The newest first."""
@@ -177,8 +180,14 @@ def _first_number(row: DictRow) -> int:
     return int(next(iter(row.values())))
 
 
+def _definitions() -> "Select[tuple[object, ...]]":
+    jobs, statuses = tables.job_definitions, job_status
+    return select(*jobs.c, statuses.c.auto_paused_note).select_from(jobs.outerjoin(statuses, statuses.c.job_id == jobs.c.job_id))
+
+
 def _definition(row: DictRow) -> JobDefinition:
-    return JobDefinition(**with_address(row))
+    note = row.pop("auto_paused_note")
+    return as_paused(JobDefinition(**with_address(row)), note)
 
 
 def _version(row: DictRow) -> JobVersion:

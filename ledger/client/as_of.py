@@ -15,12 +15,14 @@ from ledger.core.execution import Event as OfExecution
 from ledger.core.execution import Requested
 from ledger.core.ids import partition_of
 from ledger.core.moment import Moment
+from ledger.core.pause import Paused
 from ledger.core.wire import Event
 from ledger.kafka.opening import check_identity
 from projections import forms
 from projections.cursors import check_limit, cursor_of, read_cursor
 from projections.filters import conditions
 from projections.folds import statuses
+from projections.held_reads import as_paused
 from projections.paging import micros_of
 from projections.patches import Patch, Place, Rows
 from projections.rows import Attempt, Execution, ExecutionFilter, JobDefinition, JobVersion, Page, PastEvent
@@ -69,7 +71,7 @@ class AsOf:
         wanted = (kind, state, job_name, tenant)
         found = [
             one
-            for one in sorted(await self._definitions(), key=lambda one: one.job_id)
+            for one in sorted(await self._shown(), key=lambda one: one.job_id)
             if one.job_id > behind
             and all(want in (None, had) for want, had in zip(wanted, (one.kind, one.state, one.job_name, one.tenant), strict=True))
         ]
@@ -86,7 +88,7 @@ class AsOf:
         versions = [object_of(JobVersion, forms.VERSIONS, row) for row in rows.versions.values() if row[0] == job_id]
         versions.sort(key=lambda one: one.job_version, reverse=True)
         status = None if definition.kind == "on_demand" else await self._status(definition)
-        return JobThen(definition, status, tuple(versions))
+        return JobThen(as_paused(definition, None if status is None else status.auto_paused_note), status, tuple(versions))
 
     async def executions(self, where: ExecutionFilter | None = None, *, cursor: str | None = None, limit: int = 50) -> Page[Execution]:
         """The newest request first. Raises `Refused` as the list of the present does."""
@@ -140,10 +142,20 @@ class AsOf:
     async def _held(self, one: Execution, told: Told) -> Execution:
         """Its partition was read where it is named: whether its job had paused itself stands elsewhere."""
         if told.may_be_held(one) and one.kind != "on_demand":
-            async with aclosing(self_pauses(self._settings, one.address.partition, self.moment, self._progress)) as commits:
-                async for commit, _ in commits:
-                    told.fold(self.moment.covered(commit, commit.events))
+            await self._fold_self_pauses(told, one.address.partition)
         return (await with_pauses_at(self._settings, self.moment, told, [one], self._progress))[0]
+
+    async def _fold_self_pauses(self, told: Told, partition: int) -> None:
+        async with aclosing(self_pauses(self._settings, partition, self.moment, self._progress)) as commits:
+            async for commit, _ in commits:
+                told.fold(self.moment.covered(commit, commit.events))
+
+    async def _shown(self) -> list[JobDefinition]:
+        """Whether one had paused itself stands in its home partition."""
+        found, told = await self._definitions(), Told()
+        for partition in sorted({one.home_partition for one in found if one.kind != "on_demand" and one.state == "active"}):
+            await self._fold_self_pauses(told, partition)
+        return [as_paused(one, told.by_themselves.get(Paused("job", one.job_id))) for one in found]
 
     async def _definitions(self) -> list[JobDefinition]:
         partitions = (await check_identity(self._settings)).partitions

@@ -24,16 +24,16 @@ class Told:
     """What partitions of the events say of pauses: jobs that paused themselves, and runs by hand that no pause holds."""
 
     def __init__(self) -> None:
-        self.by_themselves: set[Paused] = set()
+        self.by_themselves: dict[Paused, str] = {}  # and their notes
         self._ignoring: set[str] = set()
 
     def fold(self, events: Sequence[Event]) -> None:
         for event in events:
             match event:
                 case tick.AutoPaused():
-                    self.by_themselves.add(Paused("job", event.job_id))
+                    self.by_themselves[Paused("job", event.job_id)] = event.note
                 case tick.AutoResumed() | tick.Dropped():
-                    self.by_themselves.discard(Paused("job", event.job_id))
+                    self.by_themselves.pop(Paused("job", event.job_id), None)
                 case Requested(ignore_pause=True):
                     self._ignoring.add(event.execution_id)
                 case _:
@@ -50,7 +50,7 @@ async def with_pauses_at(
     """Executions as they stood, with what a pause held. `told`: by their partitions. Reads the registry if any may be held."""
     if not any(map(told.may_be_held, found)):
         return tuple(found)
-    standing = told.by_themselves | await _by_acts(settings, moment, progress)
+    standing = told.by_themselves.keys() | await _by_acts(settings, moment, progress)
     return tuple(held(one, standing) if told.may_be_held(one) else one for one in found)
 
 

@@ -87,6 +87,7 @@ async def test_the_past_is_what_the_tables_said_then(logs: Logs, reads: Reads) -
         assert [reasons[execution_id(7000 + nth, home)] for nth in range(7)] == [
             "paused(queue)", "paused(key)", "paused(tenant)", None, "paused(job)", None, "exclusive",
         ]  # fmt: skip
+        assert [(one.state, one.paused_note) for one in then.jobs if one.job_id == "tidy"] == [("paused", "three failed")]
         live = next(one for one in then.executions if one.state in ("active", "processing"))
         go_on(logs, home, live)
         await logs.send()
@@ -103,7 +104,12 @@ async def test_the_past_is_what_the_tables_said_then(logs: Logs, reads: Reads) -
             assert found is not None and found.execution == one
             assert list(found.attempts) == list(then.attempts.get(one.execution_id, found.attempts))
         job = await past.job("tidy")
-        assert job is not None and job.status == then.status and [one.job_version for one in job.versions] == [3, 2, 1]
+        assert (
+            job is not None
+            and job.definition in then.jobs
+            and job.status == then.status
+            and [one.job_version for one in job.versions] == [3, 2, 1]
+        )
         assert await past.execution(execution_id(5000, 0)) is None and await past.job("nothing") is None
         with pytest.raises(Refused, match="there is no such event"):
             await ledger.as_of("0-999999")

@@ -143,6 +143,17 @@ async def test_scheduled_jobs_as_their_home_partition_sees_them(written: Setting
     assert await reads.status("send-invoice") is None
 
 
+async def test_a_job_that_paused_itself_is_shown_as_paused(written: Settings, reads: Reads, sql: Connection[TupleRow]) -> None:
+    """Only its home partition knows; one that is retired is that."""
+    sql.execute("UPDATE job_status SET auto_paused_note = 'three failed' WHERE job_id = 'tidy'")
+    tidy, sync = await reads.definition("tidy"), await reads.definition("sync")
+    assert tidy is not None and (tidy.state, tidy.paused_note) == ("paused", "three failed")
+    assert sync is not None and sync.state == "retired"
+    assert [one.job_id for one in (await reads.definitions(state="paused")).items] == ["tidy"]
+    assert [one.job_id for one in (await reads.definitions(state="active")).items] == ["send-invoice"]
+    assert tidy in (await reads.definitions()).items
+
+
 async def test_pauses_in_force(written: Settings, reads: Reads) -> None:
     pauses = await all_of(lambda cursor: reads.pauses(cursor=cursor, limit=2))
     assert [(one.scope, one.name, one.note) for one in pauses] == [
