@@ -15,6 +15,14 @@ from projections.schedule_past import Held
 ASKED: Final = {"cancel_other": "a newer one took its place", "terminate_other": "a newer one took its place at once"}
 
 
+NOT_MENDED: Final = {  # errors after which no retry follows, however many are allowed
+    "UnrecoverableError": "its code said that no retry would mend it",
+    "invalid_data": "its handler does not take such data, which no retry mends",
+    "invalid_result": "what its handler returned cannot be written, which no retry mends",
+    "result_too_large": "what its handler returned is too large, which no retry mends",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """`kind` for programs, `text` for people. `execution_id`: the one that stands in the way."""
@@ -73,6 +81,8 @@ def explain_execution(around: Around) -> WhyExecution:
 
 def _delayed(around: Around) -> Reason:
     one = around.execution
+    if any(was.attempt == one.attempt and was.state == "snoozed" for was in around.attempts):
+        return Reason("snoozed", f"its code answered in attempt {one.attempt} that it is too early: not before {said(one.eligible_at)}")
     if one.attempt:
         failed = f"attempt {one.attempt} ended with {one.error_type or 'an error'}: {one.error_message or '-'}"
         return Reason("retry", f"{failed}; the next is not before {said(one.eligible_at)}")
@@ -155,10 +165,11 @@ def _ended(around: Around) -> list[Reason]:
     match one.state:
         case "completed":
             text = f"its handler returned at {at}, in attempt {one.attempt}, after {long((one.run_ms or 0) * 1000)}"
-        case "failed" | "timed_out" | "lost":
-            text = f"attempt {one.attempt} was the last that its retries allow, at {at}" + (
-                f": {one.error_type or ''} {one.error_message or ''}".rstrip() if one.state != "lost" else ": its worker was not heard of"
-            )
+        case "failed" | "timed_out":
+            why = NOT_MENDED.get(one.error_type or "", "its retries allow no other, or none after this error")
+            text = f"attempt {one.attempt} was the last, at {at}, as {why}: {one.error_type or ''} {one.error_message or ''}".rstrip()
+        case "lost":
+            text = f"attempt {one.attempt} was the last, at {at}: its worker was not heard of, and it lost as many as it may"
         case "cancelled":
             text = _cancelled(around)
         case "missed":

@@ -10,11 +10,12 @@ import pytest
 
 from ledger.cli.why import lines_of, tick_row
 from ledger.client.redis_reads import Standing
-from ledger.client.why_execution import Around, explain_execution
+from ledger.client.why_execution import NOT_MENDED, Around, explain_execution
 from ledger.client.why_job import WhyJob, WhyTick
-from ledger.client.why_words import UNEXPLAINED, Known, Spent, long, pause_said, words
+from ledger.client.why_words import UNEXPLAINED, Known, Spent, long, pause_said, said, words
 from ledger.client.why_workers import takers, unserved
 from ledger.config import Settings
+from ledger.context import UnrecoverableError
 from ledger.core import execution, tick, why
 from ledger.core.execution import Cancelled, Requested
 from ledger.core.ids import ExecutionId, Micros
@@ -22,6 +23,7 @@ from ledger.core.limits import Limit, Rate
 from ledger.core.tick import SkipOrdered
 from ledger.core.why import Explained, Outcome
 from ledger.core.workers import About
+from processors.runner.settle import FINAL
 from projections.paging import micros_of
 from projections.rows import Attempt, Execution, PastEvent
 from projections.schedule_past import Held
@@ -197,6 +199,32 @@ def test_what_is_not_before_its_time() -> None:
     failed = replace(EXECUTION, state="delayed", attempt=1, error_type="OSError", error_message="gone")
     [reason] = explain_execution(Around(failed, NOW)).reasons
     assert (reason.kind, "OSError: gone; the next is not before" in reason.text) == ("retry", True)
+
+
+def test_what_was_snoozed_did_not_fail() -> None:
+    """What is left of a former attempt's error is not its own."""
+    one = replace(EXECUTION, state="delayed", attempt=2, error_type="OSError", error_message="gone")
+    snoozed = Attempt("e1-0", 2, 7, "w", "snoozed", AT, AT, 3, None, None, HERE)
+    [reason] = explain_execution(Around(one, NOW, [snoozed])).reasons
+    assert (reason.kind, reason.text) == ("snoozed", f"its code answered in attempt 2 that it is too early: not before {said(AT)}")
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (("UnrecoverableError", "no such account"), "as its code said that no retry would mend it: UnrecoverableError no such account"),
+        (("invalid_data", "customers: -1"), "as its handler does not take such data, which no retry mends: invalid_data customers: -1"),
+        (("OSError", "gone"), "as its retries allow no other, or none after this error: OSError gone"),
+    ],
+)
+def test_retries_are_not_blamed_for_what_no_retry_mends(error: tuple[str, str], why: str) -> None:
+    row = replace(execution_row("failed", error=error), finished_at=AT, attempt=1)
+    [reason] = explain_execution(Around(row, NOW)).reasons
+    assert reason.text == f"attempt 1 was the last, at {said(AT)}, {why}"
+
+
+def test_every_error_of_ours_that_is_not_retried_has_words() -> None:
+    assert {*FINAL.values(), UnrecoverableError.__name__} == set(NOT_MENDED)
 
 
 ENDED = {"finished_at": AT, "attempt": 2}
