@@ -13,7 +13,7 @@ from ledger.core.definition import Job, Version
 from ledger.core.engines import version_of
 from ledger.core.exclusivity import Admitting, admit
 from ledger.core.execution import Requested
-from ledger.core.ids import ExecutionId, Micros, execution_of_backfill, execution_of_command
+from ledger.core.ids import ExecutionId, Micros, execution_of_backfill, execution_of_command, instant
 from ledger.core.overlap import place
 from ledger.core.partition_view import PartitionView, tag_of
 from ledger.core.refusal import Refused
@@ -85,13 +85,14 @@ def _skip(view: PartitionView, command: request.SkipTick, version: Version, engi
     state = view.schedule_of(command.job_id)
     if state is not None and command.tick_at in state.to_skip:
         return []
+    at = instant(command.tick_at)
     if command.tick_at <= max(view.at, state.decided_until if state is not None else 0):
-        raise Refused("past", f"tick_at {command.tick_at} is not in the future: what became of it is in `jobledger why {command.job_id}`")
+        raise Refused("past", f"tick_at {at} is not in the future: what became of it is in `jobledger why {command.job_id}`")
     following = engine.next_us(command.tick_at - 1)
     spent = state is not None and is_spent(state, engine.spec.limit)
     if following != command.tick_at or spent:
-        near = "it has none any more" if following is None or spent else f"the next from there on is {following}"
-        raise Refused("no_tick", f"tick_at {command.tick_at} is no tick of {command.job_id}: {near}; `jobledger jobs preview` lists them")
+        near = "it has none any more" if following is None or spent else f"the next from there on is {instant(following)}"
+        raise Refused("no_tick", f"tick_at {at} is no tick of {command.job_id}: {near}; `jobledger jobs preview` lists them")
     if state is None:
         raise Refused("not_in_force", f"the schedule of {command.job_id} is not in force here yet: send the command again")
     if len(state.to_skip) >= MOST_TO_SKIP:
@@ -104,9 +105,9 @@ def _begin(view: PartitionView, command: request.Backfill, job: Job, version: Ve
         return []
     first, last = command.from_exclusive, command.to_inclusive
     if not 0 <= first < last:
-        raise Refused("invalid", f"from_exclusive {first} and to_inclusive {last}: microseconds since 1970, the first before the last")
+        raise Refused("invalid", f"from {instant(first)} to {instant(last)}: since 1970, the first before the last")
     if last > view.at:
-        raise Refused("invalid", f"to_inclusive {last} is in the future: ticks that are to come fire by themselves")
+        raise Refused("invalid", f"to {instant(last)} is in the future: ticks that are to come fire by themselves")
     if command.only_unfired:
         last = _decided(view, command, version, last)
     planned = engine.count_us(first, last) if first < last else 0
@@ -133,8 +134,8 @@ def _decided(view: PartitionView, command: request.Backfill, version: Version, l
     """As far as it is known which ticks fired: those that are not decided yet get an outcome of their own."""
     known_since = view.partition.history.known_since(command.job_id)
     if command.from_exclusive < known_since:
-        first = command.from_exclusive
-        raise Refused("history_too_short", f"from_exclusive {first}: which ticks of {command.job_id} fired is known from {known_since} on")
+        first, since = instant(command.from_exclusive), instant(known_since)
+        raise Refused("history_too_short", f"from {first}: which ticks of {command.job_id} fired is known from {since} on")
     state = view.schedule_of(command.job_id)
     spec = version.schedule
     if state is None or spec is None or is_spent(state, spec.limit):

@@ -4,17 +4,15 @@ Read from the commit it stands in, and from the events before it of the same exe
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple, assert_never
 
 from ledger.core import backfill, definition, execution, outcome, pause, tick
 from ledger.core.consequences import ENDS
-from ledger.core.ids import ExecutionId
+from ledger.core.ids import ExecutionId, instant
 from ledger.core.wire import Event
 
 Kind = Literal["command", "tick", "schedule", "execution", "backfill", "report", "timer", "lease", "registry", "grace"]
 CONTROL: Final = "control"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _Wish = execution.CancelRequested | execution.Cancelled
 
 
@@ -148,8 +146,3 @@ def cause_of_job(events: Sequence[Event], nth: int) -> Cause:
             return Cause(event.actor, "command", event.command_id)
         case _:
             raise TypeError(f"{type(event).__name__} is of no job")
-
-
-def instant(micros: int) -> str:
-    """In UTC, as the log's events say it on their way out."""
-    return (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,6 +6,7 @@ Source: architecture.md, section 3 (routing, ids) and section 6 (the token).
 import re
 from array import array
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from struct import unpack_from
@@ -22,8 +23,18 @@ Micros = NewType("Micros", int)  # microseconds since 1970 UTC: the unit of ever
 TIME_ORDERED = re.compile(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")  # a UUIDv7 without dashes
 INDEX_BITS, SEQ_BITS = 9, 48
 ACTING = "execution:"  # an actor that is one
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEYED = "key-"  # a command id that follows from an idempotency key
 FEW = 5  # keys, below which hashing them together costs more than one by one
+
+
+def instant(micros: int) -> str:
+    """In UTC, as the log's events say it on their way out; a number where no calendar has it."""
+    try:
+        moment = EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return f"{micros} µs since 1970"
+    return moment.isoformat(timespec="microseconds" if micros % 1000 else "milliseconds").replace("+00:00", "Z")
 
 
 class Address(NamedTuple):

@@ -98,6 +98,25 @@ def test_an_instant_that_is_no_future_tick_is_refused(at: int, why: str) -> None
     assert reason(skip(beating(), NOON + at)) == why
 
 
+def detail(events: list[wire.Event]) -> str:
+    (rejected,) = events
+    assert isinstance(rejected, Rejected) and rejected.detail is not None
+    return rejected.detail
+
+
+def test_refusals_say_instants_as_people_do() -> None:
+    """Also one that no calendar has."""
+    home = beating()
+    assert detail(skip(home, NOON)).startswith("tick_at 2027-01-15T08:00:00.000Z is not in the future")
+    no_tick = detail(skip(home, NOON + MINUTE + 1))
+    assert "2027-01-15T08:01:00.000001Z is no tick" in no_tick and "from there on is 2027-01-15T08:02:00.000Z" in no_tick
+    assert (
+        detail(fill(home, NOON, NOON + 1)) == "to 2027-01-15T08:00:00.000001Z is in the future: ticks that are to come fire by themselves"
+    )
+    assert detail(fill(home, 0, 2**62)) == f"to {2**62} µs since 1970 is in the future: ticks that are to come fire by themselves"
+    assert "the first before the last" in detail(fill(home, -(2**62), NOON))
+
+
 def test_not_everything_can_be_left_out_by_hand() -> None:
     home = beating()
     for nth in range(1, acts.MOST_TO_SKIP + 1):
