@@ -16,6 +16,7 @@ from ledger.client.previewing import Preview, instant_in, preview
 from ledger.client.reading import Executions
 from ledger.client.stored import stored_schedule
 from ledger.core import wire
+from ledger.core.backfill import check_past
 from ledger.core.bodies import NOTHING
 from ledger.core.ids import Micros
 from ledger.core.invalid import Invalid
@@ -109,6 +110,7 @@ class HomeActs:
             raise Invalid("invalid_name", "backfill_id", name, "is not 1 to 128 of A-Z a-z 0-9 . _ : ~ -", "'october-again'")
         made = Backfill(name, job_id, stored.job_version, planned)
         if plan:
+            check_past(until, micros_of("now", datetime.now(UTC)))  # of the act itself control judges, by its own time
             return made
         if planned > MOST_UNASKED and not yes:
             raise Refused(

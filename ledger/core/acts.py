@@ -106,8 +106,7 @@ def _begin(view: PartitionView, command: request.Backfill, job: Job, version: Ve
     first, last = command.from_exclusive, command.to_inclusive
     if not 0 <= first < last:
         raise Refused("invalid", f"from {instant(first)} to {instant(last)}: since 1970, the first before the last")
-    if last > view.at:
-        raise Refused("invalid", f"to {instant(last)} is in the future: ticks that are to come fire by themselves")
+    backfill.check_past(last, view.at)
     if command.only_unfired:
         last = _decided(view, command, version, last)
     planned = engine.count_us(first, last) if first < last else 0

@@ -5,7 +5,15 @@ Its executions are `execution.requested` events with `backfill_id` and `tick_at`
 
 from msgspec import Struct
 
-from ledger.core.ids import Micros
+from ledger.core.ids import Micros, instant
+from ledger.core.refusal import Refused
+
+
+def check_past(to_inclusive: int, now: int) -> None:
+    """Raises `Refused`."""
+    if to_inclusive > now:
+        raise Refused("invalid", f"to {instant(to_inclusive)} is in the future: ticks that are to come fire by themselves")
+
 
 # Events
 

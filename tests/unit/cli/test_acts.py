@@ -134,6 +134,12 @@ def test_the_plan_of_a_backfill_counts(call: Call, world: World) -> None:
     assert (ended.code, ended.json["planned"], ended.json["job_version"], world.acts) == (0, 24, 2, [])  # type: ignore[index]
 
 
+def test_the_plan_of_a_backfill_is_refused_where_the_act_would_be(call: Call, world: World) -> None:
+    ended = call("jobs", "backfill", "hourly", "--from", "2026-01-01", "--to", "2999-01-01", "--plan")
+    assert (ended.code, ended.stdout, world.acts) == (4, "", [])
+    assert "to 2999-01-01T00:00:00.000Z is in the future" in ended.stderr
+
+
 def test_a_backfill_is_named_by_its_range(call: Call, world: World) -> None:
     for _ in range(2):
         assert call("jobs", "backfill", "hourly", *RANGE, "--only-unfired").code == 0
