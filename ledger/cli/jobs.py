@@ -71,8 +71,11 @@ def show(
                 past = (await ledger.as_of(moment_in(as_of, "--as-of"))).happened(past)
         events, rows = rows_of(past), [row_of(one) for one in then.versions]
         stands = None if then.status is None else row_of(then.status)
+        if then.versions_next is not None:
+            talk(f"there are more versions: `jobledger jobs versions {job_id} --cursor {then.versions_next}`")
         if output is not Form.table:
-            show_one({**row_of(then.definition), "status": stands, "versions": rows, **({"events": events} if history else {})}, output)
+            versions = {"versions": rows, "versions_next": then.versions_next}
+            show_one({**row_of(then.definition), "status": stands, **versions, **({"events": events} if history else {})}, output)
             return
         show_one({**row_of(then.definition), **(stands or {}), "address": None}, output)
         typer.echo()
@@ -93,7 +96,7 @@ async def _then(ledger: Ledger, job_id: str, as_of: str | None) -> JobThen | Non
     if job is None:
         return None
     versions = await ledger.versions.list(job_id, limit=50)
-    return JobThen(job, await ledger.statuses.get(job_id), versions.items)
+    return JobThen(job, await ledger.statuses.get(job_id), versions.items, versions.next)
 
 
 for name, command in (

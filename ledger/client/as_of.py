@@ -31,11 +31,13 @@ from projections.schedule_rows import JobStatus
 
 @dataclass(frozen=True, slots=True)
 class JobThen:
-    """A job, how its schedule stood (None if none had been in force) and its versions, the newest first."""
+    """A job, how its schedule stood (None if none had been in force) and its versions, the newest first. `versions_next`: a cursor to go on
+    with, where these are not all of them."""
 
     definition: JobDefinition
     status: JobStatus | None
     versions: tuple[JobVersion, ...]
+    versions_next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,7 @@ class FakeReads(Reads):
 
     async def versions(self, job_id: str, *, cursor: str | None = None, limit: int = 50) -> Page[JobVersion]:
         versions = [*HISTORY, VERSION] if cursor is None else [VERSION]
-        return Page(tuple(one for one in versions if one.job_id == job_id)[:limit])
+        return Page(tuple(one for one in versions if one.job_id == job_id)[:limit], self._world.next if cursor is None else None)
 
     async def version(self, job_id: str, job_version: int) -> JobVersion | None:
         return next((one for one in (*HISTORY, VERSION) if (one.job_id, one.job_version) == (job_id, job_version)), None)

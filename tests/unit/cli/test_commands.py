@@ -156,6 +156,18 @@ def test_one_thing_with_its_parts(call: Call) -> None:
     assert command["execution_id"] == "e1-0"
 
 
+def test_a_job_says_that_it_has_more_versions_than_it_shows(call: Call, world: World) -> None:
+    whole = call("jobs", "show", "greet", "-o", "json")
+    assert isinstance(whole.json, dict) and (whole.json["versions_next"], whole.stderr) == (None, "")
+    world.next = "further"
+    for form in ("table", "json"):
+        assert (
+            "there are more versions: `jobledger jobs versions greet --cursor further`" in call("jobs", "show", "greet", "-o", form).stderr
+        )
+    part = call("jobs", "show", "greet", "-o", "json").json
+    assert isinstance(part, dict) and part["versions_next"] == "further"
+
+
 @pytest.mark.parametrize("noun", ["jobs", "executions", "commands"])
 def test_what_is_not_there_is_exit_3(call: Call, noun: str) -> None:
     ended = call(noun, "show", "nosuch")
