@@ -3,6 +3,7 @@ waits or ended so. A read."""
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import groupby
 from typing import Annotated, Final
 
@@ -13,6 +14,8 @@ from ledger.cli.output import Form, OutputOption, Row, row_of, show_one, show_ro
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.client.why_job import WhyJob, WhyTick
 from ledger.client.why_words import Spent, said
+from ledger.core.ids import instant
+from projections.paging import micros_of
 
 EXECUTION_ID: Final = re.compile(r"[0-9a-f]{32}-[0-9]{1,6}")
 
@@ -52,7 +55,8 @@ async def _job(session: Session, job_id: str, at: str | None, from_: str | None,
     elif form is Form.jsonl:
         show_rows([tick_row(one) for one in found.ticks], (), form)
     else:
-        show_one({**row_of(found), "ticks": [tick_row(one) for one in found.ticks]}, form)
+        after = instant(micros_of(found.after))  # to the microsecond: it is right before the first instant that was asked for
+        show_one({**row_of(found), "after": after, "ticks": [tick_row(one) for one in found.ticks]}, form)
     unexplained = found.counts.get("unexplained", 0)
     if unexplained:
         talk(
@@ -92,7 +96,8 @@ def lines_of(found: WhyJob, *, is_one: bool = False) -> Iterator[str]:
             yield _plain(f"  {tick.why}")
         return
     figures = ", ".join(f"{count} {name}" for name, count in found.counts.items()) or "none"
-    yield _plain(f"{found.job_id}, {text_of(found.after)} to {text_of(found.until)}: {found.expected} expected ticks: {figures}")
+    first = text_of(found.after + timedelta(microseconds=1))
+    yield _plain(f"{found.job_id}, {first} to {text_of(found.until)}: {found.expected} expected ticks: {figures}")
     for is_quiet, group in groupby(found.ticks, lambda one: one.class_ == "on_time"):
         ticks = list(group)
         if is_quiet and len(ticks) > 1:

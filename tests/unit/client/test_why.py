@@ -266,3 +266,9 @@ def test_ticks_on_time_in_a_row_are_one_line_and_what_users_wrote_does_not_steer
     assert quiet.endswith("on_time  3 ticks, started within 12 ms of due")
     assert "(4 ticks)  skipped  by ada: \\x1b[2J" in loud
     assert tick_row(paused)["class"] == "skipped"
+
+
+def test_a_range_begins_where_it_was_asked_to() -> None:
+    """What is before it, exclusively, is a microsecond older."""
+    [head] = lines_of(WhyJob("hourly", AT - timedelta(microseconds=1), AT + timedelta(hours=1), 0, {}, ()))
+    assert head.startswith(f"hourly, {said(AT)} to {said(AT + timedelta(hours=1))}: 0 expected ticks")
