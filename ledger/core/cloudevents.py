@@ -57,9 +57,9 @@ class Outgoing:
         self._partition = partition
         self._known: dict[ExecutionId, _Known] = {}
 
-    def of(self, commit: Commit) -> Iterator[bytes]:
-        """Each event of the commit as a line of JSON."""
-        time = (_EPOCH + timedelta(microseconds=commit.at)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    def of(self, commit: Commit, appended_ms: int = 0) -> Iterator[bytes]:
+        """Each event of the commit as a line of JSON. `appended_ms`: the time of one that says none itself, as the one that opens a log."""
+        time = (_EPOCH + timedelta(microseconds=commit.at or appended_ms * 1000)).isoformat(timespec="microseconds").replace("+00:00", "Z")
         for nth, event in enumerate(commit.events):
             yield json.encode(self._event(commit, nth, event, time)) + b"\n"
 

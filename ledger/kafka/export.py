@@ -60,7 +60,7 @@ async def cloudevents(settings: Settings, progress: Progress = _quiet) -> AsyncG
     outgoing = {place: Outgoing(identity.log_id, *place) for place in archive.places(identity.partitions)}
     async with aclosing(commits(settings, identity, progress)) as found:
         async for place, accepted in found:
-            yield b"".join(line for one in accepted for line in outgoing[place].of(one.commit()))
+            yield b"".join(line for one in accepted for line in outgoing[place].of(one.commit(), one.appended_ms))
 
 
 async def _end(settings: Settings, place: Place) -> int:

@@ -91,3 +91,11 @@ def test_every_event_there_is_goes_out(name: str) -> None:
 def test_the_two_logs_have_two_sources_as_their_ids_may_be_the_same() -> None:
     opened = commit([outcome.Opened("abc", 4)], seq=1)
     assert [outgoing(opened, log=log)[0]["source"] for log in ("events", "registry")] == ["/jobledger/abc", "/jobledger/abc/registry"]
+
+
+def test_what_opens_a_log_has_the_time_of_its_append() -> None:
+    """Its own time is 0: that of the append is not known before it is appended."""
+    out = Outgoing("abc", "events", 3)
+    [opened] = out.of(commit([outcome.Opened("abc", 4)], seq=1, at=0), 1_790_000_000_123)
+    [later] = out.of(commit([requested()]), 1_790_000_099_000)
+    assert [json.loads(line)["time"] for line in (opened, later)] == ["2026-09-21T14:13:20.123000Z", "2026-09-21T14:13:20.123456Z"]
