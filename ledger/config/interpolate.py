@@ -7,9 +7,9 @@ environment overrides counts as overridden. Texts from the environment are taken
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, NoReturn
 
-from ledger.config.overlay import variable_of
+from ledger.config.overlay import is_secret_setting, variable_of
 from ledger.config.secrets import is_secret_name, is_secret_value
 from ledger.config.told import Told, key_of
 from ledger.config.yaml_text import DEEPEST, Place
@@ -41,8 +41,11 @@ class _Interpolation:
 
     def replaced(self, value: object, place: Place) -> object:
         match value:
-            case str() if "${" in value:
-                return self._text(value, place)
+            case str():
+                made = self._text(value, place) if "${" in value else value
+                if _is_job_data(place) and isinstance(made, str) and is_secret_value(made):
+                    self._refuse_secret(place, "an address with a password")
+                return made
             case list():
                 return [self.replaced(one, (*place, index)) for index, one in enumerate(value)]
             case dict():
@@ -61,7 +64,8 @@ class _Interpolation:
         whole = _REFERENCE.fullmatch(text)
         made = self._resolved(whole, place) if whole is not None else self._joined(text, place)
         self._open.pop()
-        self._refuse_secret(place)
+        if place in self.secrets and _is_job_data(place):
+            self._refuse_secret(place, self.secrets[place])
         self._done[place] = made
         return made
 
@@ -84,10 +88,13 @@ class _Interpolation:
         if _KEY.fullmatch(name) is None or (colon and rest[:1] not in ("-", "?")):
             forms = "none of ${VAR}, ${VAR:-default}, ${VAR:?message} and ${other.key}"
             raise self._wrong(place, f"`{found[0]}` is {forms}; write `$${{` for a plain `${{`")
-        if is_secret_name(name):
+        if is_secret_name(name) or is_secret_setting(name):
             self.secrets[place] = name
-            self._refuse_secret(place)
+            if _is_job_data(place):
+                self._refuse_secret(place, name)
         value = self._looked_up(name, place)
+        if isinstance(value, str) and is_secret_value(value):
+            self.secrets[place] = name
         if value is not None and value != "":
             return value
         if rest[:1] == "-":
@@ -101,10 +108,7 @@ class _Interpolation:
     def _looked_up(self, name: str, place: Place) -> object:
         """What the environment or the files say under a name, or None."""
         if _NAME.fullmatch(name) is not None and name in self._env:
-            value = self._env[name]
-            if is_secret_value(value):
-                self.secrets[place] = name
-            return value
+            return self._env[name]
         parts = tuple(name.split("."))
         if (overridden := self._env.get(variable_of(parts) or "")) is not None:
             return overridden
@@ -114,7 +118,7 @@ class _Interpolation:
         if isinstance(found, dict | list):
             raise self._wrong(place, f"`${{{name}}}` is no single value: name one of its keys")
         made = self.replaced(found, target)
-        if target in self.secrets or (isinstance(made, str) and is_secret_value(made)):
+        if target in self.secrets:
             self.secrets[place] = name
         return made
 
@@ -131,13 +135,12 @@ class _Interpolation:
                 return None, None
         return target, found
 
-    def _refuse_secret(self, place: Place) -> None:
-        if place in self.secrets and _is_job_data(place):
-            raise self._wrong(
-                place,
-                f"{self.secrets[place]} looks like a secret, and the data of a job stays in the log for ever: "
-                "put the name of the variable there and read it in the handler",
-            )
+    def _refuse_secret(self, place: Place, what: str) -> NoReturn:
+        raise self._wrong(
+            place,
+            f"{what} looks like a secret, and the data of a job stays in the log for ever: put the name of the variable there and read it "
+            "in the handler",
+        )
 
     def _wrong(self, place: Place, what: str) -> Misconfigured:
         origin = self._told.origin(place)

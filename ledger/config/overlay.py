@@ -6,7 +6,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Final
 
-from ledger.config.settings import Settings
+from ledger.config.settings import Settings, secret_keys
 from ledger.config.told import Origin, Told, key_of
 from ledger.config.yaml_text import Place
 from ledger.core.refusal import Misconfigured
@@ -14,6 +14,7 @@ from ledger.core.refusal import Misconfigured
 PREFIX: Final = "JOBLEDGER_"
 CONFIG: Final = "JOBLEDGER_CONFIG"
 PROFILES: Final = "JOBLEDGER_PROFILES"
+_SECRETS: Final = tuple(f"{PREFIX}{'__'.join(map(str, place))}__".upper() for place in secret_keys())
 NOT_SETTINGS: Final = frozenset({CONFIG, "JOBLEDGER_CACHE", "JOBLEDGER_CRASH_AT", PROFILES, "JOBLEDGER_TRACEBACK"})
 
 
@@ -34,6 +35,12 @@ def variable_of(place: Sequence[str]) -> str | None:
     """The environment variable that sets a key, in whichever of the two layouts it is written; None of what is no setting."""
     parts = [snake(part) for part in (place[1:] if place[0] == "jobsConfig" else place)]
     return PREFIX + "__".join(parts).upper() if parts and parts[0] in Settings.model_fields else None
+
+
+def is_secret_setting(name: str) -> bool:
+    """Of a dotted key in either layout, or of the variable that sets it."""
+    variable = name.upper() if name.startswith(PREFIX) else variable_of(name.split(".")) or ""
+    return f"{variable}__".startswith(_SECRETS)
 
 
 def snake(name: str) -> str:

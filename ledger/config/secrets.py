@@ -4,13 +4,17 @@ import re
 from typing import Final
 
 MASK: Final = "***"
-_NAME: Final = re.compile(r"SECRET|PASSW|PASSPHRASE|_PWD|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE", re.IGNORECASE)
+_NAME: Final = re.compile(r"SECRET|PASSW|PASSPHRASE|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE", re.IGNORECASE)
+_ABBREVIATIONS: Final = frozenset({"pass", "pwd", "psw", "pw", "cred", "creds", "jwt"})  # as a word: COMPASS and PASSENGER are none
+_BETWEEN_WORDS: Final = re.compile(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])")
+_FOLDER: Final = "PWD"  # the shell's own: where it is
 _USER_INFO: Final = re.compile(r"://[^/@\s]*@")
-_WITH_PASSWORD: Final = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
+_WITH_PASSWORD: Final = re.compile(r"://[^/@\s:]*:(?!\$\{\w+\}@)[^/@\s]+@")  # the name of a variable is no password
 
 
 def is_secret_name(name: str) -> bool:
-    return _NAME.search(name) is not None
+    words = (word.lower() for word in _BETWEEN_WORDS.split(name))
+    return _NAME.search(name) is not None or (name != _FOLDER and not _ABBREVIATIONS.isdisjoint(words))
 
 
 def is_secret_value(value: str) -> bool:

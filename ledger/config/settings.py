@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Self, get_args
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from ledger.config.fields import Part, Positive, RateText, Section, TopicPart, comma_separated, filled
 from ledger.config.jobs import Concurrency, Defaults, Execution, Job, SystemJob
+from ledger.config.yaml_text import Place
 from ledger.core.backlogs import ANY, BacklogLimits
 from ledger.core.limits import Limit, Rate, parse_rate
 
@@ -180,6 +181,17 @@ class Settings(Part):
     def redis_key(self, *parts: str) -> str:
         """A key or channel of ours: `redis_key("worker", id)` is `jobledger:worker:ID`."""
         return ":".join((self.prefix, *parts))
+
+
+def secret_keys() -> frozenset[Place]:
+    """The settings that may hold credentials."""
+    return frozenset(
+        (section, known.alias or key)
+        for section, part in Settings.model_fields.items()
+        if isinstance(part.annotation, type) and issubclass(part.annotation, Part)
+        for key, known in part.annotation.model_fields.items()
+        if SecretStr in (known.annotation, *get_args(known.annotation))
+    )
 
 
 def _limit(limit: Limit, bounded: Bounded) -> Limit | None:

@@ -46,7 +46,10 @@ def test_the_environment_is_not_interpolated(tmp_path: Path) -> None:
     assert load(tmp_path, "", JOBLEDGER_APP="${A}", A="a").app == "${A}"
 
 
-@pytest.mark.parametrize("name", ["DB_PASSWORD", "API_KEY", "apikey", "GITHUB_TOKEN", "MY_SECRET", "PRIVATE_KEY_FILE", "DB_PWD"])
+@pytest.mark.parametrize(
+    "name",
+    ["DB_PASSWORD", "API_KEY", "apikey", "GITHUB_TOKEN", "MY_SECRET", "PRIVATE_KEY_FILE", "DB_PWD", "DB_PASS", "dbPass", "PW", "AWS_CREDS"],
+)
 def test_a_secret_in_the_data_of_a_job_is_refused(tmp_path: Path, name: str) -> None:
     said = refused(tmp_path, JOB % f"{{a: [{{b: 'x ${{{name}:-none}}'}}]}}", **{name: "hunter2"})
     assert said.startswith(f"jobledger.yaml:1: system_jobs[0].data.a[0].b: {name} looks like a secret")
@@ -57,6 +60,37 @@ def test_nor_does_a_secret_get_there_by_another_key(tmp_path: Path) -> None:
     text = "redis: {url: 'redis://:${REDIS_PASSWORD}@r'}\napp: ${redis.url}\n" + JOB % "'${app}'"
     assert "app looks like a secret" in refused(tmp_path, text, REDIS_PASSWORD="hunter2")
     assert "URL looks like a secret" in refused(tmp_path, JOB % "'${URL}'", URL="postgresql://me:hunter2@db/x")
+
+
+@pytest.mark.parametrize("name", ["COMPASS", "PASSENGER_COUNT", "PASSPORTS", "BYPASS", "PWD", "PATH", "UPWARDS"])
+def test_a_name_that_only_sounds_like_a_secret_is_fine(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, JOB % f"'${{{name}}}'", **{name: "a"}).system_jobs[0].data == "a"
+
+
+@pytest.mark.parametrize("reference", ["database.url", "redis.url", "redis.lock_urls.0", "JOBLEDGER_DATABASE__URL", "jobsConfig.redis.url"])
+@pytest.mark.parametrize("env", [{}, {"JOBLEDGER_DATABASE__URL": "postgresql://u:hunter2@h/d"}])
+def test_nor_does_a_setting_that_may_hold_one_wherever_it_is_said(tmp_path: Path, reference: str, env: dict[str, str]) -> None:
+    text = "database: {url: 'postgresql://x@h/d'}\nredis: {url: 'redis://h', lock_urls: ['redis://a']}\n" + JOB % f"'${{{reference}}}'"
+    assert refused(tmp_path, text, **env).startswith(f"jobledger.yaml:3: system_jobs[0].data: {reference} looks like a secret")
+
+
+def test_nor_by_a_key_that_the_environment_overrides(tmp_path: Path) -> None:
+    text = "app: a:b\n" + JOB % "'${app}'"
+    assert "app looks like a secret" in refused(tmp_path, text, JOBLEDGER_APP="redis://u:hunter2@h")
+
+
+@pytest.mark.parametrize("written", ["redis://u:${X}@h", "redis://${X}:hunter2@h", "redis://u:hunter2@h", "${Y:-redis://u:hunter2@h}"])
+def test_an_address_with_a_password_is_refused_whatever_it_was_made_of(tmp_path: Path, written: str) -> None:
+    said = refused(tmp_path, JOB % f"{{u: '{written}'}}", X="hunter2")
+    assert said.startswith("jobledger.yaml:1: system_jobs[0].data.u: an address with a password looks like a secret")
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("redis://u:$${PW}@h", "redis://u:${PW}@h"), ("https://${X}:8080/a@b", "https://h:8080/a@b"), ("u@h", "u@h")]
+)
+def test_an_address_without_a_password_is_fine(tmp_path: Path, written: str, meant: str) -> None:
+    assert load(tmp_path, JOB % f"'{written}'", X="h").system_jobs[0].data == meant
 
 
 def test_a_secret_elsewhere_is_fine(tmp_path: Path) -> None:
