@@ -16,6 +16,7 @@ from ledger.core.refusal import Misconfigured, Unavailable
 PARAMETERS: Final = (
     "connect_timeout=5 application_name=jobledger keepalives_idle=5 keepalives_interval=2 keepalives_count=3 options='-c timezone=UTC'"
 )
+_UNTOLD: Final = "the address in database.url"
 
 
 def url_of(settings: Settings) -> str:
@@ -24,17 +25,25 @@ def url_of(settings: Settings) -> str:
 
 
 def conninfo_of(settings: Settings) -> str:
-    """The URL with our parameters; what the URL itself says wins."""
-    ours, said = conninfo_to_dict(PARAMETERS), conninfo_to_dict(url_of(settings))
-    return make_conninfo("", **{**ours, **said})
+    """The URL with our parameters; what the URL itself says wins. Raises `Misconfigured`, without the URL, if it is none."""
+    try:
+        said = conninfo_to_dict(url_of(settings))
+    except psycopg.ProgrammingError:
+        raise Misconfigured(
+            "`database.url` is no address of PostgreSQL: expected is one like postgresql://user@127.0.0.1:5432/database?sslmode=require, "
+            "with what is special in a password as %-codes (`%` is %25, `/` is %2F)"
+        ) from None  # its words quote the address, where the password is
+    return make_conninfo("", **{**conninfo_to_dict(PARAMETERS), **said})
 
 
 def address_of(settings: Settings) -> str:
     """Where Postgres should be, without user and password."""
     with suppress(psycopg.Error):
         parts = conninfo_to_dict(url_of(settings))
-        return f"{parts.get('host') or '127.0.0.1'}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"
-    return "the address in database.url"
+        address = f"{parts.get('host') or '127.0.0.1'}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"
+        if "@" not in address:  # a password with `/` or `@` in it is read as host or database
+            return address
+    return _UNTOLD
 
 
 def connect(settings: Settings) -> Connection[TupleRow]:
@@ -60,10 +69,9 @@ def connected(settings: Settings) -> Iterator[Connection[TupleRow]]:
 
 
 def unavailable(settings: Settings, error: BaseException) -> Unavailable:
-    return Unavailable(
-        f"Postgres does not answer at {address_of(settings)} ({_said(error)}): "
-        "start it (`jobledger stack start`) or set JOBLEDGER_DATABASE__URL"
-    )
+    address = address_of(settings)
+    said = "write `@` in a password as %40, `/` as %2F" if address == _UNTOLD else _said(error)
+    return Unavailable(f"Postgres does not answer at {address} ({said}): start it (`jobledger stack start`) or set JOBLEDGER_DATABASE__URL")
 
 
 def not_upgraded(settings: Settings) -> Misconfigured:

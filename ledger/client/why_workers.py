@@ -38,8 +38,8 @@ def unserved(one: Execution, workers: Collection[About] | None, grace: float) ->
         return None
     of_queue = [about for about in workers if about.queue == one.queue]
     newest = max((about.jobs[one.job_name] for about in of_queue if one.job_name in about.jobs), default=None)
-    if newest is not None and newest >= one.job_version:
-        return None
+    if newest is not None and (newest >= one.job_version or one.kind == "scheduled"):
+        return None  # a user's version is most often numbered by its content, and is for any handler then; tables do not tell which
     if newest is not None:
         text = f"no worker of queue {one.queue} has a handler for version {one.job_version} of {one.job_name} (newest: {newest})"
         skipped = f"after {long(int(grace * 1_000_000))} it is skipped(no_worker_for_version)"

@@ -8,7 +8,7 @@ from typing import Final, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from ledger.config.secrets import is_secret_name
+from ledger.config.secrets import is_secret_name, masked
 from ledger.config.settings import Settings
 from ledger.config.told import Told
 from ledger.config.yaml_text import Place
@@ -76,7 +76,7 @@ def _expected(one: ErrorDetails, place: Place) -> str:
             expected = str(one.get("ctx", {}).get("expected", ""))
             words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
             near = get_close_matches(str(one["input"]), words, n=1)
-            return f"{quoted(one['input'])} is not one of {expected}" + (f"; did you mean {near[0]!r}?" if near else "")
+            return f"{quoted(masked(one['input']))} is not one of {expected}" + (f"; did you mean {near[0]!r}?" if near else "")
         case "value_error":
             return one["msg"].removeprefix("Value error, ")
         case "string_pattern_mismatch":
@@ -99,7 +99,7 @@ def _shown(one: ErrorDetails, place: Place, told: Told) -> str:
     is_secret = (known is not None and known.annotation is SecretStr) or is_secret_name(str(place[-1]))
     if is_secret or isinstance(one["input"], dict | list):
         return ""
-    return ", not nothing" if one["input"] is None else f", not {quoted(one['input'])}"
+    return ", not nothing" if one["input"] is None else f", not {quoted(masked(one['input']))}"
 
 
 def _near(name: str, known: list[str]) -> str:

@@ -44,7 +44,7 @@ class _Interpolation:
             case str():
                 made = self._text(value, place) if "${" in value else value
                 if _is_job_data(place) and isinstance(made, str) and is_secret_value(made):
-                    self._refuse_secret(place, "an address with a password")
+                    self._refuse_secret(place, "an address with credentials")
                 return made
             case list():
                 return [self.replaced(one, (*place, index)) for index, one in enumerate(value)]

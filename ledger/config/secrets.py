@@ -2,14 +2,17 @@
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
 MASK: Final = "***"
 _NAME: Final = re.compile(r"SECRET|PASSW|PASSPHRASE|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE", re.IGNORECASE)
 _ABBREVIATIONS: Final = frozenset({"pass", "pwd", "psw", "pw", "cred", "creds", "jwt"})  # as a word: COMPASS and PASSENGER are none
 _BETWEEN_WORDS: Final = re.compile(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])")
 _FOLDER: Final = "PWD"  # the shell's own: where it is
-_USER_INFO: Final = re.compile(r"://[^/@\s]*@")
+_USER_INFO: Final = re.compile(r"://[^/\s]*@")
 _WITH_PASSWORD: Final = re.compile(r"://[^/@\s:]*:(?!\$\{\w+\}@)[^/@\s]+@")  # the name of a variable is no password
+_PARAMETER: Final = re.compile(r"(?<=[?&])([^?&=\s]+)(=)(?!\$\{\w+\}(?:&|$))([^&]+)")  # of an address
+_KEYWORD: Final = re.compile(r"(?<!\S)(\w+)(\s*=\s*)('(?:\\.|[^'\\])*'|(?:\\.|\S)+)")  # as PostgreSQL takes them too: `host=db password=x`
 
 
 def is_secret_name(name: str) -> bool:
@@ -18,11 +21,12 @@ def is_secret_name(name: str) -> bool:
 
 
 def is_secret_value(value: str) -> bool:
-    return _WITH_PASSWORD.search(value) is not None
+    parameters = _PARAMETER.finditer(value) if "://" in value else ()
+    return _WITH_PASSWORD.search(value) is not None or any(is_secret_name(unquote(found[1])) for found in parameters)
 
 
 def masked(value: object, *, name: str = "") -> object:
-    """As it can be shown, at whatever depth: of an address, all but who logs in and its parameters."""
+    """As it can be shown, at whatever depth: of an address, all but who logs in and what is secret of its parameters."""
     match value:
         case dict():
             return {key: masked(one, name=str(key)) for key, one in value.items()}
@@ -30,6 +34,12 @@ def masked(value: object, *, name: str = "") -> object:
             return [masked(one, name=name) for one in value]
         case str() if value and is_secret_name(name):
             return MASK
-        case str() if _USER_INFO.search(value):
-            return _USER_INFO.sub(f"://{MASK}@", value.partition("?")[0])
+        case str() if "://" in value:
+            return _PARAMETER.sub(_parameter, _USER_INFO.sub(f"://{MASK}@", value))
+        case str():
+            return _KEYWORD.sub(_parameter, value)
     return value
+
+
+def _parameter(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]}{MASK}" if is_secret_name(unquote(found[1])) else found[0]

@@ -181,6 +181,8 @@ def test_that_no_worker_can_run_it_is_named_with_what_to_do() -> None:
     assert unknown is not None and (unknown.kind, unknown.remedy) == ("no_handler", "deploy one")
     assert nobody is not None and nobody.text == "no worker of queue default is heard of"
     assert unserved(newer, [worker(greet=1), worker(greet=2)], 600.0) is None
+    edited = replace(newer, kind="scheduled")  # numbered by its content, as far as can be told: for any handler
+    assert unserved(edited, [worker(greet=1)], 600.0) is None
 
 
 async def test_without_redis_nothing_is_said_of_workers() -> None:

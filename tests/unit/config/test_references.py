@@ -79,17 +79,25 @@ def test_nor_by_a_key_that_the_environment_overrides(tmp_path: Path) -> None:
     assert "app looks like a secret" in refused(tmp_path, text, JOBLEDGER_APP="redis://u:hunter2@h")
 
 
-@pytest.mark.parametrize("written", ["redis://u:${X}@h", "redis://${X}:hunter2@h", "redis://u:hunter2@h", "${Y:-redis://u:hunter2@h}"])
-def test_an_address_with_a_password_is_refused_whatever_it_was_made_of(tmp_path: Path, written: str) -> None:
+@pytest.mark.parametrize(
+    "written", ["redis://u:${X}@h", "redis://${X}:hunter2@h", "redis://u:hunter2@h", "r://h?password=${X}", "${Y:-redis://u:hunter2@h}"]
+)
+def test_an_address_with_credentials_is_refused_whatever_it_was_made_of(tmp_path: Path, written: str) -> None:
     said = refused(tmp_path, JOB % f"{{u: '{written}'}}", X="hunter2")
-    assert said.startswith("jobledger.yaml:1: system_jobs[0].data.u: an address with a password looks like a secret")
+    assert said.startswith("jobledger.yaml:1: system_jobs[0].data.u: an address with credentials looks like a secret")
     assert "hunter2" not in said
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"), [("redis://u:$${PW}@h", "redis://u:${PW}@h"), ("https://${X}:8080/a@b", "https://h:8080/a@b"), ("u@h", "u@h")]
+    ("written", "meant"),
+    [
+        ("redis://u:$${PW}@h", "redis://u:${PW}@h"),
+        ("r://h?password=$${PW}", "r://h?password=${PW}"),
+        ("https://${X}:8080/a@b", "https://h:8080/a@b"),
+        ("u@h", "u@h"),
+    ],
 )
-def test_an_address_without_a_password_is_fine(tmp_path: Path, written: str, meant: str) -> None:
+def test_an_address_without_credentials_is_fine(tmp_path: Path, written: str, meant: str) -> None:
     assert load(tmp_path, JOB % f"'{written}'", X="h").system_jobs[0].data == meant
 
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from ledger.config.showing import document_of, values_with_origin
-from tests.unit.config.config_files import loaded
+from tests.unit.config.config_files import loaded, refused
 from tests.unit.config.test_softkit import SHOP
 
 TEXT = """
@@ -48,7 +50,32 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
     rows = {row.key: row.value for row in values_with_origin(found)}
     assert "hunter2" not in str(rows)
     assert "hunter2" not in str({**document_of(found.settings), "kafka": None})
-    assert rows["redis.url"] == "redis://***@r:1/0"
+    assert rows["redis.url"] == "redis://***@r:1/0?password=***"
     assert rows["database.url"] == "postgresql://***@db/x"
     assert rows["system_jobs[0].data.api_token"] == "***"
     assert rows["kafka.bootstrap"] == "***"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://h/d?user=u&password=hunter2&sslmode=require", "postgresql://h/d?user=u&password=***&sslmode=require"),
+        ("postgresql://h/d?sslpassword=hunter2", "postgresql://h/d?sslpassword=***"),
+        ("postgresql://h/d?pass%77ord=hunter2", "postgresql://h/d?pass%77ord=***"),
+        ("postgresql://u:hunter2@h/d?sslmode=require", "postgresql://***@h/d?sslmode=require"),
+        ("postgresql://u:p@hunter2@h/d", "postgresql://***@h/d"),
+        ("host=h password=hunter2 dbname=d", "host=h password=*** dbname=d"),
+        ("password = 'hunter2 \\' hunter2' host=h", "password = *** host=h"),
+        ("postgresql://h/d?sslmode=require", "postgresql://h/d?sslmode=require"),
+    ],
+)
+def test_of_an_address_all_but_its_secrets_is_shown(tmp_path: Path, url: str, told: str) -> None:
+    rows = values_with_origin(loaded(tmp_path, "", JOBLEDGER_DATABASE__URL=url, JOBLEDGER_REDIS__LOCK_URLS="redis://h?password=hunter2"))
+    assert {row.key: row.value for row in rows}["database.url"] == told
+    assert "hunter2" not in str(rows)
+
+
+@pytest.mark.parametrize("text", ["prefix: '%s'", "jobs: [{name: a, exclusive: '%s'}]"])
+@pytest.mark.parametrize("url", ["redis://:hunter2@h", "redis://h?password=hunter2"])
+def test_nor_is_one_told_that_stands_in_the_wrong_place(tmp_path: Path, text: str, url: str) -> None:
+    assert "hunter2" not in refused(tmp_path, text % url)
