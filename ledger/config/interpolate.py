@@ -1,24 +1,23 @@
-"""`${VAR}`, `${VAR:-default}`, `${VAR:?message}` and `${other.key}` in the values of files; `$${` is a plain `${`.
+"""The references in the values of files, replaced.
 
 Environment variables go before keys: `${prefix}` is the variable `prefix` if there is one, else what the files say. A key that the
 environment overrides counts as overridden. Texts from the environment are taken as they are.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NoReturn
 
 from ledger.config.overlay import is_secret_setting, variable_of
+from ledger.config.references import Reference, parts_of
 from ledger.config.secrets import is_secret_name, is_secret_value
 from ledger.config.told import Told, key_of
 from ledger.config.yaml_text import DEEPEST, Place
 from ledger.core.refusal import Misconfigured
 
 LONGEST: Final = 65_536  # of one value: keys that refer to each other twice would double at each step
-_REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^}]*)(\})?")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
 _JOBS: Final = ("system_jobs", "systemJobs")
 _DATA: Final = ("data", "jobData")
 
@@ -61,46 +60,46 @@ class _Interpolation:
         if len(self._open) == DEEPEST:
             raise self._wrong(place, f"it takes more than {DEEPEST} references, one after the other, to get here")
         self._open.append(place)
-        whole = _REFERENCE.fullmatch(text)
-        made = self._resolved(whole, place) if whole is not None else self._joined(text, place)
+        try:
+            parts = parts_of(text)
+        except ValueError as fault:
+            raise self._wrong(place, str(fault)) from None
+        made = self._made(parts, place)
         self._open.pop()
         if place in self.secrets and _is_job_data(place):
             self._refuse_secret(place, self.secrets[place])
         self._done[place] = made
         return made
 
-    def _joined(self, text: str, place: Place) -> str:
-        made, end, length = [], 0, 0
-        for found in _REFERENCE.finditer(text):
-            made += [text[end : found.start()], _written(self._resolved(found, place))]
-            end = found.end()
-            length += len(made[-1]) + len(made[-2])
+    def _made(self, parts: Sequence[str | Reference], place: Place) -> object:
+        """One reference alone is what it refers to, a number too; all else is a text."""
+        match parts:
+            case (Reference() as alone,):
+                return self._resolved(alone, place)
+        made, length = [], 0
+        for part in parts:
+            made.append(part if isinstance(part, str) else _written(self._resolved(part, place)))
+            length += len(made[-1])
             if length > LONGEST:
                 raise self._wrong(place, f"more than {LONGEST} characters once its references are replaced")
-        return "".join([*made, text[end:]])
+        return "".join(made)
 
-    def _resolved(self, found: re.Match[str], place: Place) -> object:
-        if found[0] == "$${":
-            return "${"
-        if found[2] is None:
-            raise self._wrong(place, f"`{found[0]}` has no closing brace; write `$${{` for a plain `${{`")
-        name, colon, rest = found[1].partition(":")
-        if _KEY.fullmatch(name) is None or (colon and rest[:1] not in ("-", "?")):
-            forms = "none of ${VAR}, ${VAR:-default}, ${VAR:?message} and ${other.key}"
-            raise self._wrong(place, f"`{found[0]}` is {forms}; write `$${{` for a plain `${{`")
-        if is_secret_name(name) or is_secret_setting(name):
-            self.secrets[place] = name
-            if _is_job_data(place):
-                self._refuse_secret(place, name)
+    def _resolved(self, reference: Reference, place: Place) -> object:
+        name = reference.name
+        for one in reference.names():
+            if is_secret_name(one) or is_secret_setting(one):
+                self.secrets[place] = one
+                if _is_job_data(place):
+                    self._refuse_secret(place, one)
         value = self._looked_up(name, place)
         if isinstance(value, str) and is_secret_value(value):
             self.secrets[place] = name
         if value is not None and value != "":
             return value
-        if rest[:1] == "-":
-            return rest[1:]
-        if rest[:1] == "?":
-            raise self._wrong(place, f"{rest[1:] or f'{name} has to be set'} ({_kind(name)} {name})")
+        if reference.default is not None:
+            return self._made(reference.default, place)
+        if reference.message is not None:
+            raise self._wrong(place, f"{reference.message or f'{name} has to be set'} ({_kind(name)} {name})")
         if value is None:
             raise self._wrong(place, f"the {_kind(name)} {name} is not set: set it, or write ${{{name}:-a default}}")
         return value

@@ -36,10 +36,44 @@ def test_variables_go_before_keys(tmp_path: Path) -> None:
         ("$${A} $A ${A}", {"A": "a"}, "${A} $A a"),
         ("${A}", {"A": "${B}"}, "${B}"),
         ("no reference: $", {}, "no reference: $"),
+        ("${A:-${B}}", {"B": "b"}, "b"),
+        ("${A:-${B}}", {"A": "a", "B": "b"}, "a"),
+        ("${A:-${B}}", {"A": "a"}, "a"),
+        ("${A:-x-${B:-${C:-c}}-y}", {}, "x-c-y"),
+        ("[${A:-${B:-b}}]${A:-}", {}, "[b]"),
+        ("${A:-$${B}}", {"B": "b"}, "${B}"),
+        ('${A:-{"x": {}}}', {}, '{"x": {}}'),
+        ('${A:-{"x": {}}}', {"A": "a"}, "a"),
     ],
 )
 def test_what_a_reference_means(tmp_path: Path, written: str, env: dict[str, str], meant: str) -> None:
     assert load(tmp_path, JOB % f"{{text: '{written}'}}", **env).system_jobs[0].data == {"text": meant}
+
+
+def test_a_default_may_be_another_key_as_it_is(tmp_path: Path) -> None:
+    assert load(tmp_path, "partitions: 8\n" + JOB % "'${A:-${partitions}}'").system_jobs[0].data == 8
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("${A:-${B}", "`${A:-${B}` has no closing brace"),
+        ("${A:-{}", "`${A:-{}` has no closing brace"),
+        ("${A:-${b c}}", "`${b c}` is none of ${VAR}"),
+        ("${A:-${B}}", "the environment variable B is not set"),
+        ("${A:-" * 60 + "}" * 60, "more than 50 references, one inside the other"),
+        ("${" * 100_000, "has no closing brace"),
+    ],
+)
+def test_a_default_that_cannot_be(tmp_path: Path, written: str, words: str) -> None:
+    said = refused(tmp_path, f"app: '{written}'")
+    assert said.startswith("jobledger.yaml:1: app: ")
+    assert words in said
+
+
+@pytest.mark.parametrize("env", [{}, {"A": "a"}])
+def test_a_secret_is_no_default_of_data_whether_it_is_needed_or_not(tmp_path: Path, env: dict[str, str]) -> None:
+    assert "DB_PASSWORD looks like a secret" in refused(tmp_path, JOB % "'${A:-${B:-${DB_PASSWORD}}}'", **env)
 
 
 def test_the_environment_is_not_interpolated(tmp_path: Path) -> None:
