@@ -1,6 +1,7 @@
 """What is wrong with settings, in words: file and line, key, what was expected, and a near miss."""
 
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 from types import UnionType
 from typing import Final, Union, get_args, get_origin
@@ -69,7 +70,7 @@ def _existing(place: Place, values: object) -> Place:
 def _expected(one: ErrorDetails, place: Place) -> str:
     match one["type"]:
         case "extra_forbidden":
-            return f"there is no such key{_near(str(place[-1]), _keys(place[:-1]))}"
+            return no_such_key(str(place[-1]), _keys(place[:-1]))
         case "missing":
             return "has to be given"
         case "literal_error":
@@ -102,12 +103,13 @@ def _shown(one: ErrorDetails, place: Place, told: Told) -> str:
     return ", not nothing" if one["input"] is None else f", not {quoted(masked(one['input']))}"
 
 
-def _near(name: str, known: list[str]) -> str:
-    simple = {re.sub(r"[_-]", "", one): one for one in known}
+def no_such_key(name: str, known: Sequence[str], shown: Sequence[str] | None = None) -> str:
+    """With the near miss, or `shown`: if not all that is known."""
+    simple = {re.sub(r"[_-]", "", one.lower()): one for one in known}
     near = get_close_matches(re.sub(r"[_-]", "", name.lower()), simple, n=1)
     if near:
-        return f"; did you mean `{simple[near[0]]}`?"
-    return f"; there are {', '.join(known)}" if known else ""
+        return f"there is no such key; did you mean `{simple[near[0]]}`?"
+    return f"there is no such key; there are {', '.join(shown or known)}" if known else "there is no such key"
 
 
 def _keys(place: Place) -> list[str]:

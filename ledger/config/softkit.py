@@ -4,13 +4,14 @@ Keys that we have and `@softkit/jobs` has not may stand beside its own, in camel
 belong to the application (`logs:`, `db:`) and are not read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Final
-from urllib.parse import quote
 
+from ledger.config import softkit_redis
+from ledger.config.complaints import no_such_key
 from ledger.config.overlay import snake
 from ledger.config.settings import Settings
 from ledger.config.told import Told, key_of
@@ -20,7 +21,6 @@ from ledger.core.refusal import Misconfigured
 ROOT: Final = "jobsConfig"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DURATIONS: Final = frozenset({"every", "offset", "jitter", "timeout", "start_deadline", "backoff_first", "backoff_max", "window"})
-_REDIS_LEFT_OUT: Final = "what a connection does by itself (time limits, queues, retries) is jobledger's own affair"
 _HISTORY: Final = "the log and the tables keep the whole history"
 _LEFT_OUT: Final = {
     "removeOnComplete": _HISTORY,
@@ -31,8 +31,8 @@ _LEFT_OUT: Final = {
     "lifo": "executions wait by priority, then age",
     "failParentOnFailure": "executions have no parents",
     "removeDependencyOnFailure": "executions have no parents",
-    "blockingConnection": _REDIS_LEFT_OUT,
-    "skipVersionCheck": _REDIS_LEFT_OUT,
+    "blockingConnection": softkit_redis.BY_ITSELF,
+    "skipVersionCheck": softkit_redis.BY_ITSELF,
     "redisLockConfig": "locks are leased and renewed by the workers; `limits.lease` says how long",
     "applicationStartupLock": "starts need no lock: they are decided in one order in the registry",
     "systemJobLockTimeoutMillis": "starts need no lock: they are decided in one order in the registry",
@@ -166,29 +166,33 @@ class _Translation:
         """The first connection is ours; `commonConfig` stands below it."""
         redis = self._mapping(value, old)
         for key in redis:
-            if key not in ("config", "commonConfig"):
-                self.warnings.append(f"{self._said((*old, key))}: was left out: {_REDIS_LEFT_OUT}")
+            if key not in ("config", "commonConfig") and not self._left_out(key, (*old, key), softkit_redis.SECTION_LEFT_OUT):
+                raise self._unknown((*old, key), ["config", "commonConfig", *softkit_redis.SECTION_LEFT_OUT])
         config, place = redis.get("config"), (*old, "config")
         if isinstance(config, list):
             if len(config) > 1:
                 self.warnings.append(f"{self._said((*place, 1))}: was left out: one connection is used, the first")
             config, place = (config[0] if config else {}), (*place, 0)
-        common = self._mapping(redis.get("commonConfig") or {}, (*old, "commonConfig"))
-        said = {**common, **self._mapping(config or {}, place)}
-        self._put(("redis",), {"url": self._url(said, place)}, place)
+        parts = [*self._connection(redis.get("commonConfig") or {}, (*old, "commonConfig")), *self._connection(config or {}, place)]
+        said = {str(one[-1]): (value, one) for one, value in parts}
+        try:
+            url = softkit_redis.address_of({key: value for key, (value, _) in said.items()})
+        except softkit_redis.Unfit as unfit:
+            raise self._wrong((*said[unfit.keys[0]][1], *unfit.keys[1:]), str(unfit)) from None
+        self._put(("redis",), {"url": url}, place)
         self.renamed["redis", "url"] = place
 
-    def _url(self, said: Mapping[str, object], place: Place) -> str:
-        if isinstance(url := said.get("url"), str) and url:
-            return url
-        if said.get("path"):
-            return f"unix://{said['path']}?db={said.get('db') or 0}"
-        port = said.get("port") or 6379
-        if not str(port).isascii() or not str(port).isdigit() or not 1 <= int(str(port)[:9]) <= 65535:
-            raise self._wrong((*place, "port"), f"has to be a port from 1 to 65535, for example 6379, not {str(port)[:80]!r}")
-        user, password = said.get("username"), said.get("password")
-        login = f"{_quoted(user)}:{_quoted(password)}@" if password else ""
-        return f"redis://{login}{said.get('host') or 'localhost'}:{port}/{said.get('db') or 0}"
+    def _connection(self, value: object, old: Place) -> Iterator[tuple[Place, object]]:
+        """What of it is part of the address, with its place."""
+        for key, one in self._mapping(value, old).items():
+            place = (*old, key)
+            if key in softkit_redis.IN_THE_ADDRESS:
+                yield place, one
+            elif key in softkit_redis.SEVERAL_SERVERS:
+                raise self._wrong(place, softkit_redis.ONE_SERVER)
+            elif key not in softkit_redis.NAMES and not self._left_out(key, place, softkit_redis.LEFT_OUT):
+                known = [*softkit_redis.IN_THE_ADDRESS, *softkit_redis.NAMES, *softkit_redis.LEFT_OUT]
+                raise self._unknown(place, known, softkit_redis.IN_THE_ADDRESS)
 
     def _native(self, value: object, new: Place, old: Place) -> object:
         """Our own keys in camelCase, at whatever depth, except inside data."""
@@ -214,8 +218,8 @@ class _Translation:
         self.values[name] = value
         self.renamed[new] = old
 
-    def _left_out(self, key: str, place: Place) -> bool:
-        if (why := _LEFT_OUT.get(key)) is not None:
+    def _left_out(self, key: str, place: Place, reasons: Mapping[str, str] = _LEFT_OUT) -> bool:
+        if (why := reasons.get(key)) is not None:
             self.warnings.append(f"{self._said(place)}: was left out: {why}")
         return why is not None
 
@@ -232,6 +236,9 @@ class _Translation:
     def _said(self, place: Place) -> str:
         origin = self.told.origin(place)
         return f"{origin.where}: {origin.key}"
+
+    def _unknown(self, place: Place, known: Sequence[str], shown: Sequence[str] | None = None) -> Misconfigured:
+        return self._wrong(place, no_such_key(str(place[-1]), known, shown))
 
     def _wrong(self, place: Place, what: str) -> Misconfigured:
         return Misconfigured(f"{self._said(place)}: {what}")
@@ -250,7 +257,3 @@ def _instant(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 253_402_300_800_000:
         return (_EPOCH + timedelta(milliseconds=value)).isoformat().replace("+00:00", "Z")
     return value
-
-
-def _quoted(text: object) -> str:
-    return quote("" if text is None else str(text), safe="")

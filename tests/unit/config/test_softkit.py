@@ -163,6 +163,76 @@ app: jobs:jobs
     assert settings.app == "jobs:jobs"
 
 
+def redis(connection: str, more: str = "") -> str:
+    return f"jobsConfig:\n  redisConfig:\n    config:\n    - {connection}\n{more}"
+
+
+@pytest.mark.parametrize(
+    ("connection", "url"),
+    [
+        ("{host: h, port: 6380, db: 3}", "redis://h:6380/3"),
+        ("{host: h, tls: {}}", "rediss://h:6379/0"),
+        ("{host: h, tls: '${TLS:-true}'}", "rediss://h:6379/0"),
+        ("{host: h, tls: '${TLS:-}'}", "redis://h:6379/0"),
+        ("{host: h, tls: {rejectUnauthorized: true}}", "rediss://h:6379/0"),
+        ("{host: h, password: 0}", "redis://:0@h:6379/0"),
+        ("{host: h, tls: false}", "redis://h:6379/0"),
+        ("{host: h, username: u}", "redis://u@h:6379/0"),
+        ("{host: h, username: u, password: 'p@:/'}", "redis://u:p%40%3A%2F@h:6379/0"),
+        ("{host: '::1'}", "redis://[::1]:6379/0"),
+        ("{path: /tmp/s, password: p, db: 2}", "unix://:p@/tmp/s?db=2"),
+        ("{url: 'rediss://h', tls: true, password: '${P:-}', db: 0}", "rediss://h"),
+        ("{namespace: jobs, connectionName: jobs}", "redis://localhost:6379/0"),
+    ],
+)
+def test_what_a_connection_comes_to(tmp_path: Path, connection: str, url: str) -> None:
+    found = loaded(tmp_path, redis(connection))
+    assert (found.settings.redis.url.get_secret_value(), found.warnings) == (url, ())
+
+
+def test_what_of_a_connection_has_no_meaning_here_is_told(tmp_path: Path) -> None:
+    found = loaded(tmp_path, redis("{host: h, keyPrefix: x, commandTimeout: 5}", "    commonConfig: {keepAlive: 0}"))
+    assert found.settings.redis.url.get_secret_value() == "redis://h:6379/0"
+    said = [warning.replace(f"{tmp_path}/", "") for warning in found.warnings]
+    assert said == [
+        "jobledger.yaml:5: jobsConfig.redisConfig.commonConfig.keepAlive: was left out: what a connection does by itself (time limits, "
+        "queues, retries) is jobledger's own affair",
+        "jobledger.yaml:4: jobsConfig.redisConfig.config[0].keyPrefix: was left out: all keys begin with `prefix`",
+        "jobledger.yaml:4: jobsConfig.redisConfig.config[0].commandTimeout: was left out: what a connection does by itself (time limits, "
+        "queues, retries) is jobledger's own affair",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("connection", "words"),
+    [
+        ("{hosst: h}", ["config[0].hosst: there is no such key; did you mean `host`?"]),
+        ("{maxRetriesPerRequests: 1}", ["did you mean `maxRetriesPerRequest`?"]),
+        ("{xyz: h}", ["there is no such key; there are host, port, username, password, db, tls, path, url"]),
+        ("{sentinels: [{host: a}], name: m}", ["config[0].sentinels: is not supported", "one server, by `host` and `port` or by `url`"]),
+        ("{nodes: []}", ["config[0].nodes: is not supported"]),
+        ("{host: h, tls: {ca: x}}", ["config[0].tls.ca: is not supported", "url: 'rediss://h:6379/0?ssl_ca_certs=FILE'"]),
+        ("{host: h, tls: {rejectUnauthorized: false}}", ["tls.rejectUnauthorized: is not supported", "?ssl_cert_reqs=none"]),
+        ("{host: h, tls: 5}", ["config[0].tls: has to be true, false or {}, not 5"]),
+        ("{url: 'redis://h', db: 3}", ["config[0].db: stands in `url` itself"]),
+        ("{url: 'redis://h', tls: {}}", ["config[0].tls: stands in `url` itself", "rediss://"]),
+        ("{path: /s, host: h}", ["config[0].host: a connection is by `path` or by `host`"]),
+        ("{path: /s, tls: {}}", ["config[0].tls: a connection is by `path` or by `host`"]),
+        ("{host: h, db: x}", ["config[0].db: has to be the number of a database, for example 0, not 'x'"]),
+        ("{host: 'h/3?x=1'}", ["config[0].host: has to be a host and no more, for example 'localhost'"]),
+        ("{host: [h]}", ["config[0].host: has to be a host"]),
+        ("{port: true}", ["config[0].port: has to be a port"]),
+        ("{host: h}\n    confg: {}", ["redisConfig.confg: there is no such key; did you mean `config`?"]),
+        ("{host: h}\n    commonConfig: {user: x}", ["redisConfig.commonConfig.user: there is no such key; did you mean `username`?"]),
+        ("{host: h}\n    commonConfig: {db: x}", ["jobledger.yaml:5: jobsConfig.redisConfig.commonConfig.db: has to be the number"]),
+    ],
+)
+def test_a_connection_that_cannot_be(tmp_path: Path, connection: str, words: list[str]) -> None:
+    said = refused(tmp_path, redis(connection))
+    for word in words:
+        assert word in said
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
