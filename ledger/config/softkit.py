@@ -73,7 +73,8 @@ class _Translation:
     warnings: list[str] = field(default_factory=list)
 
     def root(self, config: object, old: Place) -> None:
-        for key, value in self._mapping(config, old).items():
+        theirs = "defaultJobOptions"  # last: it goes into our `defaults`, where there are some
+        for key, value in sorted(self._mapping(config, old).items(), key=lambda one: one[0] == theirs):
             place = (*old, key)
             match key:
                 case "jobs":
@@ -85,10 +86,18 @@ class _Translation:
                 case "redisConfig":
                     self._redis(value, place)
                 case "defaultJobOptions":
-                    self.values["defaults"] = {"options": self._options(value, ("defaults", "options"), place)}
-                    self.renamed["defaults",] = place
+                    self._default_options(value, place)
                 case _ if not self._left_out(key, place):
                     self._put((snake(key),), self._native(value, (snake(key),), place), place)
+
+    def _default_options(self, value: object, old: Place) -> None:
+        if not isinstance(defaults := self.values.get("defaults") or {}, dict):
+            return  # which is told of `defaults` itself
+        if defaults.get("options") is not None:
+            raise self._twice(("defaults", "options"), old)
+        self.values["defaults"] = {**defaults, "options": self._options(value, ("defaults", "options"), old)}
+        if not defaults:
+            self.renamed["defaults",] = old
 
     def _system_jobs(self, value: object, old: Place) -> None:
         """A list, or a mapping with a list of `jobs`."""
@@ -214,9 +223,13 @@ class _Translation:
     def _put(self, new: Place, value: object, old: Place) -> None:
         name = str(new[0])
         if name in self.values:
-            raise self._wrong(old, f"says `{name}` a second time, first at {self.told.origin((name,)).where}: keep one")
+            raise self._twice((name,), old)
         self.values[name] = value
         self.renamed[new] = old
+
+    def _twice(self, new: Place, old: Place) -> Misconfigured:
+        first = self.told.origin(self.renamed.get(new, new)).where
+        return self._wrong(old, f"says `{key_of(new)}` a second time, first at {first}: keep one")
 
     def _left_out(self, key: str, place: Place, reasons: Mapping[str, str] = _LEFT_OUT) -> bool:
         if (why := reasons.get(key)) is not None:

@@ -163,6 +163,42 @@ app: jobs:jobs
     assert settings.app == "jobs:jobs"
 
 
+DEFAULTS = "  defaults: {timezone: Europe/Berlin}\n"
+OPTIONS = "  defaultJobOptions: {attempts: 5}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"jobsConfig:\n{DEFAULTS}{OPTIONS}",
+        f"jobsConfig:\n{OPTIONS}{DEFAULTS}",
+        f"defaults: {{timezone: Europe/Berlin}}\njobsConfig:\n{OPTIONS}",
+        f"jobsConfig:\n{OPTIONS}defaults: {{timezone: Europe/Berlin, options: }}",
+    ],
+)
+def test_their_default_options_stand_beside_our_defaults(tmp_path: Path, text: str) -> None:
+    defaults = load(tmp_path, text).defaults
+    assert (defaults.timezone, defaults.options) == ("Europe/Berlin", Execution(attempts=5))
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("jobsConfig:\n  defaults: {options: {attempts: 1}}\n" + OPTIONS, "jobledger.yaml:2"),
+        ("jobsConfig:\n" + OPTIONS + "  defaults: {options: {attempts: 1}}\n", "jobledger.yaml:3"),
+        ("defaults:\n  options: {attempts: 1}\njobsConfig:\n" + OPTIONS, "jobledger.yaml:2"),
+    ],
+)
+def test_default_options_are_said_once(tmp_path: Path, text: str, where: str) -> None:
+    said = refused(tmp_path, text)
+    assert f": jobsConfig.defaultJobOptions: says `defaults.options` a second time, first at {where}: keep one" in said
+
+
+def test_defaults_are_said_once(tmp_path: Path) -> None:
+    said = refused(tmp_path, "jobsConfig:\n" + DEFAULTS + "defaults: {dst: last}\n")
+    assert said == "jobledger.yaml:2: jobsConfig.defaults: says `defaults` a second time, first at jobledger.yaml:3: keep one"
+
+
 def redis(connection: str, more: str = "") -> str:
     return f"jobsConfig:\n  redisConfig:\n    config:\n    - {connection}\n{more}"
 
