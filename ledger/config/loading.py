@@ -13,7 +13,7 @@ from ledger.config.interpolate import interpolate
 from ledger.config.overlay import CONFIG, PROFILES, overlay
 from ledger.config.settings import Settings
 from ledger.config.softkit import foreign_keys, understood
-from ledger.config.told import Told, key_of, merged
+from ledger.config.told import WHOLE, Told, key_of, merged
 from ledger.config.yaml_text import Document, read_yaml
 from ledger.core.refusal import Misconfigured
 
@@ -84,7 +84,7 @@ def _profiles(env: Mapping[str, str]) -> list[str]:
 
 def _refuse_doubts(documents: Sequence[Document], foreign: frozenset[str]) -> None:
     doubts = [
-        f"{document.where(place)}: {key_of(place)}: {why}"
+        f"{document.where(place)}: {key_of(place) or WHOLE}: {why}"
         for document in documents
         for place, why in document.doubts
         if place[:1] == () or place[0] not in foreign

@@ -7,6 +7,7 @@ from typing import Final
 
 from ledger.config.yaml_text import Document, Place
 
+WHOLE: Final = "(the whole file)"
 JOB_LISTS: Final = frozenset(
     {("jobs",), ("system_jobs",), ("jobsConfig", "jobs"), ("jobsConfig", "systemJobs"), ("jobsConfig", "systemJobs", "jobs")}
 )
@@ -39,7 +40,7 @@ class Told:
             if found is not None:
                 rest = key_of(place[length:])
                 return Origin(found.where, f"{found.key}{'' if rest[:1] in ('', '[') else '.'}{rest}")
-        return Origin(str(self.path), key_of(place) or "(the whole file)")
+        return Origin(str(self.path), key_of(place) or WHOLE)
 
     def exact(self, place: Place) -> Origin | None:
         """Of a value that some source says; None of one that is a default."""

@@ -12,6 +12,7 @@ from typing import Final
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from ledger.core.invalid import quoted
 from ledger.core.refusal import Misconfigured
 
 LARGEST_FILE: Final = 1024 * 1024
@@ -20,12 +21,21 @@ DEEPEST: Final = 50
 
 Place = tuple[str | int, ...]
 _TAG: Final = "tag:yaml.org,2002:"
+_WRITTEN: Final = "written "
 
 
 class _Loader(yaml.SafeLoader):
     """Its scanner, parser and composer; the values are made here."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  # PyYAML's protocol: each class its own
+
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
+        """A tag that somebody wrote is marked: of `!!int 5` and `5` the same would come."""
+        written = getattr(self.peek_event(), "tag", None)  # type: ignore[no-untyped-call]  # the stubs of PyYAML leave it out
+        node = super().compose_node(parent, index)
+        if node is not None and written is not None:
+            node.tag = _WRITTEN + written
+        return node
 
 
 _EXPONENT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+"
@@ -59,7 +69,7 @@ class Document:
     path: Path
     values: dict[str, object]
     lines: dict[Place, int] = field(default_factory=dict)
-    doubts: list[tuple[Place, str]] = field(default_factory=list)  # what is read in two ways, and why
+    doubts: list[tuple[Place, str]] = field(default_factory=list)  # what is read in two ways, or has a tag, and what to do
 
     def where(self, place: Place) -> str:
         """File and line of a value, or of the nearest thing around it."""
@@ -106,6 +116,7 @@ class _Maker:
         if self._made > MOST_VALUES or depth > DEEPEST:
             raise self._wrong(node, f"more than {MOST_VALUES} values, or nested deeper than {DEEPEST}: aliases that multiply each other?")
         self._document.lines.setdefault(place, node.start_mark.line + 1)
+        self._doubt_tag(node, place)
         match node:
             case ScalarNode():
                 return self._scalar(node, place)
@@ -124,6 +135,8 @@ class _Maker:
                 return text
             case "str":
                 return text
+            case tag if tag.startswith(_WRITTEN):
+                return text
             case "null":
                 return None
             case "bool":
@@ -133,9 +146,13 @@ class _Maker:
             case "float":
                 return float(text)
             case _:
-                raise self._wrong(
-                    node, f"the tag {node.tag} is not supported: plain texts, numbers, true, false, null, lists and mappings are"
-                )
+                raise self._wrong(node, f"{quoted(text)} is no value: quote it")
+
+    def _doubt_tag(self, node: Node, place: Place) -> None:
+        if node.tag.startswith(_WRITTEN):
+            tag = node.tag.removeprefix(_WRITTEN).replace(_TAG, "!!")
+            what = "is not supported: plain texts, numbers, true, false, null, lists and mappings are; leave it out, or quote the value"
+            self._document.doubts.append((place, f"the tag {tag} {what}"))
 
     def _integer(self, node: ScalarNode, text: str) -> int:
         if len(text) > 40:
@@ -155,6 +172,7 @@ class _Maker:
             if key in made:
                 raise self._wrong(key_node, f"the key {key!r} stands here a second time, first on line {first[key]}: keep one")
             first[key] = self._document.lines[(*place, key)] = line
+            self._doubt_tag(key_node, (*place, key))
             made[key] = self.value(value_node, (*place, key), depth + 1)
         return {**merged, **made}
 

@@ -29,9 +29,40 @@ def test_a_key_that_stands_there_twice(tmp_path: Path) -> None:
     "tag", ["!!python/object:os.system", "!!python/object/apply:os.system", "!!python/name:os.system", "!!binary", "!x"]
 )
 def test_tags_that_make_objects(tmp_path: Path, tag: str) -> None:
-    said = refused(tmp_path, f"prefix: {tag} a")
-    assert said.startswith("jobledger.yaml:1: the tag ")
+    said = refused(tmp_path, f"app: a\nprefix: {tag} a")
+    assert said.startswith("jobledger.yaml:2: prefix: the tag ")
     assert "is not supported: plain texts, numbers, true, false, null, lists and mappings are" in said
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "!!bool yes",
+        "!!int x",
+        "!!float x",
+        "!!str 5",
+        "! 5",
+        "!!set {x, y}",
+        "!!omap [{a: 1}]",
+        "!x [1]",
+        "!x {a: 1}",
+        "!!map {a: 1}",
+        "&a !x 1",
+    ],
+)
+def test_a_tag_is_refused_on_whatever_it_stands(tmp_path: Path, written: str) -> None:
+    said = refused(tmp_path, job(f"data: {{v: [0, {written}]}}"))
+    assert said.startswith("jobledger.yaml:1: system_jobs[0].data.v[1]: the tag !")
+    assert "is not supported" in said
+
+
+def test_a_tag_of_a_key_or_of_the_file_is_refused(tmp_path: Path) -> None:
+    assert refused(tmp_path, "!x\napp: a").startswith("jobledger.yaml:1: (the whole file): the tag !x is not supported")
+    assert refused(tmp_path, "app: a\n!!str prefix: a").startswith("jobledger.yaml:2: prefix: the tag !!str is not supported")
+
+
+def test_a_tag_in_what_is_not_ours_is_no_affair_of_ours(tmp_path: Path) -> None:
+    assert load(tmp_path, "jobsConfig: {prefix: a}\nlogs: {level: !level [info], size: !!int 5, !x y: 1}").prefix == "a"
 
 
 def test_tabs(tmp_path: Path) -> None:
