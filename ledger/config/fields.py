@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic_core import PydanticKnownError
 
 from ledger.core.definition import LARGEST_VERSION
 from ledger.core.durations import parse_duration_ms
@@ -28,6 +29,20 @@ _DURATION_SCHEMA: Final[dict[str, object]] = {
 
 class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        """Python, and pydantic with it, takes `true` for 1."""
+        kinds = _numbers_in(cls.model_fields[info.field_name or ""].annotation) if isinstance(value, bool) else ()
+        if kinds:
+            raise PydanticKnownError("int_type" if int in kinds else "float_type")
+        return value
+
+
+def _numbers_in(annotation: object) -> set[object]:
+    """Which kinds of numbers a field takes, by itself or beside other things."""
+    return {annotation, *get_args(annotation), *(inner for one in get_args(annotation) for inner in get_args(one))} & {int, float}
 
 
 def _duration(value: object) -> object:

@@ -239,3 +239,20 @@ def test_jobs_that_cannot_be(tmp_path: Path, text: str, words: list[str]) -> Non
     assert len(said.splitlines()) == 1
     for word in words:
         assert word in said
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "what"),
+    [
+        ("partitions: true", "partitions", "a whole number, for example 4"),
+        ("limits: {lease: true}", "limits.lease", "a number, for example 2.5"),
+        ("limits: {processes: false}", "limits.processes", "a whole number, for example 4"),
+        ("queues: {mail: {partitions: true}}", "queues.mail.partitions", "a whole number, for example 4"),
+        ("defaults: {options: {attempts: true}}", "defaults.options.attempts", "a whole number, for example 4"),
+        (job("limit: true"), "system_jobs[0].limit", "a whole number, for example 4"),
+        (job("concurrency: true"), "system_jobs[0].concurrency", "a whole number, for example 4"),
+        (job("options: {priority: false}"), "system_jobs[0].options.priority", "a whole number, for example 4"),
+    ],
+)
+def test_true_is_no_number(tmp_path: Path, text: str, key: str, what: str) -> None:
+    assert f"jobledger.yaml:1: {key}: has to be {what}, not {'True' if 'true' in text else 'False'}" in refused(tmp_path, text)
