@@ -11,13 +11,13 @@ from pydantic_core import ErrorDetails
 
 from ledger.config.secrets import is_secret_name, masked
 from ledger.config.settings import Settings
-from ledger.config.told import Told
+from ledger.config.told import ROOT, Told
 from ledger.config.yaml_text import Place
 from ledger.core.invalid import quoted
 from ledger.core.refusal import Misconfigured
 
 MOST: Final = 10  # problems shown
-_SAID_ALREADY: Final = ("extra_forbidden", "missing", "value_error", "literal_error", "schedule")
+_SAID_ALREADY: Final = ("extra_forbidden", "missing", "value_error", "literal_error", "schedule", "twice")
 _EXAMPLES: Final = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
@@ -50,6 +50,8 @@ def complain(error: ValidationError, told: Told) -> Misconfigured:
 
 def _place(one: ErrorDetails) -> Place:
     place = tuple(part for part in one["loc"] if part != "[key]")
+    if one["type"] == "twice":
+        return (*place, *one["ctx"]["place"])
     if one["type"] != "schedule":
         return place
     field = str(one["ctx"]["field"])  # as the schedule calls it: `cron[1]`, `cron: seconds`, `catchup.window`
@@ -70,7 +72,8 @@ def _existing(place: Place, values: object) -> Place:
 def _expected(one: ErrorDetails, place: Place) -> str:
     match one["type"]:
         case "extra_forbidden":
-            return no_such_key(str(place[-1]), _keys(place[:-1]))
+            known = _keys(place[:-1])
+            return no_such_key(str(place[-1]), known if place[:-1] else [*known, ROOT], known)
         case "missing":
             return "has to be given"
         case "literal_error":

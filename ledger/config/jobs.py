@@ -1,10 +1,12 @@
 """Jobs as the settings declare them. Durations stay as written (`90s`); the schedule is checked as a whole."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from msgspec import structs
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ledger.config.fields import Duration, Name, OneOrMany, Part, Positive, RateText, Section, TopicPart, Version
@@ -17,6 +19,7 @@ from ledger.core.invalid import Invalid
 from ledger.core.policies import LARGEST_LIMIT, MOST_FAILURES, check_policies, check_schedule
 from ledger.core.schedule import REFERENCE, Schedule
 from ledger.core.tick import Coalesce, Overlap
+from ledger.core.zones import zone_of
 
 Concurrency = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -50,6 +53,14 @@ class Catchup(Part):
     coalesce: Coalesce | None = None
     """Which of several late ticks are made up. Default: latest."""
 
+    @field_validator("window")
+    @classmethod
+    def _is_within_bounds(cls, window: str | None) -> str | None:
+        if window is not None:
+            with _told_as_a_value():
+                check_policies(ScheduleSpec(catchup_window_ms=parse_duration_ms(window)))
+        return window
+
 
 class Defaults(Part):
     """What holds for every job that does not say it itself. It is part of what a job's version says, as if written there."""
@@ -60,6 +71,15 @@ class Defaults(Part):
     overlap: Overlap | None = None
     catchup: Annotated[Catchup, Section] = Catchup()
     pause_on_failure: Annotated[int, Field(ge=1, le=MOST_FAILURES)] | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, timezone: str | None) -> str | None:
+        """Of a job it is told with the schedule."""
+        if timezone is not None:
+            with _told_as_a_value():
+                zone_of(timezone)
+        return timezone
 
 
 class Job(Part):
@@ -170,6 +190,14 @@ class SystemJob(Part):
             said = {"said": f"job {self.name!r}: {refused.detail}", "field": refused.field}
             raise PydanticCustomError("schedule", "{said}", said) from refused
         return self
+
+
+@contextmanager
+def _told_as_a_value() -> Iterator[None]:
+    try:
+        yield
+    except Invalid as refused:
+        raise ValueError(refused.detail) from refused
 
 
 def number_of(version: Version) -> int:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from ledger.config.settings import Settings, secret_keys
-from ledger.config.told import Origin, Told, key_of
+from ledger.config.told import ROOT, Origin, Told, key_of
 from ledger.config.yaml_text import Place
 from ledger.core.refusal import Misconfigured
 
@@ -33,7 +33,7 @@ def overlay(told: Told, env: Mapping[str, str]) -> Told:
 
 def variable_of(place: Sequence[str]) -> str | None:
     """The environment variable that sets a key, in whichever of the two layouts it is written; None of what is no setting."""
-    parts = [snake(part) for part in (place[1:] if place[0] == "jobsConfig" else place)]
+    parts = [snake(part) for part in (place[1:] if place[0] == ROOT else place)]
     return PREFIX + "__".join(parts).upper() if parts and parts[0] in Settings.model_fields else None
 
 

@@ -1,10 +1,10 @@
 """What can be set. Names here are the keys of `jobledger.yaml`; `JOBLEDGER_KAFKA__BOOTSTRAP` sets `kafka.bootstrap`."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Self, get_args
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from ledger.config.fields import Part, Positive, RateText, Section, TopicPart, comma_separated, filled
 from ledger.config.jobs import Concurrency, Defaults, Execution, Job, SystemJob
@@ -133,12 +133,13 @@ class Settings(Part):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        counted = Counter([one.name for one in self.jobs] + [one.name for one in self.system_jobs])
-        twice = [name for name, times in counted.items() if times > 1]
+        named: list[tuple[Place, str]] = [(("jobs", index, "name"), one.name) for index, one in enumerate(self.jobs)]
+        named += [(("system_jobs", index, "name"), one.name) for index, one in enumerate(self.system_jobs)]
+        first = {name: place for place, name in reversed(named)}
+        twice = {name: place for place, name in reversed(named) if place != first[name]}
         if twice:
-            raise ValueError(
-                f"two jobs are called {', '.join(map(repr, twice))} (in `jobs` and `system_jobs` together): rename one of them"
-            )
+            said = f"two jobs are called {', '.join(map(repr, sorted(twice)))} (in `jobs` and `system_jobs` together): rename one of them"
+            raise PydanticCustomError("twice", "{said}", {"said": said, "place": min(twice.values())})
         return self
 
     @property

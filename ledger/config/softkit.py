@@ -14,11 +14,10 @@ from ledger.config import softkit_redis
 from ledger.config.complaints import no_such_key
 from ledger.config.overlay import snake
 from ledger.config.settings import Settings
-from ledger.config.told import Told, key_of
+from ledger.config.told import ROOT, Told, key_of
 from ledger.config.yaml_text import Place
 from ledger.core.refusal import Misconfigured
 
-ROOT: Final = "jobsConfig"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DURATIONS: Final = frozenset({"every", "offset", "jitter", "timeout", "start_deadline", "backoff_first", "backoff_max", "window"})
 _HISTORY: Final = "the log and the tables keep the whole history"

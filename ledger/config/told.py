@@ -7,10 +7,9 @@ from typing import Final
 
 from ledger.config.yaml_text import Document, Place
 
+ROOT: Final = "jobsConfig"  # of the layout of `@softkit/jobs`
 WHOLE: Final = "(the whole file)"
-JOB_LISTS: Final = frozenset(
-    {("jobs",), ("system_jobs",), ("jobsConfig", "jobs"), ("jobsConfig", "systemJobs"), ("jobsConfig", "systemJobs", "jobs")}
-)
+JOB_LISTS: Final = frozenset({("jobs",), ("system_jobs",), (ROOT, "jobs"), (ROOT, "systemJobs"), (ROOT, "systemJobs", "jobs")})
 
 
 @dataclass(frozen=True, slots=True)

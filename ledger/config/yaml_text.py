@@ -112,9 +112,7 @@ class _Maker:
         self._made = 0
 
     def value(self, node: Node, place: Place, depth: int) -> object:
-        self._made += 1
-        if self._made > MOST_VALUES or depth > DEEPEST:
-            raise self._wrong(node, f"more than {MOST_VALUES} values, or nested deeper than {DEEPEST}: aliases that multiply each other?")
+        self._count(node, 1, depth)
         self._document.lines.setdefault(place, node.start_mark.line + 1)
         self._doubt_tag(node, place)
         match node:
@@ -161,35 +159,47 @@ class _Maker:
 
     def _mapping(self, node: MappingNode, place: Place, depth: int) -> dict[str, object]:
         made: dict[str, object] = {}
-        merged: dict[str, object] = {}
-        first: dict[str, int] = {}
-        for key_node, value_node in node.value:
-            if key_node.tag == _TAG + "merge":
-                merged = {**self._merged(value_node, place, depth), **merged}
-                continue
-            key = self._key(key_node)
-            line = key_node.start_mark.line + 1
-            if key in made:
-                raise self._wrong(key_node, f"the key {key!r} stands here a second time, first on line {first[key]}: keep one")
-            first[key] = self._document.lines[(*place, key)] = line
+        for key, (key_node, value_node) in self._pairs(node, place, depth).items():
+            self._document.lines[(*place, key)] = key_node.start_mark.line + 1
             self._doubt_tag(key_node, (*place, key))
             made[key] = self.value(value_node, (*place, key), depth + 1)
-        return {**merged, **made}
+        return made
+
+    def _pairs(self, node: MappingNode, place: Place, depth: int) -> dict[str, tuple[Node, Node]]:
+        """What a mapping says and what it merges: its own goes before, wherever it stands, and so does its line."""
+        own: dict[str, tuple[Node, Node]] = {}
+        merged: dict[str, tuple[Node, Node]] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == _TAG + "merge":
+                merged = {**self._merged(value_node, place, depth + 1), **merged}
+                continue
+            key = self._key(key_node)
+            if key in own:
+                first = own[key][0].start_mark.line + 1
+                raise self._wrong(key_node, f"the key {key!r} stands here a second time, first on line {first}: keep one")
+            own[key] = key_node, value_node
+        return {**merged, **own}
 
     def _key(self, node: Node) -> str:
         if not isinstance(node, ScalarNode):
             raise self._wrong(node, "a key has to be a plain text")
         return str(node.value)
 
-    def _merged(self, node: Node, place: Place, depth: int) -> dict[str, object]:
+    def _merged(self, node: Node, place: Place, depth: int) -> dict[str, tuple[Node, Node]]:
         sources = node.value if isinstance(node, SequenceNode) else [node]
-        merged: dict[str, object] = {}
+        merged: dict[str, tuple[Node, Node]] = {}
         for source in reversed(sources):
-            value = self.value(source, place, depth + 1)
-            if not isinstance(value, dict):
+            if not isinstance(source, MappingNode):
                 raise self._wrong(node, "`<<` takes a mapping, or a list of mappings")
-            merged.update(value)
+            self._count(source, 1 + len(source.value), depth)
+            self._doubt_tag(source, place)
+            merged.update(self._pairs(source, place, depth))
         return merged
+
+    def _count(self, node: Node, values: int, depth: int) -> None:
+        self._made += values
+        if self._made > MOST_VALUES or depth > DEEPEST:
+            raise self._wrong(node, f"more than {MOST_VALUES} values, or nested deeper than {DEEPEST}: aliases that multiply each other?")
 
     def _wrong(self, node: Node, what: str) -> Misconfigured:
         return Misconfigured(f"{self._document.path}:{node.start_mark.line + 1}: {what}")

@@ -48,6 +48,7 @@ def test_tags_that_make_objects(tmp_path: Path, tag: str) -> None:
         "!x {a: 1}",
         "!!map {a: 1}",
         "&a !x 1",
+        "{<<: !x {a: 1}}",
     ],
 )
 def test_a_tag_is_refused_on_whatever_it_stands(tmp_path: Path, written: str) -> None:
@@ -256,3 +257,57 @@ def test_jobs_that_cannot_be(tmp_path: Path, text: str, words: list[str]) -> Non
 )
 def test_true_is_no_number(tmp_path: Path, text: str, key: str, what: str) -> None:
     assert f"jobledger.yaml:1: {key}: has to be {what}, not {'True' if 'true' in text else 'False'}" in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize("jobs", ["", "system_jobs:\n- {name: a, cron: '0 3 * * *'}\n- {name: b, every: 5s}\n"])
+@pytest.mark.parametrize(
+    ("default", "key", "why"),
+    [
+        ("timezone: Europe/Berln", "timezone", "timezone 'Europe/Berln' is not a zone of tzdata"),
+        ("catchup: {window: 5s}", "catchup.window", "catchup.window 'PT5S' is not from 10 s to ten years"),
+    ],
+)
+def test_a_default_that_cannot_be_is_told_once_and_where_it_stands(tmp_path: Path, default: str, key: str, why: str, jobs: str) -> None:
+    said = refused(tmp_path, f"prefix: x\ndefaults:\n  {default}\n{jobs}")
+    assert said.startswith(f"jobledger.yaml:3: defaults.{key}: {why}")
+    assert "for example" in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("system_jobs:\n- {name: a, every: 1h}\n- {name: a, every: 2h}", "jobledger.yaml:3: system_jobs[1].name"),
+        ("system_jobs:\n- {name: a, every: 1h}\njobs:\n- {name: a}", "jobledger.yaml:2: system_jobs[0].name"),
+        ("jobs:\n- {name: a}\n- {name: b}\n- {name: b}\n- {name: a}", "jobledger.yaml:4: jobs[2].name"),
+        ("jobsConfig:\n  jobs:\n  - {name: a}\n  - {name: a}", "jobledger.yaml:4: jobsConfig.jobs[1].name"),
+    ],
+)
+def test_two_jobs_of_one_name(tmp_path: Path, text: str, where: str) -> None:
+    said = refused(tmp_path, text)
+    assert said.startswith(f"{where}: two jobs are called '")
+    assert said.endswith("(in `jobs` and `system_jobs` together): rename one of them")
+
+
+ANCHORED = "system_jobs:\n- &a\n  name: a\n  every: 5s\n  exclude: [2026-01-01]\n  options:\n    attempts: 2\n- name: b\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "where"),
+    [
+        ("  timezone: X\n  <<: *a", "9: system_jobs[1].timezone"),
+        ("  every: X\n  <<: *a", "9: system_jobs[1].every"),
+        ("  <<: *a\n  every: X", "10: system_jobs[1].every"),
+        ("  options: {attempts: 0}\n  <<: *a", "9: system_jobs[1].options.attempts"),
+        ("  <<: *a\n  exclude:\n  - X", "11: system_jobs[1].exclude[0]"),
+        ("  <<: [{every: X}, *a]", "9: system_jobs[1].every"),
+        ("  <<: *a\n  <<: {every: X, jitter: X}", "10: system_jobs[1].jitter"),
+    ],
+)
+def test_what_goes_before_a_merged_key_is_told_where_it_stands(tmp_path: Path, more: str, where: str) -> None:
+    assert refused(tmp_path, ANCHORED + more).startswith(f"jobledger.yaml:{where}: ")
+
+
+@pytest.mark.parametrize("written", ["jobConfig", "jobsconfig", "jobs_config"])
+def test_a_slip_in_the_root_of_the_other_layout(tmp_path: Path, written: str) -> None:
+    assert "there is no such key; did you mean `jobsConfig`?" in refused(tmp_path, f"{written}: {{prefix: a}}")
