@@ -39,15 +39,16 @@ class _Loader(yaml.SafeLoader):
 
 
 _EXPONENT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+"
+_WITH_UNDERSCORES = r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
 _READ_ALIKE = r"[-+]?[0-9]+\.[0-9]*[eE][-+][0-9]+$"  # 1.5e+3
 _DOUBTS: Final = {
     "false in YAML 1.1": r"no|No|NO|off|Off|OFF",
     "true in YAML 1.1": r"yes|Yes|YES|on|On|ON",
-    "read as minutes, a number, by YAML 1.1": r"[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?",
+    "read as minutes, a number, by YAML 1.1": r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9]*)?",
     "octal in YAML 1.1 and decimal in YAML 1.2": r"[-+]?0[0-9]+",
     "an octal number in YAML 1.2 and a text in YAML 1.1": r"0o[0-7]+",
     "a binary number in YAML 1.1 and a text in YAML 1.2": r"[-+]?0b[01_]+",
-    "a number in YAML 1.1 and a text in YAML 1.2": r"[-+]?[0-9][0-9]*_[0-9_]*|0x[0-9a-fA-F]*_[0-9a-fA-F_]*",
+    "a number in YAML 1.1 and a text in YAML 1.2": rf"(?=[^_]*_){_WITH_UNDERSCORES}|[-+]0x[0-9a-fA-F_]+|0x[0-9a-fA-F]*_[0-9a-fA-F_]*",
     "a number in YAML 1.2 and a text in YAML 1.1": rf"(?!{_READ_ALIKE}){_EXPONENT}",
     "no number that JSON can say": r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
 }
