@@ -164,6 +164,9 @@ class _Translation:
                     if ours is None:
                         raise self._wrong((*place, name), "there is no such key; there are type, delay")
                     self._set(made, new, ours, _duration(ours, written), (*place, name))
+            elif key == "backoff" and (pause := _milliseconds(one)) != one:
+                self._set(made, new, "backoff", "fixed", place)
+                self._set(made, new, "backoff_first", pause, place)
             elif key == "repeat":
                 self.warnings.append(f"{self._said(place)}: was left out: a job of `jobs` is scheduled by a command, of `systemJobs` here")
             elif not self._left_out(key, place):
@@ -211,7 +214,12 @@ class _Translation:
                     self.renamed[*new, snake(key)] = (*old, key)
                     made[snake(key)] = self._native(one, (*new, snake(key)), (*old, key))
                 return made
-        return _duration(str(new[-1]), value) if new[0] != "limits" else value
+        match new[0]:
+            case "limits":
+                return value  # in seconds
+            case "keep":
+                return _milliseconds(value)
+        return _duration(str(new[-1]), value)
 
     def _set(self, made: dict[str, object], new: Place, name: str, value: object, old: Place) -> None:
         if name in made:
@@ -257,9 +265,13 @@ class _Translation:
 
 
 def _duration(name: str, value: object) -> object:
-    """A plain number is milliseconds, where a duration is meant."""
+    return _milliseconds(value) if name in _DURATIONS else value
+
+
+def _milliseconds(value: object) -> object:
+    """A plain number, where a duration is meant."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if name in _DURATIONS and (is_number or (isinstance(value, str) and value.strip().isascii() and value.strip().lstrip("-").isdigit())):
+    if is_number or (isinstance(value, str) and value.strip().isascii() and value.strip().lstrip("-").isdigit()):
         return f"{str(value).strip()}ms"
     return value
 

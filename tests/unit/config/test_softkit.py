@@ -163,6 +163,22 @@ app: jobs:jobs
     assert settings.app == "jobs:jobs"
 
 
+@pytest.mark.parametrize("written", ["5000", "'${PAUSE:-5000}'", "{type: fixed, delay: 5000}"])
+def test_a_plain_number_of_backoff_is_a_fixed_pause(tmp_path: Path, written: str) -> None:
+    [job] = load(tmp_path, system_job("{every: 60000}", f"    defaultJobOptions: {{backoff: {written}}}")).system_jobs
+    assert job.options == Execution(backoff="fixed", backoff_first="5000ms")
+
+
+def test_the_kind_of_backoff_may_stand_alone_as_ours_does(tmp_path: Path) -> None:
+    text = system_job("{every: 60000}", "    options: {backoff: exponential, backoffFirst: 5000}")
+    assert load(tmp_path, text).system_jobs[0].options == Execution(backoff="exponential", backoff_first="5000ms")
+
+
+def test_how_long_rows_are_kept_is_a_duration(tmp_path: Path) -> None:
+    keep = load(tmp_path, "jobsConfig:\n  keep: {completed: 86400000, timedOut: 1d, failed: '${DAY:-86400000}'}").keep
+    assert (keep.completed, keep.timed_out, keep.failed) == ("86400000ms", "1d", "86400000ms")
+
+
 DEFAULTS = "  defaults: {timezone: Europe/Berlin}\n"
 OPTIONS = "  defaultJobOptions: {attempts: 5}\n"
 
@@ -290,6 +306,13 @@ def test_a_connection_that_cannot_be(tmp_path: Path, connection: str, words: lis
         ("jobsConfig: {prefix: a}\nprefix: b", ["jobledger.yaml:1: jobsConfig.prefix: says `prefix` a second time, first at", "yaml:2"]),
         ("jobsConfig: {prefix: a}\nkafak: {}", ["kafak: there is no such key; did you mean `kafka`?"]),
         ("jobsConfig: {defaultJobOptions: {backoff: {kind: fixed}}}", ["backoff.kind: there is no such key; there are type, delay"]),
+        ("jobsConfig: {defaultJobOptions: {backoff: true}}", ["defaultJobOptions.backoff: True is not one of 'exponential' or 'fixed'"]),
+        (
+            "jobsConfig: {defaultJobOptions: {backoff: 5, backoffFirst: 6}}",
+            ["defaultJobOptions.backoffFirst: says `backoff_first` a second"],
+        ),
+        ("jobsConfig: {defaultJobOptions: {backoff: -5}}", ["defaultJobOptions.backoff: duration '-5ms' is negative"]),
+        ("jobsConfig: {keep: {complete: 5}}", ["jobsConfig.keep.complete: there is no such key; did you mean `completed`?"]),
         ("jobsConfig: {redisConfig: {config: [{port: many}]}}", ["redisConfig.config[0].port: has to be a port"]),
         ("jobsConfig: {systemJobs: [{name: a, jobData: '${A_TOKEN}'}]}", ["jobsConfig.systemJobs[0].jobData", "looks like a secret"]),
         ("jobsConfig: 5", ["jobsConfig: has to be a section"]),
