@@ -17,7 +17,7 @@ from ledger.client.sending import Sender
 from ledger.client.tables import Tables
 from ledger.config import Settings
 from ledger.core import wire
-from ledger.core.definition import Register, ScheduleJob
+from ledger.core.definition import Register, ScheduleJob, check_said
 from ledger.core.outcome import Answer
 from ledger.core.request import Act, Control, Retry, RunNow, Submit
 from ledger.core.wire import RegistryCommand
@@ -120,6 +120,7 @@ class Line:
 
 def checked(command: Submit | RunNow | Act | Control | RegistryCommand) -> bytes:
     """Its bytes, read once as control will read them."""
+    check_said(command.actor, command.reason)
     record = wire.encode(command)
     if isinstance(command, Submit | RunNow | Register | ScheduleJob | Retry):
         check_size(record, command.data)

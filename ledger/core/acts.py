@@ -8,8 +8,8 @@ from typing import Final, assert_never
 
 from msgspec import structs
 
-from ledger.core import backfill, outcome, request, tick
-from ledger.core.definition import Job, Version
+from ledger.core import backfill, outcome, request, tick, wire
+from ledger.core.definition import Job, Version, check_said
 from ledger.core.engines import version_of
 from ledger.core.exclusivity import Admitting, admit
 from ledger.core.execution import Requested
@@ -24,6 +24,7 @@ from ledger.core.wire import Event
 MOST_TO_SKIP: Final = 100  # ticks of a job that are left out by hand and still to come
 MOST_BACKFILLED: Final = 1_000_000  # ticks of one backfill
 PORTION: Final = 90  # executions that a step of a backfill asks for
+PORTION_BYTES: Final = wire.LARGEST_COMMIT // 2  # ... in so many bytes: each of them repeats who asked for the backfill, and why
 LOOKED_AT: Final = 2000  # ticks that a step looks at
 MOST_LIVE: Final = 500  # executions of the job that are not terminal, beyond which its backfill waits
 
@@ -40,6 +41,7 @@ def run_now(view: PartitionView, command: request.RunNow) -> list[Event]:
         raise Refused(
             "invalid", f"overlap {command.overlap}: {job.job_id} has no schedule, so its runs are told apart by exclusivity alone"
         )
+    check_said(command.actor, command.reason)
     placed = place(command.overlap or "allow_all", view.live(job.job_id), execution_id, view.at)
     if placed.refused is not None:
         raise Refused(
@@ -66,6 +68,7 @@ def decide(view: PartitionView, command: request.Act) -> list[Event]:
     job, version = view.wanted(command)
     if job.home != view.partition.number:
         return view.forward(command, command.command_id, job.home)
+    check_said(command.actor, command.reason)
     engine = view.engines.of(version.written)
     if engine is None:
         raise Refused("no_schedule", f"{job.job_id} has no schedule in force: `jobledger run {job.job_id}` runs it now")
@@ -158,16 +161,20 @@ def step(view: PartitionView, running: backfill.Running) -> list[Event]:
     requested: list[Event] = []
     admitting = Admitting(view)
     asked, looked_at, cursor = 0, 0, running.cursor
+    size, full = 0, False
     for tick_at in islice(engine.between_us(running.cursor, begun.to_inclusive), LOOKED_AT):
         looked_at, cursor = looked_at + 1, Micros(tick_at)
         if not (begun.only_unfired and _fired(view, begun.job_id, cursor)):
             execution_id = execution_of_backfill(begun.backfill_id, job.job_id, tick_at, view.partition.number)
-            requested += admitting.admit(_backfilled(view, begun, job, version, execution_id, cursor))
+            admitted = admitting.admit(_backfilled(view, begun, job, version, execution_id, cursor))
+            requested += admitted
             asked += 1
-            if len(requested) >= PORTION:
+            size += sum(map(len, wire.encode_each(admitted)))
+            if len(requested) >= PORTION or size >= PORTION_BYTES:
+                full = True
                 break
     left_out = looked_at - asked
-    if looked_at < LOOKED_AT and len(requested) < PORTION:
+    if looked_at < LOOKED_AT and not full:
         whole = (running.requested + asked, running.left_out + left_out)
         return [*requested, backfill.Finished(begun.backfill_id, begun.job_id, *whole)]
     return [*requested, backfill.Advanced(begun.backfill_id, begun.job_id, cursor, asked, left_out)]

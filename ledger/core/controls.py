@@ -9,7 +9,7 @@ from msgspec import structs
 
 from ledger.core import bulk, executing, execution, outcome, redriving, request
 from ledger.core.consequences import followed
-from ledger.core.definition import Job, Version, check_names
+from ledger.core.definition import Job, Version, check_names, check_said
 from ledger.core.exclusivity import admit
 from ledger.core.execution import Ended, Live, check_priority, kept, priority_of
 from ledger.core.ids import ExecutionId, exclusive_key, execution_of_retry, partition_for, partition_of
@@ -24,6 +24,7 @@ MOST_PLANNED: Final = 100_000_000
 
 def decide(view: PartitionView, command: request.Control) -> list[Event]:
     """Raises `Refused`."""
+    check_said(command.actor, command.reason)
     match command:
         case request.Cancel() | request.Retry():
             home = partition_of(command.execution_id)

@@ -8,7 +8,7 @@ from msgspec import structs
 from ledger.core import acts, controls, executing, execution, request, uniqueness
 from ledger.core.bodies import NOTHING, exclusive_value
 from ledger.core.consequences import followed
-from ledger.core.definition import check_names
+from ledger.core.definition import check_names, check_said
 from ledger.core.draft import Delivered
 from ledger.core.exclusivity import admit, became_due
 from ledger.core.execution import (
@@ -260,6 +260,7 @@ def _within(figure: int) -> int:
 
 
 def _check_bounds(submit: request.Submit) -> None:
+    check_said(submit.actor, submit.reason)
     check_priority(submit.priority)
     check_priority(None if submit.options is None else submit.options.priority)
     if submit.delay_ms is not None and not 0 <= submit.delay_ms <= LONGEST_MS:

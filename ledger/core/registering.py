@@ -210,6 +210,8 @@ def _check_bounds(command: Register | ScheduleJob) -> None:
         ("content_hash", command.content_hash),
         ("tenant", command.tenant),
     ]
-    if isinstance(command, ScheduleJob):
+    if isinstance(command, Register):
+        names.append(("exclusive_field", command.exclusive_field))
+    else:
         names += [("name", command.name), ("exclusive_key", command.exclusive_key)]
     check_names(names)

@@ -67,6 +67,7 @@ class RegistryDraft(Draft[RegistryFold]):
         return [*events, structs.replace(_accepted(command), outcome=result)]
 
     def _decide(self, command: RegistryCommand) -> list[Event]:
+        definition.check_said(command.actor, command.reason)
         if isinstance(command, pause.Pause | pause.Resume):
             definition.check_names((("name", command.name), ("note", command.note if isinstance(command, pause.Pause) else None)))
             if command.scope == "job" and command.name not in self.registry.jobs:
@@ -129,5 +130,11 @@ def _accepted(command: RegistryCommand) -> outcome.Accepted:
 def _outcome(command: RegistryCommand, refused: Refused) -> outcome.Rejected:
     accepted = _accepted(command)
     return outcome.Rejected(
-        command.command_id, accepted.command_type, refused.reason, refused.detail, accepted.job_id, accepted.tenant, accepted.actor
+        command.command_id,
+        accepted.command_type,
+        refused.reason,
+        refused.detail,
+        accepted.job_id,
+        accepted.tenant,
+        definition.named(accepted.actor),
     )

@@ -10,6 +10,7 @@ from msgspec import Struct, ValidationError, convert, structs
 
 from ledger.config.settings import Execution
 from ledger.core import wire
+from ledger.core.definition import check_said
 from ledger.core.durations import parse_duration_ms
 from ledger.core.execution import Options
 from ledger.core.ids import Micros
@@ -75,6 +76,7 @@ def command_of(wish: Submission, *, actor: str | None = None, answer: str | None
     job, key = wish.job, wish.idempotency_key
     if wire.NAME.fullmatch(job) is None:
         raise Refused("invalid", f"{job!r} is no name of a job: 1 to 200 of A-Z a-z 0-9 . _ : ~ / @ -")
+    check_said(actor, wish.reason)
     command_id = fresh_command_id() if key is None else keyed_command_id(job, wish.tenant, wish.exclusive_key, key)
     data = encode_data(wish.data)
     return Submit(

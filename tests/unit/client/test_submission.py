@@ -7,10 +7,13 @@ import pytest
 from msgspec import Raw
 from pydantic import BaseModel
 
+from ledger.client.line import checked
 from ledger.core import wire
 from ledger.core.execution import Options
 from ledger.core.ids import TIME_ORDERED
+from ledger.core.pause import Pause
 from ledger.core.refusal import Refused
+from ledger.core.request import RunNow
 from ledger.submitting.encoding import check_size, encode_data
 from ledger.submitting.naming import fresh_command_id
 from ledger.submitting.submission import Submission, command_of, submission_of
@@ -51,6 +54,13 @@ def test_too_much_data_is_refused_with_its_size() -> None:
     command = command_of(Submission("a", "x" * 300_000))
     with pytest.raises(Refused, match=r"300\d+ bytes, 300002 of them data; at most 262144"):
         check_size(wire.encode(command), command.data)
+
+
+def test_who_says_too_much_hears_so_before_anything_is_sent() -> None:
+    assert "reason has 2001 characters: at most 2000" in refusal_of(Submission("a", reason="x" * 2001))
+    for command in (RunNow("c", "a", actor="x" * 201), Pause("c", "job", "a", reason="x" * 2001)):
+        with pytest.raises(Refused, match="characters: at most"):
+            checked(command)
 
 
 def test_command_ids_are_time_ordered_and_fresh() -> None:

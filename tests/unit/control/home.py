@@ -144,15 +144,18 @@ class Home:
                 if self.plans:
                     self.plan()
                 return events
-            record = draft.record()
-            assert self.writer.confirm(draft, record, len(self.log))
-            self.log.append(record)
+            self.append(draft)
             self.timers.committed()
             self.schedules.committed({event.job_id for event in draft.events if isinstance(event, tick.Event)})
             self.answers = [answer for _, answer in draft.effects.answers]
             events += draft.events
             self.now += self.takes
         raise AssertionError("it never comes to rest")
+
+    def append(self, draft: PartitionDraft) -> None:
+        record = draft.record()
+        assert self.writer.confirm(draft, record, len(self.log))
+        self.log.append(record)
 
     def dropped(self) -> None:
         self.timers.dropped()
@@ -169,9 +172,7 @@ class Home:
         for execution_id in list(self.partition.workers.get(worker, ())):
             draft.include(draft.decide_loss(Lose(execution_id, worker, most)))
         if draft.is_worth_a_commit:
-            record = draft.record()
-            assert self.writer.confirm(draft, record, len(self.log))
-            self.log.append(record)
+            self.append(draft)
         return [*draft.events, *self.act()]
 
     def send(self, *commands: wire.Command) -> list[wire.Event]:

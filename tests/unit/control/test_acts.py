@@ -6,8 +6,9 @@ from msgspec import Raw, structs
 from ledger.core import acts, backfill, request, tick, wire
 from ledger.core.definition import ApplyManifest, Register, Retire, ScheduleJob, ScheduleSpec
 from ledger.core.execution import Cancelled, CancelRequested, Due, Requested
-from ledger.core.ids import Micros, execution_of_backfill
+from ledger.core.ids import ExecutionId, Micros, execution_of_backfill
 from ledger.core.outcome import Accepted, Rejected
+from ledger.core.partition_view import tag_of
 from tests.unit.control.home import HOUR, MINUTE, NOON, SECOND, Home, fired, told
 
 
@@ -230,6 +231,46 @@ def test_a_backfill_of_a_retired_job_ends() -> None:
 )
 def test_a_backfill_that_cannot_be_is_refused(first: int, last: int, why: str) -> None:
     assert reason(fill(beating(), first, last)) == why
+
+
+def test_a_backfill_that_began_with_a_long_reason_goes_on_in_commits_that_the_producer_takes() -> None:
+    home, usual = beating(), beating()
+    draft = home.draft()
+    begun = backfill.Begun("b1", "beat:1", 1, Micros(NOON - HOUR), NOON, 60, actor="ada", reason="x" * 100_000)  # as it once was possible
+    assert draft.include([begun])
+    home.append(draft)
+    asked = requests(home.act())
+    assert [one.execution_id for one in asked] == fired(fill(usual, NOON - HOUR, NOON))
+    assert max(map(len, home.log)) <= wire.LARGEST_COMMIT
+    assert home.partition.backfills == {}
+
+
+@pytest.mark.parametrize(("said", "why"), [({"reason": "x" * 2001}, "reason has 2001"), ({"actor": "x" * 201}, "actor has 201")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        request.RunNow("c", "beat:1"),
+        request.SkipTick("c", "beat:1", Micros(NOON + MINUTE)),
+        request.Backfill("c", "beat:1", "b", Micros(NOON - HOUR), NOON),
+        request.Submit("c", "beat"),
+        request.Cancel("c", ExecutionId(f"{'0' * 32}-0")),
+    ],
+    ids=tag_of,
+)
+def test_who_says_too_much_is_refused_once(command: request.Command, said: dict[str, str], why: str) -> None:
+    home = beating()
+    wordy = structs.replace(command, **said)
+    [refused] = home.send(wordy)
+    assert isinstance(refused, Rejected) and (refused.reason, refused.detail.startswith(why)) == ("invalid", True)
+    assert len(wire.encode(refused)) < 1000
+    assert home.send(wordy) == []
+
+
+def test_the_registry_refuses_who_says_too_much() -> None:
+    home = beating()
+    for said in ({"reason": "x" * 2001}, {"actor": "x" * 201}):
+        [refused] = home.ask(structs.replace(Retire(home.name(), "beat:1"), **said))
+        assert isinstance(refused, Rejected) and refused.reason == "invalid" and len(wire.encode(refused)) < 1000
 
 
 def test_a_system_job_takes_the_acts_too_and_what_it_is_is_for_the_configuration() -> None:
