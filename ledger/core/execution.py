@@ -24,7 +24,7 @@ DEFAULT_PRIORITY: Final = 5
 LAST_PRIORITY: Final = 9
 TERMINAL: Final = frozenset({"completed", "failed", "timed_out", "lost", "missed", "skipped", "cancelled"})  # states, by name
 LONGEST_RETRY_MS: Final = 366 * 86_400_000
-MOST_REPLACED: Final = 80  # executions, by one request; a command decides to at most 100 events
+MOST_REPLACED: Final = 40  # executions, by a unique key and again by `keep_last`: one submit may do both, in at most 100 events
 
 
 class Options(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

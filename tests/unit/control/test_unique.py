@@ -8,8 +8,8 @@ from msgspec import Raw
 from ledger.core import execution, request, wire
 from ledger.core.causes import Cause, Story
 from ledger.core.definition import Register
-from ledger.core.execution import Due, Ended, Requested, Skipped
-from ledger.core.ids import ExecutionId
+from ledger.core.execution import MOST_REPLACED, Due, Ended, Options, Requested, Skipped
+from ledger.core.ids import ExecutionId, Micros
 from ledger.core.outcome import Accepted, Answer, Rejected
 from ledger.core.uniqueness import OnConflict, Unique, UniqueState
 from ledger.submitting.naming import keyed_command_id
@@ -84,6 +84,20 @@ def test_it_takes_the_place_of_what_has_not_begun() -> None:
     assert home.send(replacing) == []
     home.act(NOON + 6 * SECOND)
     assert isinstance(home.partition.executions[one], Ended)
+
+
+def test_one_that_replaces_by_its_unique_key_and_by_keep_last_is_answered_when_it_is_in_the_log() -> None:
+    home = world()
+    home.start(first(home, key="another", job_id="sync", exclusive_key="a"))
+    home.send(*(unique(home, "ignore", "completed", job_id="sync", exclusive_key="a") for _ in range(200)))
+    last = unique(home, "replace", "waiting", job_id="sync", exclusive_key="a", options=Options(busy="keep_last"))
+    others = [request.Submit(home.name(), "beat") for _ in range(wire.MOST_EVENTS - wire.MOST_EVENTS_OF_A_COMMAND)]
+    home.writer.deliver(home.commands, Micros(home.now), [*others, last])
+    draft = home.draft()
+    assert home.writer.fill(draft)
+    [(_, told)] = draft.effects.answers
+    assert isinstance(told, Answer) and told.execution_id in fired(draft.events), "what is told stands in this commit"
+    assert sum(isinstance(event, Skipped) for event in draft.events) == 2 * MOST_REPLACED
 
 
 def test_what_has_begun_is_not_replaced() -> None:
