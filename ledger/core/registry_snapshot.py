@@ -1,6 +1,7 @@
 """A snapshot of the registry's fold: jobs with their versions, manifests, pauses, and what is remembered of acts."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, starmap
 from sys import intern
 from typing import Final
 
@@ -11,13 +12,11 @@ from ledger.core.definition import Job, Version
 from ledger.core.ids import Address, Micros
 from ledger.core.pause import Ended, Paused, Span
 from ledger.core.registry import Decided, RegistryFold
-from ledger.core.sealing import BYTES_PER_CHUNK, Frozen, Seal, cut, read_all, seal_of, take_up
-
-ENTRIES_PER_CHUNK: Final = 2000
+from ledger.core.sealing import BYTES_PER_CHUNK, Frozen, Seal, chunks_of, chunks_of_named, join, read_all, seal_of, take_up
 
 
 class Chunk(Struct, frozen=True, omit_defaults=True):
-    """A part of the state."""
+    """A part of the state. What many versions or pauses make too large for a chunk is there several times, each with some of them."""
 
     jobs: list[Job] = []
     manifests: list[str] = []
@@ -42,26 +41,32 @@ class FrozenRegistry(Frozen):
         self._pauses = registry.pauses.copy()
 
     def chunks(self) -> Iterator[bytes]:
-        jobs: list[Job] = []
-        size = 0
-        for job in self._jobs:
-            jobs.append(job)
-            size += 250 + sum(200 + len(bytes(one.data)) + 2 * len(one.written) for one in job.versions)
-            if size > BYTES_PER_CHUNK:
-                yield _encode(Chunk(jobs=jobs))
-                jobs, size = [], 0
-        yield _encode(Chunk(jobs, self._manifests))
-        for decided in cut(self._decided, ENTRIES_PER_CHUNK):
-            yield _encode(Chunk(decided=dict(decided)))
+        yield from join("jobs", b"[%b]", chain.from_iterable(map(_of_job, self._jobs)))
+        yield from chunks_of("manifests", self._manifests)
+        yield from chunks_of_named("decided", self._decided)
         pauses = self._pauses
-        for standing in cut(list(pauses.standing.items()), ENTRIES_PER_CHUNK):
-            yield _encode(Chunk(standing=list(standing)))
-        for former in cut(list(pauses.former.items()), ENTRIES_PER_CHUNK):
-            yield _encode(Chunk(former=list(former)))
-        for ended in cut(list(pauses.ended), ENTRIES_PER_CHUNK):
-            yield _encode(Chunk(ended=list(ended)))
-        for resumed in cut(list(pauses.resumed.items()), ENTRIES_PER_CHUNK):
-            yield _encode(Chunk(resumed=dict(resumed)))
+        yield from chunks_of("standing", pauses.standing.items())
+        yield from join("former", b"[%b]", chain.from_iterable(starmap(_of_former, pauses.former.items())))
+        yield from chunks_of("ended", pauses.ended)
+        yield from chunks_of_named("resumed", pauses.resumed.items())
+
+
+def _of_job(job: Job) -> Iterator[bytes]:
+    whole = _encode(job)
+    if len(whole) <= BYTES_PER_CHUNK:
+        yield whole
+    else:
+        for version in job.versions:
+            yield _encode(structs.replace(job, versions=(version,)))
+
+
+def _of_former(paused: Paused, spans: list[Span]) -> Iterator[bytes]:
+    whole = _encode((paused, spans))
+    if len(whole) <= BYTES_PER_CHUNK:
+        yield whole
+    else:
+        for span in spans:
+            yield _encode((paused, [span]))
 
 
 def restore(fold: RegistryFold, seal: Seal, chunks: Mapping[int, bytes]) -> bool:
@@ -73,11 +78,14 @@ def restore(fold: RegistryFold, seal: Seal, chunks: Mapping[int, bytes]) -> bool
         return False
     registry, pauses = fold.registry, fold.registry.pauses
     for chunk in read:
-        registry.jobs.update((job.job_id, job) for job in chunk.jobs)
+        for job in chunk.jobs:
+            former = registry.jobs.get(job.job_id)
+            registry.jobs[job.job_id] = job if former is None else structs.replace(job, versions=(*former.versions, *job.versions))
         registry.manifests += chunk.manifests
         fold.decided.update(chunk.decided)
         pauses.standing.update(chunk.standing)
-        pauses.former.update(chunk.former)
+        for paused, spans in chunk.former:
+            pauses.former.setdefault(paused, []).extend(spans)
         pauses.ended.extend(chunk.ended)
         pauses.resumed.update(chunk.resumed)
     registry.at, registry.partitions = Address(seal.head.seq, 0), seal.partitions

@@ -4,7 +4,7 @@ Anything that does not fit is ignored and the log is folded from the start. Sour
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Final, TypeVar
 
@@ -15,7 +15,8 @@ from ledger.core.fold import LogFold
 from ledger.core.ids import Micros
 
 FOLD_VERSION: Final = 12  # another fold of the same events needs another number; older snapshots are ignored then
-BYTES_PER_CHUNK: Final = 700 * 1024
+BYTES_PER_CHUNK: Final = 700 * 1024  # unless one entry takes more
+ENTRIES_PER_CHUNK: Final = 4000  # others work in between
 
 T = TypeVar("T")
 
@@ -88,6 +89,29 @@ def take_up(fold: LogFold, seal: Seal) -> None:
     fold.head, fold.log_id, fold.partitions, fold.epoch = seal.head, seal.log_id, seal.partitions, seal.epoch
 
 
-def cut(entries: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for first in range(0, len(entries), size):
-        yield entries[first : first + size]
+def chunks_of(field: str, entries: Iterable[object]) -> Iterator[bytes]:
+    """Chunks that hold these entries in a list."""
+    return join(field, b"[%b]", map(_encode, entries))
+
+
+def chunks_of_named(field: str, entries: Iterable[tuple[str, object]]) -> Iterator[bytes]:
+    """The same in an object, each under its name."""
+    return join(field, b"{%b}", (b"%b:%b" % (_encode(name), _encode(entry)) for name, entry in entries))
+
+
+def join(field: str, around: bytes, encoded: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut by what the entries take, as they are: a chunk that the topic does not take is a snapshot that is never written."""
+    some: list[bytes] = []
+    size = 0
+    for entry in encoded:
+        if some and (size + len(entry) > BYTES_PER_CHUNK or len(some) >= ENTRIES_PER_CHUNK):
+            yield _chunk_of(field, around, some)
+            some, size = [], 0
+        some.append(entry)
+        size += len(entry) + 1
+    if some:
+        yield _chunk_of(field, around, some)
+
+
+def _chunk_of(field: str, around: bytes, some: list[bytes]) -> bytes:
+    return b'{"%b":%b}' % (field.encode(), around % b",".join(some))

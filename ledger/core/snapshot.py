@@ -1,6 +1,7 @@
 """A snapshot of a partition's fold. What it has in common with that of the registry is in `sealing.py`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from itertools import starmap
 from sys import intern
 from typing import Final
 
@@ -13,12 +14,8 @@ from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
 from ledger.core.letters import Fate
 from ledger.core.outcome import Accepted, Rejected
 from ledger.core.partition import Partition
-from ledger.core.sealing import BYTES_PER_CHUNK, Frozen, Seal, cut, read_all, seal_of, take_up
+from ledger.core.sealing import Frozen, Seal, chunks_of, chunks_of_named, read_all, seal_of, take_up
 from ledger.core.tick import InForce
-
-ENTRIES_PER_CHUNK: Final = 4000
-NUMBERS_PER_CHUNK: Final = 20_000  # of history
-
 
 EndedRow = tuple[Micros, ExecutionId, Token | None, WorkerId | None]
 
@@ -43,7 +40,6 @@ class Chunk(Struct, frozen=True, omit_defaults=True):
 
 
 _chunk: Final = json.Decoder(Chunk)
-_encode: Final = json.Encoder().encode
 
 
 class FrozenPartition(Frozen):
@@ -65,59 +61,22 @@ class FrozenPartition(Frozen):
         self.seal = seal_of(partition, partition.newest_append, partition.reckons_with)
 
     def chunks(self) -> Iterator[bytes]:
-        live: dict[ExecutionId, Live] = {}
-        size = 0
-        for execution_id, state in self._executions.items():
-            if isinstance(state, Ended):
-                continue
-            live[execution_id] = state
-            size += 500 + len(bytes(state.request.data))
-            if size > BYTES_PER_CHUNK // 2 or len(live) >= ENTRIES_PER_CHUNK:
-                yield _encode(Chunk(live=live))
-                live, size = {}, 0
-        if live:
-            yield _encode(Chunk(live=live))
-        for ended in cut(self._ended, ENTRIES_PER_CHUNK):
-            yield _encode(Chunk(ended=self._rows(ended)))
-        for ended in cut(self._ended_ticks, ENTRIES_PER_CHUNK):
-            yield _encode(Chunk(ended_ticks=self._rows(ended)))
-        for keys in cut(self._keys, ENTRIES_PER_CHUNK // 4):
-            yield _encode(Chunk(keys=[(key, *first) for key, first in keys]))
-        for uniques in cut(self._uniques, ENTRIES_PER_CHUNK // 4):
-            yield _encode(Chunk(uniques=list(uniques)))
-        yield from self._small()
-
-    def _small(self) -> Iterator[bytes]:
-        for rejections in cut(list(self._rejections.items()), 500):
-            yield _encode(Chunk(rejections=dict(rejections)))
-        for schedules in cut(list(self._schedules.items()), ENTRIES_PER_CHUNK):
-            yield _encode(Chunk(schedules=dict(schedules)))
-        for acts in cut(list(self._acts.items()), 500):
-            yield _encode(Chunk(acts=dict(acts)))
-        if self._backfilled:
-            yield _encode(Chunk(backfills=self._backfills, backfilled=self._backfilled))
-        if self._bulks:
-            yield _encode(Chunk(bulks=self._bulks))
-        if self._letters:
-            yield _encode(Chunk(letters=self._letters))
-        for retries in cut(self._retries, ENTRIES_PER_CHUNK):
-            yield _encode(Chunk(retries=list(retries)))
-        yield from self._pasts()
-
-    def _pasts(self) -> Iterator[bytes]:
-        history: dict[str, tuple[list[Was], list[int], int]] = {}
-        numbers = 0
-        for job_id, past in self._history.items():
-            history[job_id] = (past.spans, past.unfired.tolist(), past.known_since)
-            numbers += 10 + 3 * len(past.spans) + len(past.unfired)
-            if numbers > NUMBERS_PER_CHUNK:
-                yield _encode(Chunk(history=history))
-                history, numbers = {}, 0
-        if history:
-            yield _encode(Chunk(history=history))
-
-    def _rows(self, ended: Sequence[tuple[Micros, ExecutionId]]) -> list[EndedRow]:
-        return [self._row(at, execution_id) for at, execution_id in ended]
+        live = ((execution_id, state) for execution_id, state in self._executions.items() if not isinstance(state, Ended))
+        yield from chunks_of_named("live", live)
+        yield from chunks_of("ended", starmap(self._row, self._ended))
+        yield from chunks_of("ended_ticks", starmap(self._row, self._ended_ticks))
+        yield from chunks_of("keys", ((key, *first) for key, first in self._keys))
+        yield from chunks_of("uniques", self._uniques)
+        yield from chunks_of_named("rejections", self._rejections.items())
+        yield from chunks_of_named("schedules", self._schedules.items())
+        yield from chunks_of_named("acts", self._acts.items())
+        yield from chunks_of_named("backfills", self._backfills.items())
+        yield from chunks_of("backfilled", self._backfilled)
+        yield from chunks_of_named("bulks", self._bulks.items())
+        yield from chunks_of_named("letters", self._letters.items())
+        yield from chunks_of("retries", self._retries)
+        pasts = ((job_id, (past.spans, past.unfired.tolist(), past.known_since)) for job_id, past in self._history.items())
+        yield from chunks_of_named("history", pasts)
 
     def _row(self, at: Micros, execution_id: ExecutionId) -> EndedRow:
         state: State | None = self._executions.get(execution_id)

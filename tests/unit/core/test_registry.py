@@ -81,11 +81,24 @@ def test_a_snapshot_and_what_follows_it_is_the_same_state() -> None:
 
 
 def test_many_jobs_are_several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_snapshot, "BYTES_PER_CHUNK", 1500)
+    monkeypatch.setattr(sealing, "BYTES_PER_CHUNK", 1500)
     fold, restored = eventful(), RegistryFold()
     seal, chunks = sealed(fold)
     assert len(chunks) > 5 and registry_snapshot.restore(restored, seal, chunks)
-    assert list(restored.registry.jobs) == list(fold.registry.jobs)
+    assert state_of(restored) == state_of(fold) and list(restored.registry.jobs) == list(fold.registry.jobs)
+
+
+def test_a_job_with_many_large_versions_and_a_name_with_many_pauses_are_in_several_chunks() -> None:
+    fold, restored = eventful(), RegistryFold()
+    for number in range(1, 8):
+        folded(fold, Register("c", "big", "big", "on_demand", "default", number, f"h{number}", data=Raw(b'"%b"' % (b"x" * 180_000))))
+    for nth in range(600):
+        folded(fold, Pause(f"p{nth}", "queue", "post", "\N{DROMEDARY CAMEL}" * 200, "\N{DROMEDARY CAMEL}" * 200))
+        folded(fold, Resume(f"r{nth}", "queue", "post"))
+    seal, chunks = sealed(fold)
+    assert max(map(len, chunks.values())) <= wire.LARGEST_RECORD
+    assert registry_snapshot.restore(restored, seal, chunks)
+    assert state_of(restored) == state_of(fold)
 
 
 def test_one_with_a_missing_or_an_altered_chunk_changes_nothing() -> None:
