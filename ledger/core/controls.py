@@ -11,8 +11,9 @@ from ledger.core import bulk, executing, execution, outcome, redriving, request
 from ledger.core.consequences import followed
 from ledger.core.definition import Job, Version, check_names, check_said
 from ledger.core.exclusivity import admit
-from ledger.core.execution import Ended, Live, check_priority, kept, priority_of
+from ledger.core.execution import Ended, Live, check_instant, check_options, check_priority, deadline_after, kept, priority_of
 from ledger.core.ids import ExecutionId, exclusive_key, execution_of_retry, partition_for, partition_of
+from ledger.core.invalid import quoted
 from ledger.core.partition_view import PartitionView, tag_of
 from ledger.core.refusal import Refused
 from ledger.core.ticking import key_of, request_of
@@ -44,7 +45,7 @@ def decide(view: PartitionView, command: request.Control) -> list[Event]:
             return _accepted(view, command, redriving.redrive(view, command, source))
         case request.BeginBulk():
             if not 0 <= command.planned <= MOST_PLANNED:
-                raise Refused("invalid", f"planned {command.planned}: 0 to {MOST_PLANNED}")
+                raise Refused("invalid", f"planned {quoted(command.planned)}: 0 to {MOST_PLANNED}")
             begun = bulk.Begun(command.bulk_id, command.kind, command.planned, command.filter, command.actor, command.reason)
             return _accepted(view, command, [] if view.bulk_goes_on(command.bulk_id) is not None else [begun])
         case request.FinishBulk():
@@ -126,7 +127,7 @@ def _requested(view: PartitionView, command: request.Retry, job: Job, version: V
         data=command.data,
         options=options,
         labels=command.labels,
-        start_deadline=None if late is None else view.at + late * execution.MILLISECOND,
+        start_deadline=None if late is None else deadline_after(view.at, late),
         tick_at=command.tick_at,
         actor=command.actor,
         reason=command.reason,
@@ -136,7 +137,8 @@ def _requested(view: PartitionView, command: request.Retry, job: Job, version: V
 
 def _check(command: request.Retry) -> None:
     check_priority(command.priority)
-    check_priority(None if command.options is None else command.options.priority)
+    check_options(command.options)
+    check_instant("tick_at", command.tick_at)
     labels = command.labels or {}
     if len(labels) > MOST_LABELS:
         raise Refused("invalid", f"{len(labels)} labels, at most {MOST_LABELS}")

@@ -21,7 +21,10 @@ from ledger.core.execution import (
     Requested,
     Started,
     State,
+    check_instant,
+    check_options,
     check_priority,
+    deadline_after,
     kept,
     priority_of,
 )
@@ -37,6 +40,7 @@ from ledger.core.ids import (
     partition_of,
     partition_of_hash,
 )
+from ledger.core.invalid import quoted
 from ledger.core.orders import Order
 from ledger.core.outcome import Accepted
 from ledger.core.partition import deduplication_key, vouched_for
@@ -48,7 +52,6 @@ from ledger.core.wire import LARGEST_RESULT, NAME, Event
 
 MOST_LABELS = 32
 LONGEST_MS = 10 * 366 * 86_400_000
-LATEST = 32_503_680_000_000_000  # the year 3000, in microseconds
 
 
 class PartitionDraft(PartitionView):
@@ -70,7 +73,7 @@ class PartitionDraft(PartitionView):
             case request.Cancel() | request.Retry() | request.BeginBulk() | request.FinishBulk() | request.Redrive() | request.Discard():
                 return self._decide_asked(command, delivered)
             case request.Return(limit=str(limit)):
-                self.effects.limited += [(execution_id, limit, command.wait_ms) for execution_id in command.execution_ids]
+                self.effects.limited += [(execution_id, limit, _within(command.wait_ms)) for execution_id in command.execution_ids]
                 return []
             case request.Return():
                 self.effects.returned += [(execution_id, command.reason) for execution_id in command.execution_ids]
@@ -100,8 +103,9 @@ class PartitionDraft(PartitionView):
             report = structs.replace(
                 report, outcome="failed", result=NOTHING, error_type="ResultTooLarge", error_message=detail, retry_after_ms=None
             )
+        report = _bounded(report)
         state = self.state_of(report.execution_id)
-        events = executing.decide(_bounded(report), state, self.at)
+        events = executing.decide(report, state, self.at)
         if report.answer is not None and says_only_its_start(report):
             self._answer_start(report, events, state)
         following = followed(self, events)
@@ -225,7 +229,7 @@ def says_only_its_start(report: Report) -> bool:
 def _start_deadline(options: Options | None, start: Micros) -> Micros | None:
     if options is None or options.start_deadline_ms is None:
         return None
-    return Micros(start + options.start_deadline_ms * MILLISECOND)
+    return deadline_after(start, options.start_deadline_ms)
 
 
 def _merged(version: Options | None, submit: Options | None) -> KeptOptions | None:
@@ -262,11 +266,10 @@ def _within(figure: int) -> int:
 def _check_bounds(submit: request.Submit) -> None:
     check_said(submit.actor, submit.reason)
     check_priority(submit.priority)
-    check_priority(None if submit.options is None else submit.options.priority)
+    check_options(submit.options)
     if submit.delay_ms is not None and not 0 <= submit.delay_ms <= LONGEST_MS:
-        raise Refused("invalid", f"delay_ms {submit.delay_ms}: 0 to ten years")
-    if submit.run_at is not None and not 0 <= submit.run_at <= LATEST:
-        raise Refused("invalid", f"run_at {submit.run_at}: microseconds since 1970, before the year 3000")
+        raise Refused("invalid", f"delay_ms {quoted(submit.delay_ms)}: 0 to {LONGEST_MS}, ten years")
+    check_instant("run_at", submit.run_at)
     if submit.labels is not None and len(submit.labels) > MOST_LABELS:
         raise Refused("invalid", f"{len(submit.labels)} labels, at most {MOST_LABELS}")
     names = [("tenant", submit.tenant), ("exclusive_key", submit.exclusive_key), ("idempotency_key", submit.idempotency_key)]

@@ -26,7 +26,7 @@ from ledger.core.definition import (
     Versioned,
     check_names,
 )
-from ledger.core.execution import check_priority, kept
+from ledger.core.execution import check_options, kept
 from ledger.core.ids import job_id_of
 from ledger.core.refusal import Refused
 
@@ -203,7 +203,7 @@ def _check_bounds(command: Register | ScheduleJob) -> None:
     """What the tables and topics can hold."""
     if not AUTO <= command.job_version <= LARGEST_VERSION:
         raise Refused("invalid", f"job_version {command.job_version}: 1 to {LARGEST_VERSION}, or {AUTO} to number by content")
-    check_priority(None if command.options is None else command.options.priority)
+    check_options(command.options)
     names: list[tuple[str, str | None]] = [
         ("job_name", command.job_name),
         ("queue", command.queue),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.core import tick
-from ledger.core.execution import MILLISECOND, Active, Buffered, Due, Report, Requested, Started, State, Waiting
+from ledger.core.execution import Active, Buffered, Due, Report, Requested, Started, State, Waiting, deadline_after
 from ledger.core.ids import Address, Micros, token_of
 from ledger.core.offers import data_of
 from ledger.core.partition_view import PartitionView
@@ -31,7 +31,7 @@ def relayed(view: PartitionView, report: Report, ended: State | None, events: Se
         return events
     request = state.request
     timeout_ms = report.timeout_ms if request.options is None or request.options.timeout_ms is None else request.options.timeout_ms
-    deadline = None if timeout_ms is None else Micros(view.at + timeout_ms * MILLISECOND)
+    deadline = None if timeout_ms is None else deadline_after(view.at, timeout_ms)
     token = token_of(view.partition.epoch, Address(view.seq, len(view.events) + len(events) - 1))  # of the grant, which stands last
     view.effects.relayed.append(due.execution_id)
     return [*events, Started(due.execution_id, state.attempt, token, report.worker, 0, deadline, ended.request.execution_id)]

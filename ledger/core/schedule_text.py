@@ -144,7 +144,10 @@ def _instant_text(field: str, value: object, zone: Zone, day: bool = True) -> st
     else:
         moment = _datetime(field, value)
     if isinstance(moment, datetime) and moment.tzinfo is not None:
-        text = (_EPOCH + (moment - _EPOCH)).replace(tzinfo=None).isoformat() + "Z"
+        try:
+            text = (_EPOCH + (moment - _EPOCH)).replace(tzinfo=None).isoformat() + "Z"
+        except OverflowError:  # an offset from UTC leads out of the calendar
+            raise _invalid(field, value, "is at the edge of the calendar", "'2026-10-25T09:00:00'") from None
     else:
         text = moment.isoformat()
     if not BEGINNING * MICROS <= instant_of(text, zone, "first") < END * MICROS:

@@ -8,7 +8,7 @@ from ledger.core import due, tick
 from ledger.core.definition import Job, ScheduleSpec, Version
 from ledger.core.engines import version_of
 from ledger.core.exclusivity import Admitting
-from ledger.core.execution import MILLISECOND, Live, Options, Requested, kept, priority_of
+from ledger.core.execution import Live, Options, Requested, deadline_after, kept, priority_of
 from ledger.core.ids import ExecutionId, Micros, exclusive_key, execution_of_tick
 from ledger.core.overlap import Placed, place
 from ledger.core.partition_view import PartitionView
@@ -74,7 +74,7 @@ def request_of(job: Job, version: Version, execution_id: ExecutionId, at: Micros
     """A run of a job as its version says, from now on or from the time it is due."""
     deadline = None
     if version.options is not None and version.options.start_deadline_ms is not None:
-        deadline = Micros((due_at or at) + version.options.start_deadline_ms * MILLISECOND)
+        deadline = deadline_after(due_at or at, version.options.start_deadline_ms)
     return Requested(
         execution_id,
         job.job_id,

@@ -12,7 +12,7 @@ from ledger.config.settings import Execution
 from ledger.core import wire
 from ledger.core.definition import check_said
 from ledger.core.durations import parse_duration_ms
-from ledger.core.execution import Options
+from ledger.core.execution import Options, check_instant, check_options
 from ledger.core.ids import Micros
 from ledger.core.refusal import Refused
 from ledger.core.request import Submit
@@ -113,7 +113,9 @@ def _instant(wish: Submission) -> Micros:
             raise Refused("invalid", f"run_at {wish.run_at!r} is no instant: write it as 2026-10-25T09:00:00Z") from None
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise Refused("invalid", f"run_at {wish.run_at!r} has no time zone: write it as 2026-10-25T09:00:00Z")
-    return Micros((moment - _EPOCH) // timedelta(microseconds=1))
+    instant = Micros((moment - _EPOCH) // timedelta(microseconds=1))
+    check_instant("run_at", instant)
+    return instant
 
 
 def _milliseconds(field: str, value: object) -> int:
@@ -133,7 +135,10 @@ def _options(wish: Submission) -> Options | None:
 
 def checked_options(given: object) -> Options | None:
     """Options as a caller gives them: made already, or a mapping with the names of the YAML. Raises `Refused`."""
-    return given if isinstance(given, Options) else options_of(_execution(given))
+    if not isinstance(given, Options):
+        return options_of(_execution(given))
+    check_options(given)
+    return given
 
 
 def _execution(options: object) -> Execution:

@@ -95,6 +95,8 @@ def test_durations_instants_and_options_are_read() -> None:
         (Submission("a", delay=5), "say its unit"),
         (Submission("a", run_at="2026-01-01T00:00:00"), "has no time zone"),
         (Submission("a", run_at="tomorrow"), "is no instant"),
+        (Submission("a", run_at="9000-01-01T00:00:00Z"), "before the year 3000"),
+        (Submission("a", options=Options(timeout_ms=10**16)), "options.timeout_ms"),
         (Submission("a", run_at=datetime(2026, 1, 1, tzinfo=UTC), delay="5s"), "both say when"),
         (Submission("a", options={"timeot": "5s"}), "options.timeot"),
         (Submission("a", options={"attempts": 0}), "options.attempts"),

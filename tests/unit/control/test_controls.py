@@ -210,6 +210,8 @@ def test_what_control_has_forgotten_is_retried_on_the_word_of_the_tables() -> No
         ({"priority": 10}, "invalid"),
         ({"labels": {f"l{number}": "" for number in range(33)}}, "invalid"),
         ({"tenant": ""}, "invalid"),
+        ({"options": Options(start_deadline_ms=10**16)}, "invalid"),
+        ({"tick_at": 10**18}, "invalid"),
     ],
 )
 def test_a_retry_that_cannot_be_is_refused(more: dict[str, object], refused: str) -> None:

@@ -8,7 +8,7 @@ from msgspec import Raw
 from ledger.core import execution, request, wire
 from ledger.core.definition import Register
 from ledger.core.draft import Delivered
-from ledger.core.execution import Active, AttemptLost, Buffered, Completed, Due, HandedBack, Options, Report, Started, Waiting
+from ledger.core.execution import LATEST, Active, AttemptLost, Buffered, Completed, Due, HandedBack, Options, Report, Started, Waiting
 from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId, token_of
 from ledger.core.offers import Offer
 from ledger.core.orders import Order
@@ -57,6 +57,15 @@ def test_the_next_in_line_is_started_by_the_worker_that_ends_the_one_before_in_t
     assert isinstance(home.partition.executions[third], Buffered)
     assert end(home, second) == [Completed, Due, Started]
     assert end(home, third) == [Completed]
+
+
+def test_a_relayed_start_has_a_deadline_that_the_tables_can_hold() -> None:
+    home = world()
+    first, _, _ = asked(home, 3)
+    home.start(first)
+    home.offer_all()
+    *_, started = home.report(first, takes_next=True, timeout_ms=10**25)
+    assert isinstance(started, Started) and started.deadline_at is not None and started.deadline_at <= LATEST
 
 
 def test_who_comes_later_waits_in_line_behind_a_relayed_one() -> None:

@@ -9,7 +9,7 @@ from ledger.core import chain, outcome, request, sealing, snapshot, wire
 from ledger.core.backlog import Backlog
 from ledger.core.definition import Job, Registry, ScheduleSpec, Version, written_of
 from ledger.core.draft import Delivered
-from ledger.core.execution import Completed, Ended, KeptOptions, Options, Progressed, Report, Requested, Started, Waiting
+from ledger.core.execution import LATEST, Completed, Ended, KeptOptions, Options, Progressed, Report, Requested, Started, Waiting
 from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId, partition_for
 from ledger.core.outcome import Forwarded, Rejected
 from ledger.core.partition import Partition
@@ -146,6 +146,7 @@ def test_a_report_in_the_wrong_partition_is_forwarded_too() -> None:
         (submit(tenant=""), "invalid"),
         (submit(tenant="t" * 201), "invalid"),
         (submit(run_at=10**18), "invalid"),
+        (submit(delay_ms=10**4200), "invalid"),
         (submit(labels={str(n): "x" for n in range(33)}), "invalid"),
         (submit(after=Address(6, 0)), "registry_position_unknown"),
         (request.RunNow(ID, "nope"), "unknown_job"),
@@ -156,6 +157,34 @@ def test_a_refusal_is_an_event_with_a_reason_and_leaves_one_outcome(command: wir
     (rejected,) = world.when(command)
     assert isinstance(rejected, Rejected) and rejected.reason == reason
     assert world.when(command) == []
+
+
+FIGURES = ("timeout_ms", "start_deadline_ms", "attempts", "backoff_first_ms", "backoff_max_ms")
+
+
+@pytest.mark.parametrize("figure", [-1, 10**16, 10**4200], ids=["negative", "of 17 digits", "of 4201 digits"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_an_option_beyond_what_the_tables_can_hold_is_refused_by_its_name(name: str, figure: int) -> None:
+    (rejected,) = World().when(submit(options=Options(**{name: figure})))
+    assert isinstance(rejected, Rejected) and rejected.reason == "invalid"
+    assert f"options.{name}" in rejected.detail and len(rejected.detail) < 200
+
+
+def test_what_a_version_of_before_the_bounds_says_ends_within_the_calendar() -> None:
+    world = World()
+    for nth, figure in enumerate((10**16, -(10**4200))):
+        noop = world.registry.jobs["noop"]
+        version = structs.replace(noop.versions[0], options=KeptOptions(start_deadline_ms=figure))
+        world.registry.jobs["noop"] = structs.replace(noop, versions=(version,))
+        (requested,) = world.when(submit(command_id=f"c{nth}"))
+        assert isinstance(requested, Requested) and requested.start_deadline == (LATEST, 0)[nth]
+
+
+def test_a_wait_beyond_reason_is_cut() -> None:
+    world = World()
+    world.when(request.Return(WorkerId("w"), "default", (ExecutionId(ID),), "limited", "queue:default", 10**4200))
+    [(_, _, wait_ms)] = world.effects.limited
+    assert wait_ms < 2**53
 
 
 def test_any_place_in_the_commit_that_the_registry_folded_last_is_known() -> None:

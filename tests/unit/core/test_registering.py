@@ -5,6 +5,7 @@ from msgspec import structs
 
 from ledger.core import definition, pause, request, wire
 from ledger.core.definition import ApplyManifest, Register, Retire, Retired, ScheduleJob, ScheduleSpec
+from ledger.core.execution import Options
 from ledger.core.ids import job_id_of
 from ledger.core.outcome import Accepted, Rejected
 from ledger.core.pause import Pause, Resume
@@ -116,6 +117,8 @@ def test_system_jobs_may_be_numbered_by_content_too() -> None:
         ({"tenant": "t" * 201}, "invalid"),
         ({"name": ""}, "invalid"),
         ({"job_version": -1}, "invalid"),
+        ({"options": Options(timeout_ms=10**16)}, "invalid"),
+        ({"schedule": ScheduleSpec(at="9999-12-31T23:59:59-12:00")}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(cron=("61 * * * *",))}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(at="2027-01-15T08:00:00Z")}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(every_ms=60_000, jitter_ms=60_000)}, "invalid_schedule"),

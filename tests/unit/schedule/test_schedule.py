@@ -278,6 +278,8 @@ REFUSED: list[tuple[Mapping[str, Any], str, str]] = [
     ({"at": 1_893_456_000}, "at 1893456000", "of type int: quote it"),
     ({"at": "0001-01-01T00:00"}, "at '0001-01-01T00:00'", "edge of the calendar"),
     ({"at": "9999-12-31T23:59"}, "at '9999-12-31T23:59'", "edge of the calendar"),
+    ({"at": "9999-12-31T23:59:59-12:00"}, "at '9999-12-31T23:59:59-12:00'", "edge of the calendar"),
+    ({"at": "0001-01-01T00:00:00+12:00"}, "at '0001-01-01T00:00:00+12:00'", "edge of the calendar"),
     ({"cron": WORKDAYS, "start": "2030-13-01"}, "start '2030-13-01'", "is no date"),
     ({"cron": WORKDAYS, "start": "now"}, "start 'now'", "is not of the form"),
     ({"cron": WORKDAYS, "end": "2030-1-1"}, "end '2030-1-1'", "is not of the form"),
