@@ -11,6 +11,7 @@ import orjson
 import typer
 from msgspec import Raw
 
+from ledger.client.moments import micros_of
 from ledger.core import wire
 from ledger.core.durations import parse_duration_ms
 from ledger.core.refusal import Refused
@@ -79,7 +80,12 @@ def instant_of(text: str | None, option: str) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no instant; write it as 2026-10-25T09:00:00Z", param_hint=option) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    try:
+        micros_of(option, moment)
+    except Refused as refused:
+        raise typer.BadParameter(refused.detail, param_hint=option) from None
+    return moment
 
 
 def opened(name: str, option: str, stack: ExitStack) -> BinaryIO:

@@ -67,7 +67,7 @@ class Schedule:
         self._every = None if spec.every_ms is None else (spec.every_ms * 1000, spec.offset_ms * 1000)
         self._once = None if spec.at is None else instant_of(spec.at, zone, "first")
         self._start = _FIRST if spec.start is None else instant_of(spec.start, zone, "first")
-        self._end = _LAST if spec.end is None else instant_of(spec.end, zone, "last")
+        self._end = _LAST if spec.end is None else min(instant_of(spec.end, zone, "last"), _LAST)
         self._exclusion = exclusion_of(spec.exclude)
 
     def next(self, after: datetime) -> datetime | None:

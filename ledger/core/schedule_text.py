@@ -143,16 +143,17 @@ def _instant_text(field: str, value: object, zone: Zone, day: bool = True) -> st
         moment = value if isinstance(value, date) else date_of(field, value.strip())
     else:
         moment = _datetime(field, value)
+    text = moment.isoformat()
     if isinstance(moment, datetime) and moment.tzinfo is not None:
-        try:
-            text = (_EPOCH + (moment - _EPOCH)).replace(tzinfo=None).isoformat() + "Z"
-        except OverflowError:  # an offset from UTC leads out of the calendar
-            raise _invalid(field, value, "is at the edge of the calendar", "'2026-10-25T09:00:00'") from None
-    else:
-        text = moment.isoformat()
-    if not BEGINNING * MICROS <= instant_of(text, zone, "first") < END * MICROS:
-        raise _invalid(field, value, "is at the edge of the calendar", "'2026-10-25T09:00:00'")
+        _refuse_the_edge(field, value, instant_of(text, zone, "first"))  # before it is written in UTC, where it may be no date
+        text = moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    _refuse_the_edge(field, value, instant_of(text, zone, "first"))
     return text
+
+
+def _refuse_the_edge(field: str, value: object, instant: int) -> None:
+    if not BEGINNING * MICROS <= instant < END * MICROS:
+        raise _invalid(field, value, "is at the edge of the calendar", "'2026-10-25T09:00:00'")
 
 
 def _datetime(field: str, value: object) -> datetime:

@@ -64,6 +64,25 @@ def test_an_instant_that_is_none() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("0001-01-01T00:00:00+14:00", "UTC"),
+        ("9999-12-31T23:59:59-14:00", "UTC"),
+        ("0001-01-01T00:00", "Pacific/Kiritimati"),
+        ("9999-12-31T23:59", "America/New_York"),
+    ],
+)
+def test_an_instant_that_is_no_date_in_utc_is_refused(text: str, zone: str) -> None:
+    with pytest.raises(Invalid, match="from .* is at the edge of the calendar; for example"):
+        instant_in("from", text, zone)
+
+
+def test_until_the_end_of_the_calendar_may_be_asked_for() -> None:
+    until = instant_in("to", "9999-12-31T23:59:59Z", "UTC")
+    assert preview(ScheduleSpec(every_ms=3_600_000), instant_in("from", "2026-01-01", "UTC"), 2, until=until).ticks[-1].tick_at.hour == 2
+
+
+@pytest.mark.parametrize(
     ("spec", "scope", "words"),
     [
         (ScheduleSpec(every_ms=1000, coalesce="all"), None, "runs one of them"),

@@ -15,6 +15,7 @@ from ledger.schedule import Invalid, Schedule
 
 BERLIN = "Europe/Berlin"  # 2024-03-31 02:00 -> 03:00 at 01:00Z, 2024-10-27 03:00 -> 02:00 at 01:00Z
 NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def utc(text: str) -> datetime:
@@ -112,6 +113,17 @@ def test_bounds_hold_for_intervals_too() -> None:
 
 def test_a_start_more_than_forty_years_away_is_found() -> None:
     assert Schedule(cron="0 0 29 2 *", start="2097-01-01T00:00:00Z").next(NEW_YEAR) == utc("2104-02-29T00:00")
+
+
+@pytest.mark.parametrize(("end", "zone"), [("9999-12-30", "Etc/GMT+12"), ("9999-12-31", "Pacific/Kiritimati")])
+@pytest.mark.parametrize("given", [{"every": "1h", "exclude": ["* 3 * * *"]}, {"cron": "@hourly"}])
+def test_an_end_whose_day_goes_beyond_the_calendar_ends_with_it(end: str, zone: str, given: Mapping[str, Any]) -> None:
+    """The last hours of 9999 have no wall clock everywhere: nothing fires there, and nothing is counted."""
+    hourly = Schedule(**given, end=end, timezone=zone)
+    last = utc("9999-12-30T23:00")
+    assert hourly.next(last) is None
+    assert hourly.next(last - timedelta(hours=1)) == last
+    assert hourly.count_us(int((last - timedelta(hours=3) - EPOCH) / timedelta(microseconds=1)), 10**18) == 3
 
 
 # Exclusions
@@ -280,6 +292,9 @@ REFUSED: list[tuple[Mapping[str, Any], str, str]] = [
     ({"at": "9999-12-31T23:59"}, "at '9999-12-31T23:59'", "edge of the calendar"),
     ({"at": "9999-12-31T23:59:59-12:00"}, "at '9999-12-31T23:59:59-12:00'", "edge of the calendar"),
     ({"at": "0001-01-01T00:00:00+12:00"}, "at '0001-01-01T00:00:00+12:00'", "edge of the calendar"),
+    ({"at": "0001-01-01T00:00:00+14:00"}, "at '0001-01-01T00:00:00+14:00'", "edge of the calendar"),
+    ({"cron": WORKDAYS, "start": datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))}, "start datetime", "edge of the calendar"),
+    ({"cron": WORKDAYS, "end": "9999-12-31T23:59:59-14:00"}, "end '9999-12-31T23:59:59-14:00'", "edge of the calendar"),
     ({"cron": WORKDAYS, "start": "2030-13-01"}, "start '2030-13-01'", "is no date"),
     ({"cron": WORKDAYS, "start": "now"}, "start 'now'", "is not of the form"),
     ({"cron": WORKDAYS, "end": "2030-1-1"}, "end '2030-1-1'", "is not of the form"),
