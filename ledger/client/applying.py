@@ -76,12 +76,12 @@ def plan(wanted: Sequence[Declared], registry: Registry, *, rollback: bool = Fal
     digest = manifest_digest(manifest)
     in_force = registry.manifests[-1:] == [digest]
     superseded = digest in registry.manifests and not in_force and not rollback
-    changes = [_understood(one, _change(one, registry, superseded)) for one in wanted]
+    changes = [_understood(one, _change(one, registry, superseded, rollback)) for one in wanted]
     if in_force or superseded:
         return Plan(tuple(changes), "unchanged" if in_force else "stale", digest)
     if any(change.verdict == "stale" and one.kind == "system" for one, change in zip(wanted, changes, strict=True)):
         changes = [_ignored(one, change) for one, change in zip(wanted, changes, strict=True)]
-        return Plan(tuple(changes), "stale", digest)  # an older node: a manifest with what was never stored would be refused
+        return Plan(tuple(changes), "stale", digest)  # an older node: its manifest would be refused, or change nothing
     if not manifest and not registry.manifests:
         return Plan(tuple(changes), "unchanged", digest)  # there never was a system job
     listed = {one.job_id for one in wanted}
@@ -110,7 +110,7 @@ def _manifest(wanted: Sequence[Declared]) -> tuple[tuple[str, int, str], ...]:
     return tuple(sorted((one.job_id, one.job_version, one.content_hash) for one in wanted if one.kind == "system"))
 
 
-def _change(one: Declared, registry: Registry, superseded: bool) -> Change:
+def _change(one: Declared, registry: Registry, superseded: bool, rollback: bool) -> Change:
     job = registry.jobs.get(one.job_id)
     if job is None:
         return Change(one.job_id, "added", one.job_version or 1, is_new=True)
@@ -128,6 +128,8 @@ def _change(one: Declared, registry: Registry, superseded: bool) -> Change:
         stored = content_of(known.data, known.options, known.schedule)
         return Change(one.job_id, "drift", one.job_version, tuple(differences(stored, one.content)))
     if known is not None:
+        if one.kind == "system" and known.number < (job.current_version or 0) and not rollback:
+            return Change(one.job_id, "stale", known.number, (f"version {job.current_version} was in force last: this node is older",))
         return Change(one.job_id, _verdict(one, job, known, superseded), one.job_version)
     newest = job.newest
     if newest is not None and newest.number > one.job_version:

@@ -335,7 +335,8 @@ class Retire(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
 
 class ApplyManifest(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="manifest.apply.v1"):
     """These are the system jobs, by (job id, version, content hash). The bodies were registered before. A digest that was
-    superseded is stale: it changes nothing, unless `rollback` says that going back is meant. Version 0 is the newest with that hash."""
+    superseded is stale, and so is one with a lower version of a job than was in force last: it changes nothing, unless `rollback` says
+    that going back is meant. Version 0 is the newest with that hash."""
 
     command_id: str
     digest: str

@@ -133,14 +133,18 @@ def _decide_manifest(command: ApplyManifest, state: Registry) -> list[Event]:
         return []
     listed = set()
     in_force = []
+    is_older = False
     for job_id, number, content_hash in command.jobs:
         job = state.jobs.get(job_id)
         found = _listed_number(job, number, content_hash) if job is not None and job.kind == "system" else None
         if job is None or found is None:
             raise Refused("unknown_version", f"the manifest names {job_id} version {number} ({content_hash[:12]}), which is not registered")
         listed.add(job_id)
+        is_older |= number != AUTO and number < (job.current_version or 0)
         if job.state != "active" or job.current_version != found:
             in_force.append((job_id, found))
+    if is_older and not command.rollback:
+        return []  # a node with an older configuration, whose set of jobs nobody has seen
     retired = tuple(
         job.job_id for job in state.jobs.values() if job.kind == "system" and job.state == "active" and job.job_id not in listed
     )

@@ -34,8 +34,8 @@ class Stored:
         self.registry = Registry()
         self._seq = 0
 
-    def apply(self, declared_: list[Declared]) -> Plan:
-        found = plan(declared_, self.registry)
+    def apply(self, declared_: list[Declared], *, rollback: bool = False) -> Plan:
+        found = plan(declared_, self.registry, rollback=rollback)
         for one in declared_:
             self._decide(
                 definition.Register(
@@ -54,7 +54,7 @@ class Stored:
             )
         if found.manifest == "applied":
             manifest = tuple(sorted((one.job_id, one.job_version, one.content_hash) for one in declared_ if one.kind == "system"))
-            self._decide(definition.ApplyManifest(f"c{self._seq}", found.digest, manifest))
+            self._decide(definition.ApplyManifest(f"c{self._seq}", found.digest, manifest, rollback))
         return found
 
     def _decide(self, command: definition.Command) -> None:
@@ -130,6 +130,30 @@ def test_going_back_on_purpose() -> None:
     stored.apply(wanted(TICK))
     stored.apply(wanted({**TICK, "version": 2, "every": "10s"}))
     assert plan(wanted(TICK), stored.registry, rollback=True).manifest == "applied"
+
+
+@pytest.mark.parametrize("others", [({"name": "new", "every": "7s"}, {"name": "other", "every": "7s"}), ()])
+def test_an_older_node_whose_set_of_jobs_nobody_has_seen_changes_nothing_unless_it_is_meant(others: tuple[dict[str, object], ...]) -> None:
+    """One job more or less makes another manifest; the version that was replaced stays replaced."""
+    stored = Stored()
+    stored.apply(wanted(TICK, {"name": "other", "every": "7s"}))
+    stored.apply(wanted({**TICK, "version": 2, "every": "10s"}, {"name": "other", "every": "7s"}))
+    found = plan(wanted(TICK, *others), stored.registry)
+    assert (found.manifest, found.changes_something) == ("stale", False)
+    tick = next(one for one in found.changes if one.job_id == "tick")
+    assert (tick.verdict, tick.details) == ("stale", ("version 2 was in force last: this node is older",))
+    assert verdicts(found).get("new", "stale") == "stale"
+    back = plan(wanted(TICK, *others), stored.registry, rollback=True)
+    assert (back.manifest, verdicts(back)["tick"]) == ("applied", "changed")
+
+
+def test_what_was_gone_back_to_is_in_force_and_may_be_added_to() -> None:
+    stored = Stored()
+    stored.apply(wanted(TICK))
+    stored.apply(wanted({**TICK, "version": 2, "every": "10s"}))
+    stored.apply(wanted(TICK), rollback=True)
+    found = stored.apply(wanted(TICK, {"name": "other", "every": "7s"}))
+    assert (verdicts(found), found.manifest) == ({"other": "added", "tick": "unchanged"}, "applied")
 
 
 def test_a_version_below_all_that_is_stored_is_stale() -> None:

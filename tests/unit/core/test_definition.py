@@ -100,6 +100,28 @@ def test_an_old_node_cannot_undo_a_newer_manifest_but_a_rollback_can() -> None:
     assert registering.decide(back, state) == []
 
 
+def test_a_new_manifest_with_a_lower_version_than_the_one_in_force_is_stale_unless_it_is_meant() -> None:
+    """Nobody has seen this set of jobs, but of one of them it names what was replaced: a node with an older configuration."""
+    first, second = manifest("a", ("clean-carts", 1, "h1")), manifest("b", ("clean-carts", 2, "h2"))
+    edited, other = structs.replace(CARTS, job_version=2, content_hash="h2"), structs.replace(CARTS, job_id="other", content_hash="o1")
+    state = registry(CARTS, first, edited, second, other)
+    older = manifest("c", ("clean-carts", 1, "h1"), ("other", 1, "o1"))
+    assert registering.decide(older, state) == []
+    back = structs.replace(older, rollback=True)
+    assert registering.decide(back, state) == [ManifestApplied("c", (("clean-carts", 1), ("other", 1)), ())]
+    apply(state, registering.decide(back, state), 9)
+    assert registering.decide(manifest("d", ("clean-carts", 1, "h1")), state) == [ManifestApplied("d", (), ("other",))]
+    apply(state, registering.decide(manifest("e", ("clean-carts", 2, "h2")), state), 10)
+    assert state.jobs["clean-carts"].current_version == 2, "forward again needs no word"
+
+
+def test_a_job_that_was_retired_does_not_come_back_with_less_than_it_had() -> None:
+    edited = structs.replace(CARTS, job_version=2, content_hash="h2")
+    state = registry(CARTS, edited, manifest("a", ("clean-carts", 2, "h2")), manifest("b"))
+    assert registering.decide(manifest("c", ("clean-carts", 1, "h1")), state) == []
+    assert registering.decide(manifest("d", ("clean-carts", 2, "h2")), state) == [ManifestApplied("d", (("clean-carts", 2),), ())]
+
+
 def test_what_the_tables_cannot_hold_is_refused() -> None:
     for wild in ({"job_version": -1}, {"job_version": 10**12}, {"queue": ""}, {"tenant": "t" * 201}):
         assert refusal(structs.replace(CARTS, **wild), Registry()) == "invalid"  # type: ignore[arg-type]  # fields by name
