@@ -91,10 +91,12 @@ def plan(wanted: Sequence[Declared], registry: Registry, *, rollback: bool = Fal
 
 
 def _understood(one: Declared, change: Change) -> Change:
-    """Settings and handlers were compared before; what is numbered by content has its number only now."""
+    """Settings and handlers were compared before; what is numbered by content has its number only now. Where nothing changed, a newer
+    number is no mistake of older code in a rolling deploy; an older one is: what it asks for would be skipped as too old."""
     low, high = one.understood
     number = change.job_version or low
-    if one.job_version != AUTO or change.verdict not in ("added", "changed") or low <= number <= high:
+    is_wrong = number < low or (number > high and change.verdict != "unchanged")
+    if one.job_version != AUTO or change.verdict not in ("added", "changed", "unchanged") or not is_wrong:
         return change
     fix = f"declare it with version={number}" if number > high else f"say `version: {low}` instead of auto"
     said = f"`version: auto` gives this content the number {number}, but the handler at {one.place} understands {low} to {high}: {fix}"

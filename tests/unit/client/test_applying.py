@@ -183,6 +183,35 @@ def test_numbers_by_content() -> None:
     assert stored.registry.jobs["tick"].current_version == 2
 
 
+def of_handler(settings: dict[str, object], version: int, minimal: int = 1) -> list[Declared]:
+    jobs = Jobs()
+
+    @jobs.job("tick", version=version, minimal_supported_version=minimal)
+    async def handler() -> None: ...
+
+    return declared(Settings.model_validate({"system_jobs": [settings]}), jobs)
+
+
+def test_a_number_by_content_that_the_handler_takes_no_more_is_refused_though_nothing_changed() -> None:
+    """Its executions would be skipped as too old; a number by hand is refused for it, too."""
+    auto: dict[str, object] = {**TICK, "version": "auto"}
+    stored = Stored()
+    stored.apply(of_handler(auto, 1))
+    with pytest.raises(Conflict, match=r"(?s)tick is refused.*the number 1, but .* understands 2 to 2: say `version: 2` instead of auto"):
+        plan(of_handler(auto, 2, 2), stored.registry).refuse()
+    assert verdicts(stored.apply(of_handler({**TICK, "version": 2}, 2, 2))) == {"tick": "changed"}
+    assert verdicts(plan(of_handler(auto, 2, 2), stored.registry)) == {"tick": "unchanged"}
+
+
+def test_a_number_by_content_that_older_code_does_not_know_yet_is_no_refusal_where_nothing_changed() -> None:
+    """Older code beside a newer file, in a rolling deploy: it hands back what is too new."""
+    auto: dict[str, object] = {**TICK, "version": "auto"}
+    stored = Stored()
+    stored.apply(of_handler(auto, 1))
+    stored.apply(of_handler({**auto, "every": "10s"}, 2))
+    assert verdicts(plan(of_handler({**auto, "every": "10s"}, 1), stored.registry)) == {"tick": "unchanged"}
+
+
 def test_an_older_node_that_numbers_by_content_changes_nothing_unless_it_is_meant() -> None:
     stored = Stored()
     auto: dict[str, object] = {**TICK, "version": "auto"}

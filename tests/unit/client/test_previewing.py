@@ -73,7 +73,7 @@ def test_an_instant_that_is_none() -> None:
     ],
 )
 def test_an_instant_that_is_no_date_in_utc_is_refused(text: str, zone: str) -> None:
-    with pytest.raises(Invalid, match="from .* is at the edge of the calendar; for example"):
+    with pytest.raises(Invalid, match=r"from .* is at the edge of the calendar; for example"):
         instant_in("from", text, zone)
 
 
