@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import NamedTuple
 
-import orjson
 from msgspec import Raw, to_builtins
 
-from ledger.core.bodies import given
+from ledger.core.bodies import given, value_of
 from ledger.core.definition import ScheduleSpec
 from ledger.core.execution import Options
 from ledger.submitting.encoding import canonical
@@ -20,7 +19,7 @@ def content_of(data: Raw, options: Options | None, schedule: ScheduleSpec | None
     """The parts of a version that are said."""
     content: dict[str, object] = {}
     if given(data):
-        content["data"] = orjson.loads(bytes(data))
+        content["data"] = value_of(data)
     if options is not None:
         content["options"] = _without_defaults(options)
     if schedule is not None:

@@ -45,7 +45,10 @@ def _plain(value: object) -> object:
 
 def canonical(value: object) -> bytes:
     """The one way to write a JSON value: keys sorted, no spaces. For hashes and comparisons."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=_plain)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=_plain)
+    except TypeError:  # an integer beyond 64 bits, which bodies may hold
+        return json.encode(value, order="sorted", enc_hook=_plain)
 
 
 def check_size(command: bytes, data: Raw) -> None:

@@ -2,7 +2,7 @@
 
 from msgspec import Raw
 
-from ledger.client.content import content_hash, differences, manifest_digest
+from ledger.client.content import content_hash, content_of, differences, manifest_digest
 from ledger.config.settings import Execution, SystemJob
 from ledger.core.bodies import NOTHING
 from ledger.submitting.submission import options_of
@@ -37,6 +37,14 @@ def test_the_order_of_keys_in_data_does_not_matter() -> None:
     assert content_hash(Raw(b'{"b":[2,1],"a":1}'), None, None) != content_hash(Raw(b'{"b":[1,2],"a":1}'), None, None)
 
 
+def test_integers_that_no_double_tells_apart_are_other_contents() -> None:
+    """Beyond 64 bits too: an account that is edited into the next one is an edit."""
+    numbers = (2**64 - 1, 2**64, 123456789012345678901, 123456789012345678902, -(2**63), -(2**63) - 1, 10**200, 10**200 + 1)
+    assert len({content_hash(Raw(b'{"n":%d}' % n), None, None) for n in numbers}) == len(numbers)
+    first, second = (content_of(Raw(b'{"n":12345678901234567890%d}' % n), None, None) for n in (1, 2))
+    assert differences(first, second) == ["data.n: 123456789012345678901 -> 123456789012345678902"]
+
+
 def test_null_is_a_content_and_nothing_is_not() -> None:
     assert content_hash(Raw(b"null"), None, None) != content_hash(NOTHING, None, None)
 
@@ -48,6 +56,8 @@ def test_the_stored_hash_never_changes() -> None:
     assert content_hash(Raw(b'{"b":1,"a":"x"}'), options_of(job.options), spec) == (
         "c9aac0bbc7212af7ad61a50193a81d9400c4e41fece69b97b8c4f3966c1ffb7f"
     )
+    numbers = Raw(b'{"n":[1,-0,-0.0,1e2,1E+22,1e-7,0.1234567890123456789,18446744073709551615,-9223372036854775808,123456789.25]}')
+    assert content_hash(numbers, None, None) == "bc51dcb290bb0a7a51197e378ced37a899fe32227216920aad681574a52e19b5"
 
 
 def test_a_manifest_is_the_same_in_whatever_order() -> None:

@@ -24,7 +24,8 @@ def test_the_fields_alone_make_the_key(by: str | list[str], data: bytes) -> None
 def test_other_fields_and_other_values_are_another_key() -> None:
     keys = {unique_of(by, DATA).key for by in ("*", "order", "order.id", "at")}
     keys |= {unique_of("order.id", Raw(b'{"order": {"id": "7"}}')).key}
-    assert len(keys) == 5
+    keys |= {unique_of("n", Raw(b'{"n": 12345678901234567890%d}' % n)).key for n in (1, 2)}
+    assert len(keys) == 7
 
 
 @pytest.mark.parametrize(
