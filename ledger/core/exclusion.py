@@ -37,11 +37,16 @@ def exclusion_of(entries: tuple[str, ...]) -> Exclusion | None:
     days: set[int] = set()
     crons: list[Cron] = []
     for index, entry in enumerate(entries):
-        if " " in entry or "@" in entry:
+        if is_expression(entry):
             crons.append(parse_cron(entry, f"exclude[{index}]", True))
         else:
             days.add(date_of(f"exclude[{index}]", entry).toordinal() - EPOCH_DAY)
     return Exclusion(frozenset(days), tuple(crons))
+
+
+def is_expression(entry: str) -> bool:
+    """Of a normal form: no local date."""
+    return " " in entry or "@" in entry
 
 
 def date_of(where: str, text: str) -> date:

@@ -4,7 +4,6 @@ Source: scheduling.md, sections 5 and 6.
 """
 
 from hashlib import sha256
-from itertools import islice, pairwise
 from typing import Final
 
 from ledger.core.definition import ScheduleSpec
@@ -12,6 +11,7 @@ from ledger.core.durations import LONGEST_MS, format_duration
 from ledger.core.ids import Micros
 from ledger.core.invalid import Invalid
 from ledger.core.schedule import Schedule
+from ledger.core.schedule_text import refuse_too_many
 from ledger.core.tzif import tzdata_version
 
 ENGINE: Final = 1  # what the text of a schedule means; a new number where a firing moves
@@ -27,8 +27,9 @@ def engine_versions() -> tuple[int, str]:
 
 
 def check_schedule(schedule: Schedule, at: Micros) -> None:
-    """Raises `Invalid` for policies out of bounds, and for an instant that is past at its acceptance."""
+    """Raises `Invalid` for what is too much or out of bounds, and for an instant that is past at its acceptance."""
     spec = schedule.spec
+    refuse_too_many(spec)
     check_policies(spec)
     if spec.at is not None and schedule.next_us(at) is None:
         raise _invalid("at", spec.at, "is past, or left out by `start`, `end` or `exclude`", "an instant that is still to come")
@@ -49,8 +50,7 @@ def check_policies(spec: ScheduleSpec) -> None:
 
 
 def _check_jitter(spec: ScheduleSpec, schedule: Schedule, at: Micros) -> None:
-    firings = islice(schedule.between_us(at, at + LONGEST_MS * 1000), INTERVALS_LOOKED_AT)
-    shortest = min((later - earlier for earlier, later in pairwise(firings)), default=None)
+    shortest = schedule.shortest_us(at, at + LONGEST_MS * 1000, INTERVALS_LOOKED_AT)
     if shortest is not None and spec.jitter_ms * 1000 >= shortest:
         why = f"is not less than the shortest interval ({format_duration(shortest // 1000)})"
         raise _invalid("jitter", format_duration(spec.jitter_ms), why, repr(format_duration(shortest // 2000)))

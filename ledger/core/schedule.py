@@ -20,7 +20,9 @@ from ledger.core.tzif import BEGINNING, END
 from ledger.core.zones import Rule, rule_of, zone_of
 
 SEARCHED: Final = 14_611 * 86_400 * MICROS  # 40 years, the longest wait of the calendar: February 29 on one weekday, over 2100
-MOST_EXCLUDED_CANDIDATES: Final = 100_000
+MOST_WORK: Final = 400_000  # of one search, about a second: so often it is asked whether an exclusion matches, until "never" is said
+EACH_CANDIDATE: Final = 2  # what it costs besides, in the same unit
+EACH_EXPRESSION: Final = 3
 REFERENCE: Final = 1_735_689_600 * MICROS  # 2025-01-01, from where a schedule without a start has to fire: the core has no clock
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST: Final = BEGINNING * MICROS
@@ -30,7 +32,7 @@ _LAST: Final = END * MICROS - 1
 class Schedule:
     """A set of instants. Raises `Invalid` for what cannot be or never fires; `warnings` says what is probably not meant."""
 
-    __slots__ = ("_end", "_every", "_exclusion", "_lines", "_once", "_start", "_zone", "spec", "warnings")
+    __slots__ = ("_cost", "_end", "_every", "_exclusion", "_lines", "_once", "_start", "_zone", "spec", "warnings")
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Schedule:
         self._start = _FIRST if spec.start is None else instant_of(spec.start, zone, "first")
         self._end = _LAST if spec.end is None else min(instant_of(spec.end, zone, "last"), _LAST)
         self._exclusion = exclusion_of(spec.exclude)
+        self._cost = EACH_CANDIDATE + EACH_EXPRESSION * len(crons) + (0 if self._exclusion is None else len(self._exclusion.crons))
 
     def next(self, after: datetime) -> datetime | None:
         """The first firing strictly after an aware instant, or None if there is none within 40 years (or ever)."""
@@ -119,18 +122,35 @@ class Schedule:
                 high = middle
         return known
 
+    def shortest_us(self, after: int, until: int, most: int) -> int | None:
+        """The shortest of at most so many intervals in (after, until], in one search: of what it does not reach nothing is known."""
+        shortest = None
+        found, work = self._search(after, until, MOST_WORK)
+        for _ in range(most):
+            if (earlier := found) is None:
+                break
+            found, work = self._search(earlier, until, work)
+            if found is not None:
+                shortest = found - earlier if shortest is None else min(shortest, found - earlier)
+        return shortest
+
     def _first(self, after: int, until: int) -> int | None:
         """The first firing in (after, until]."""
+        return self._search(after, until, MOST_WORK)[0]
+
+    def _search(self, after: int, until: int, work: int) -> tuple[int | None, int]:
+        """The first firing in (after, until], unless the work is done before; and what is left of it."""
         after, until = max(after, self._start - 1, _FIRST - 1), min(until, self._end)
-        for _ in range(MOST_EXCLUDED_CANDIDATES):
+        while work > 0:
+            work -= self._cost
             found = self._candidate(after, until)
             if found is None or self._exclusion is None:
-                return found
+                return found, work
             excluded = self._exclusion.excluded_until(found // MICROS, self._zone)
             if excluded is None:
-                return found
+                return found, work
             after = excluded * MICROS + MICROS - 1
-        return None
+        return None, 0
 
     def _candidate(self, after: int, until: int) -> int | None:
         """The first firing in (after, until], were nothing excluded."""

@@ -10,14 +10,16 @@ from ledger.core.cron import DAY, EPOCH_DAY, Dst
 from ledger.core.cron_text import normalised
 from ledger.core.definition import ScheduleSpec
 from ledger.core.durations import LONGEST_MS, format_duration, parse_duration_ms
-from ledger.core.exclusion import date_of
+from ledger.core.exclusion import date_of, is_expression
 from ledger.core.invalid import Invalid
 from ledger.core.tzif import BEGINNING, END
 from ledger.core.zones import Zone, zone_of
 
 MICROS: Final = 1_000_000
-MOST_EXPRESSIONS: Final = 100
+MOST_EXPRESSIONS: Final = 20  # each is asked for each firing, and so is each one that excludes; of dates there may be many
+MOST_EXCLUDING: Final = 100
 MOST_EXCLUDED: Final = 1000
+MOST_STORED: Final = 100  # expressions that earlier releases took
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,7 +46,7 @@ def spec_of(
         raise _invalid("dst", dst, f"is not one of {', '.join(get_args(Dst))}", repr(near[0] if near else "vixie"))
     every_ms = None if every is None else _every(every)
     zone = _zone(timezone)
-    return ScheduleSpec(
+    spec = ScheduleSpec(
         cron=None if cron is None else _crons(cron),
         every_ms=every_ms,
         offset_ms=0 if offset is None else _offset(offset, every_ms),
@@ -55,6 +57,8 @@ def spec_of(
         end=None if end is None else _instant_text("end", end, zone),
         exclude=_excluded(exclude),
     )
+    refuse_too_many(spec)
+    return spec
 
 
 def refuse_impossible(spec: ScheduleSpec) -> None:
@@ -65,11 +69,28 @@ def refuse_impossible(spec: ScheduleSpec) -> None:
         raise _invalid("every_ms", spec.every_ms, f"is not from 1000 to {LONGEST_MS}", "60000")
     if spec.offset_ms != 0 and not 0 <= spec.offset_ms < (spec.every_ms or 0):
         raise _invalid("offset_ms", spec.offset_ms, "is not from 0 to less than every_ms", "0")
-    if len(spec.cron or ()) > MOST_EXPRESSIONS or len(spec.exclude) > MOST_EXCLUDED:
-        raise _invalid("schedule", "more", f"has more than {MOST_EXPRESSIONS} expressions or {MOST_EXCLUDED} exclusions", "one expression")
+    if len(spec.cron or ()) > MOST_STORED or len(spec.exclude) > MOST_EXCLUDED:
+        raise _invalid("schedule", "more", f"has more than {MOST_STORED} expressions or {MOST_EXCLUDED} exclusions", "one expression")
     for field, text in (("at", spec.at), ("start", spec.start), ("end", spec.end)):
         if text is not None and _instant_text(field, text, zone_of(spec.timezone), day=field != "at") != text:
             raise _invalid(field, text, "is not in its normal form", "'2026-10-25T09:00:00Z'")
+
+
+def refuse_too_many(spec: ScheduleSpec) -> None:
+    """What is taken anew: a stored version may have more."""
+    if len(expressions := spec.cron or ()) > MOST_EXPRESSIONS:
+        raise _too_many_expressions(len(expressions))
+    if (excluding := sum(map(is_expression, spec.exclude))) > MOST_EXCLUDING:
+        raise _invalid(
+            "exclude",
+            f"{excluding} expressions",
+            f"has more than {MOST_EXCLUDING} expressions; dates do not count",
+            "one for what is alike: '* * 24-26 12 *'",
+        )
+
+
+def _too_many_expressions(number: int) -> Invalid:
+    return _invalid("cron", f"{number} expressions", f"has to be 1 to {MOST_EXPRESSIONS} expressions", "['0 6 * * *', '0 18 * * *']")
 
 
 def _zone(name: object) -> Zone:
@@ -82,7 +103,7 @@ def _crons(cron: str | Sequence[str]) -> tuple[str, ...]:
     if isinstance(cron, str) or not isinstance(cron, Sequence):
         return (normalised(cron),)
     if not 1 <= len(cron) <= MOST_EXPRESSIONS:
-        raise _invalid("cron", f"{len(cron)} expressions", f"has to be 1 to {MOST_EXPRESSIONS} expressions", "['0 6 * * *', '0 18 * * *']")
+        raise _too_many_expressions(len(cron))
     return tuple(normalised(text, f"cron[{index}]") for index, text in enumerate(cron))
 
 

@@ -126,6 +126,8 @@ def test_system_jobs_may_be_numbered_by_content_too() -> None:
         ({"schedule": ScheduleSpec(every_ms=60_000, end="9999-12-31T23:59:59-14:00")}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(every_ms=60_000, jitter_ms=60_000)}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(cron=("0,10 * * * * *",), jitter_ms=10_000)}, "invalid_schedule"),
+        ({"schedule": ScheduleSpec(cron=("* * * * * *",) * 21)}, "invalid_schedule"),
+        ({"schedule": ScheduleSpec(every_ms=60_000, exclude=("*/2 * * * * *",) * 101)}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(every_ms=60_000, limit=0)}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(every_ms=60_000, catchup_window_ms=9_999)}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(every_ms=60_000, pause_on_failure=0)}, "invalid_schedule"),

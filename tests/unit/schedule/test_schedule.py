@@ -231,6 +231,12 @@ def test_a_spec_holds_what_was_written_in_a_normal_form_without_defaults(schedul
     assert firings(again) == firings(schedule)
 
 
+def test_a_stored_spec_with_more_than_is_taken_today_is_still_read() -> None:
+    """A version is immutable: what an earlier release took goes on."""
+    many = Schedule.from_spec(ScheduleSpec(cron=("0 12 * * *",) * 100, exclude=("* * 24 12 *",) * 999 + ("2024-01-01",)))
+    assert firings(many, count=1) == ["2024-01-02T12:00:00"]
+
+
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
@@ -319,6 +325,8 @@ REFUSED: list[tuple[Mapping[str, Any], str, str]] = [
     ({"cron": WORKDAYS, "exclude": ["christmas"]}, "exclude[0] 'christmas'", "has 1 field"),
     ({"cron": WORKDAYS, "exclude": ["* 24 * * *"]}, "exclude[0]: hours '24'", "out of range 0-23"),
     ({"cron": WORKDAYS, "exclude": ["2026-12-25"] * 1001}, "exclude '1001 entries'", "more than 1000 entries"),
+    ({"cron": WORKDAYS, "exclude": ["* * 24 12 *"] * 101}, "exclude '101 expressions'", "more than 100 expressions; dates do not count"),
+    ({"cron": [WORKDAYS] * 21}, "cron '21 expressions'", "has to be 1 to 20 expressions"),
     ({"cron": WORKDAYS, "exclude": ["* * * * *"]}, "cron '0 9 * * MON-FRI'", "none that `exclude` leaves"),
     ({"cron": WORKDAYS, "exclude": ["0 9 * * *"]}, "cron '0 9 * * MON-FRI'", "none that `exclude` leaves"),
     ({"cron": "* * * * * *", "exclude": ["*/2 * * * * *", "1/2 * * * * *"]}, "cron '* * * * * *'", "none that `exclude` leaves"),
