@@ -23,6 +23,8 @@ SEARCHED: Final = 14_611 * 86_400 * MICROS  # 40 years, the longest wait of the 
 MOST_WORK: Final = 400_000  # of one search, about a second: so often it is asked whether an exclusion matches, until "never" is said
 EACH_CANDIDATE: Final = 2  # what it costs besides, in the same unit
 EACH_EXPRESSION: Final = 3
+CLOCK_YEAR: Final = 400 * 86_400  # each change of the clock that comes every year is in it
+BESIDE_A_CHANGE: Final = 3  # intervals, from the shortest before it on: what is across it and what follows
 REFERENCE: Final = 1_735_689_600 * MICROS  # 2025-01-01, from where a schedule without a start has to fire: the core has no clock
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST: Final = BEGINNING * MICROS
@@ -123,16 +125,29 @@ class Schedule:
         return known
 
     def shortest_us(self, after: int, until: int, most: int) -> int | None:
-        """The shortest of at most so many intervals in (after, until], in one search: of what it does not reach nothing is known."""
-        shortest = None
-        found, work = self._search(after, until, MOST_WORK)
-        for _ in range(most):
-            if (earlier := found) is None:
-                break
+        """The shortest of at most so many intervals in (after, until], and of those where the clock changes within a year: they differ
+        from the others, and are not to be seen from every day. One search: of what it does not reach nothing is known."""
+        after = max(after, self._start - 1, _FIRST - 1)
+        lengths, work = self._lengths(after, until, most, MOST_WORK)
+        shortest = min(lengths, default=None)
+        if shortest is None:
+            return None
+        segments = list(self._zone.offsets.segments(after // MICROS, min(after // MICROS + CLOCK_YEAR, END)))
+        for segment in segments[1:]:
+            beside, work = self._lengths(segment.start * MICROS - shortest, until, BESIDE_A_CHANGE, work)
+            shortest = min([shortest, *beside])
+        return shortest
+
+    def _lengths(self, after: int, until: int, most: int, work: int) -> tuple[list[int], int]:
+        """The lengths of at most so many intervals in (after, until], and what is left of the work."""
+        lengths: list[int] = []
+        found, work = self._search(after, until, work)
+        while found is not None and len(lengths) < most:
+            earlier = found
             found, work = self._search(earlier, until, work)
             if found is not None:
-                shortest = found - earlier if shortest is None else min(shortest, found - earlier)
-        return shortest
+                lengths.append(found - earlier)
+        return lengths, work
 
     def _first(self, after: int, until: int) -> int | None:
         """The first firing in (after, until]."""

@@ -1,15 +1,19 @@
 """The specification of what users schedule: jobs under derived ids, versions numbered by content, retiring and returning, pauses."""
 
+from datetime import UTC, datetime
+
 import pytest
 from msgspec import structs
 
 from ledger.core import definition, pause, request, wire
 from ledger.core.definition import ApplyManifest, Register, Retire, Retired, ScheduleJob, ScheduleSpec
 from ledger.core.execution import Options
-from ledger.core.ids import job_id_of
+from ledger.core.ids import Micros, job_id_of
+from ledger.core.invalid import Invalid
 from ledger.core.outcome import Accepted, Rejected
 from ledger.core.pause import Pause, Resume
-from ledger.core.policies import engine_versions
+from ledger.core.policies import check_schedule, engine_versions
+from ledger.core.schedule import Schedule
 from processors.control.offering import offer_of
 from tests.unit.control.home import MINUTE, NOON, Home, fired
 
@@ -137,6 +141,24 @@ def test_what_cannot_be_is_refused_and_leaves_its_reason(change: dict[str, objec
     home = Home()
     events = schedule(home, **change)  # type: ignore[arg-type]  # fields by name
     assert len(events) == 1 and outcome(events) == reason
+
+
+@pytest.mark.parametrize(
+    ("spec", "shortest"),
+    [
+        (ScheduleSpec(cron=("0 0 2 * * *",), timezone="Europe/Berlin"), 23),  # 02:00 is skipped in spring and fires at 03:00
+        (ScheduleSpec(cron=("0 30 2 * * *",), timezone="Europe/Berlin", dst="literal"), 1),  # comes twice in autumn
+        (ScheduleSpec(cron=("0 0 12 * * MON-FRI",), timezone="Europe/Berlin"), 24),  # the clock changes on Sundays
+        (ScheduleSpec(cron=("0 0 12 * * *",), timezone="Europe/Berlin", start="2030-05-01"), 23),
+        (ScheduleSpec(every_ms=86_400_000, timezone="Europe/Berlin"), 24),
+    ],
+)
+@pytest.mark.parametrize("month", range(1, 13))
+def test_how_long_jitter_may_be_does_not_depend_on_the_day_of_asking(spec: ScheduleSpec, shortest: int, month: int) -> None:
+    hour, asked = 3_600_000, Micros(int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) * 1_000_000)
+    check_schedule(Schedule.from_spec(structs.replace(spec, jitter_ms=shortest * hour - 1)), asked)
+    with pytest.raises(Invalid, match=r"jitter .* is not less than the shortest interval \("):
+        check_schedule(Schedule.from_spec(structs.replace(spec, jitter_ms=shortest * hour)), asked)
 
 
 def test_the_field_of_the_key_belongs_to_a_job_for_its_life() -> None:
