@@ -29,7 +29,7 @@ def _warnings(spec: ScheduleSpec, zone_given: bool) -> Iterator[str]:
 def _of_expression(text: str, zone_given: bool) -> Iterator[str]:
     fields = MACROS.get(text, text).split(" ")
     hours, month_days, weekdays = fields[-4], fields[-3], fields[-1]
-    if len(fields) == 6 and any(one.isdigit() for one in weekdays.replace("#", ",").replace("-", ",").replace("L", "").split(",")):
+    if len(fields) == 6 and any(map(_has_numbered_weekday, weekdays.split(","))):
         yield f"cron {text!r}: a weekday as a number counts from 0 = Sunday here, from 1 = Sunday in Quartz; a name (MON) says it"
     for name, day, other in (("day of month", month_days, weekdays), ("day of week", weekdays, month_days)):
         if day in FULL_BUT_NOT_STAR and other not in ("*", "?"):
@@ -40,3 +40,9 @@ def _of_expression(text: str, zone_given: bool) -> Iterator[str]:
         start, _, step = one.partition("/")
         if start == "*" and step.isdigit() and int(step) in (24, 31, 60) and len(one) > 3:
             yield f"cron {text!r}: the step of {one!r} is as long as the field, so only its first value matches; `every` says intervals"
+
+
+def _has_numbered_weekday(part: str) -> bool:
+    """The number of a week (`FRI#2`) and of a step (`MON/2`) is none of a day."""
+    days = part.partition("/")[0].partition("#")[0].removeprefix("L")
+    return any(map(str.isdigit, days.split("-")))
