@@ -195,7 +195,10 @@ def instant_of(text: str, zone: Zone, twice: Literal["first", "last"]) -> int:
         local_day = date.fromisoformat(text).toordinal() - EPOCH_DAY
         if twice == "first":
             return zone.instant_of(local_day * DAY, "first") * MICROS
-        return zone.instant_of((local_day + 1) * DAY, "first") * MICROS - 1
+        last_second = (local_day + 1) * DAY - 1  # where the clock goes back over midnight, it comes after the next day has begun
+        instant = zone.instant_of(last_second, "last")
+        exists = zone.offsets.at(instant) + instant == last_second
+        return (instant + exists) * MICROS - 1
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is not None:
         return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -99,6 +99,21 @@ def test_a_bound_without_a_time_is_the_whole_local_day() -> None:
     assert firings(bound, count=9) == ["2024-01-31T23:00:00", "2024-02-01T11:00:00"]
 
 
+@pytest.mark.parametrize(
+    ("zone", "day", "last"),
+    [
+        ("America/St_Johns", "2006-10-28", "2006-10-29T03:20:00"),  # 00:01 -> 23:01 of that day: its last hour comes twice
+        ("America/Sao_Paulo", "2018-02-17", "2018-02-18T02:50:00"),  # 00:00 -> 23:00
+        ("America/Sao_Paulo", "2018-11-03", "2018-11-04T02:50:00"),  # 00:00 -> 01:00 of the next
+        ("Pacific/Apia", "2011-12-30", "2011-12-30T09:50:00"),  # there was no such day
+        (BERLIN, "2024-06-30", "2024-06-30T21:50:00"),
+    ],
+)
+def test_a_local_day_as_an_end_is_the_whole_day_however_the_clock_changes_at_midnight(zone: str, day: str, last: str) -> None:
+    kept = Schedule(every="10m", timezone=zone, end=day).between(utc(day) - timedelta(days=1), utc(day) + timedelta(days=3))
+    assert [one.isoformat()[:19] for one in kept][-1] == last
+
+
 def test_a_naive_bound_that_comes_twice_includes_both() -> None:
     twice = Schedule(cron="*/30 2 * * *", timezone=BERLIN, start="2024-10-27T02:30:00", end="2024-10-27T02:30:00")
     assert firings(twice, count=9) == ["2024-10-27T00:30:00", "2024-10-27T01:00:00", "2024-10-27T01:30:00"]
