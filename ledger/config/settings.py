@@ -6,6 +6,7 @@ from typing import Annotated, Self, get_args
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from ledger.config.addresses import Brokers, DatabaseUrl, RedisUrl
 from ledger.config.fields import Part, Positive, RateText, Section, TopicPart, comma_separated, filled
 from ledger.config.jobs import Concurrency, Defaults, Execution, Job, SystemJob
 from ledger.config.yaml_text import Place
@@ -16,15 +17,15 @@ __all__ = ["Database", "Defaults", "Execution", "Job", "Kafka", "Limits", "Queue
 
 
 class Kafka(Part):
-    bootstrap: str = "127.0.0.1:9092"
+    bootstrap: Brokers = "127.0.0.1:9092"
     replication: Annotated[int, Field(ge=1, le=9)] = 1
     min_insync_replicas: Annotated[int, Field(ge=1, le=9)] = 1
     session_timeout: Annotated[float, Field(ge=1, le=300)] = 6.0  # seconds until a dead member's partitions are taken over
 
 
 class Redis(Part):
-    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    lock_urls: Annotated[list[SecretStr], Field(max_length=15), BeforeValidator(comma_separated)] = Field(default_factory=list)
+    url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
+    lock_urls: Annotated[list[RedisUrl], Field(max_length=15), BeforeValidator(comma_separated)] = Field(default_factory=list)
     """Independent servers over which exclusivity locks are taken by majority, three or five of them; none: `url` keeps them."""
 
     @field_validator("lock_urls")
@@ -38,7 +39,7 @@ class Redis(Part):
 
 
 class Database(Part):
-    url: SecretStr = SecretStr("postgresql://jobledger@127.0.0.1:5432/postgres")
+    url: DatabaseUrl = SecretStr("postgresql://jobledger@127.0.0.1:5432/postgres")
     table_schema: Annotated[str, Field(alias="schema", pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "jobledger"
 
 

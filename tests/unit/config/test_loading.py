@@ -1,5 +1,6 @@
 """Settings from a file and the environment: what is read, and what a mistake is told."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,12 @@ def test_an_escaped_reference_stays(tmp_path: Path) -> None:
         ("prefix: ${app}\napp: ${prefix}", ["jobledger.yaml:1: prefix", "prefix -> app -> prefix", "made of itself"]),
         ("partitons: 4", ["jobledger.yaml:1: partitons", "did you mean `partitions`?"]),
         ("\nkafka:\n  boostrap: x", ["jobledger.yaml:3: kafka.boostrap", "did you mean `bootstrap`?"]),
+        ("kafka: {bootstrap: 'a:b'}", ["jobledger.yaml:1: kafka.bootstrap", "'a:b' is no address of a broker", "'127.0.0.1:9092'"]),
+        ("kafka: {bootstrap: 'a:9092,b:99999'}", ["'b:99999' is no address"]),
+        ("database: {url: 'localhost:5432/x'}", ["jobledger.yaml:1: database.url", "begin with postgresql://"]),
+        ("database: {url: 'postgresql://a:five/x'}", ["database.url", "its port is none"]),
+        ("redis: {url: 'localhost:6379'}", ["jobledger.yaml:1: redis.url", "begin with redis://"]),
+        ("redis: {lock_urls: 'redis://a,b,redis://c'}", ["redis.lock_urls", "begin with redis://"]),
         ("partitions: many", ["partitions", "whole number, for example 4", "not 'many'"]),
         ("jobs: [{name: a, exclusive: tenat}]", ["jobs[0].exclusive", "'tenat' is not one of", "did you mean 'tenant'?"]),
         ("jobs: [{}]", ["jobs[0]", "has to be given"]),
@@ -82,6 +89,26 @@ def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, words: list
     said = told(tmp_path, text)
     for word in words:
         assert word in said
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "text"),
+    [
+        ("kafka", "bootstrap", "broker"),
+        ("kafka", "bootstrap", "a:1, [::1]:9092"),
+        ("redis", "url", "rediss://u:p@a:1/2"),
+        ("redis", "url", "unix:///tmp/valkey.sock"),
+        ("database", "url", "postgresql+psycopg://u:p@a:1,b:2/x?sslmode=require"),
+        ("database", "url", "postgresql:///x?host=/run/postgresql"),
+        ("database", "url", "host=/run/postgresql dbname=x"),
+    ],
+)
+def test_the_forms_of_addresses(tmp_path: Path, section: str, key: str, text: str) -> None:
+    assert load(tmp_path, f"{section}: {{{key}: {json.dumps(text)}}}")
+
+
+def test_an_address_that_is_none_keeps_its_password(tmp_path: Path) -> None:
+    assert "hunter2" not in told(tmp_path, "database: {url: 'u:hunter2@a/x'}\nredis: {url: 'redis://u:hunter2@a:hunter2'}")
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
