@@ -70,8 +70,12 @@ def connected(settings: Settings) -> Iterator[Connection[TupleRow]]:
 
 def unavailable(settings: Settings, error: BaseException) -> Unavailable:
     address = address_of(settings)
-    said = "write `@` in a password as %40, `/` as %2F" if address == _UNTOLD else _said(error)
+    said = "write `@` in a password as %40, `/` as %2F" if address == _UNTOLD else first_line(error)
     return Unavailable(f"Postgres does not answer at {address} ({said}): start it (`jobledger stack start`) or set JOBLEDGER_DATABASE__URL")
+
+
+def first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def not_upgraded(settings: Settings) -> Misconfigured:
@@ -82,9 +86,5 @@ def not_upgraded(settings: Settings) -> Misconfigured:
 
 def not_allowed(settings: Settings, error: BaseException) -> Misconfigured:
     return Misconfigured(
-        f"the user of database.url may not do this at {address_of(settings)} ({_said(error)}): grant it, or name another user"
+        f"the user of database.url may not do this at {address_of(settings)} ({first_line(error)}): grant it, or name another user"
     )
-
-
-def _said(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from ledger.core.refusal import Refused
+from ledger.core.refusal import Unfit
 
 LARGEST_PAGE: Final = 200
 _LONGEST: Final = 2000
@@ -14,7 +14,7 @@ _LONGEST: Final = 2000
 
 def check_limit(limit: int) -> int:
     if not 1 <= limit <= LARGEST_PAGE:
-        raise Refused("invalid_limit", f"limit is {limit}: it has to be 1 to {LARGEST_PAGE}")
+        raise Unfit("invalid_limit", f"limit is {limit}: it has to be 1 to {LARGEST_PAGE}")
     return limit
 
 
@@ -23,7 +23,7 @@ def cursor_of(kind: str, *key: str | int) -> str:
 
 
 def read_cursor(cursor: str, kind: str, *types: type) -> list[str | int]:
-    """The key in a cursor of ours for this list. Raises `Refused`."""
+    """The key in a cursor of ours for this list. Raises `Unfit`."""
     try:
         if len(cursor) > _LONGEST or not cursor.isascii():
             raise ValueError("too long, or not ours")
@@ -32,5 +32,5 @@ def read_cursor(cursor: str, kind: str, *types: type) -> list[str | int]:
         if said != kind or [type(one) for one in key] != list(types):
             raise ValueError("of another list")
     except (ValueError, TypeError, binascii.Error) as error:
-        raise Refused("invalid_cursor", f"the cursor is none of this list ({error}): use `next` of the page before, unchanged") from error
+        raise Unfit("invalid_cursor", f"the cursor is none of this list ({error}): use `next` of the page before, unchanged") from error
     return key

@@ -8,7 +8,8 @@ import orjson
 from sqlalchemy import ColumnElement, and_, func, literal, or_
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.core.refusal import Refused
+from ledger.core.invalid import quoted
+from ledger.core.refusal import Unfit
 from projections.rows import ExecutionFilter
 from projections.schedule_rows import TickFilter
 from projections.schedule_tables import TICK_OUTCOMES, schedule_ticks
@@ -19,7 +20,7 @@ _MOST_PARTS: Final = 20
 
 
 def conditions(where: ExecutionFilter) -> list[ColumnElement[bool]]:
-    """Raises `Refused` for a state that does not exist and for a path that is none."""
+    """Raises `Unfit` for a state that does not exist and for a path that is none."""
     columns = job_executions.c
     equal = (
         (columns.job_id, where.job),
@@ -43,7 +44,7 @@ def conditions(where: ExecutionFilter) -> list[ColumnElement[bool]]:
 
 
 def tick_conditions(where: TickFilter) -> list[ColumnElement[bool]]:
-    """Raises `Refused` for an outcome that does not exist."""
+    """Raises `Unfit` for an outcome that does not exist."""
     columns = schedule_ticks.c
     equal = (
         (columns.job_id, where.job),
@@ -63,10 +64,12 @@ def tick_conditions(where: TickFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-def check_instant(name: str, instant: datetime) -> datetime:
-    """Refuses one without an offset: the database would read it in a time zone of its own."""
+def check_instant(name: str, instant: object) -> datetime:
+    """Refuses what is none, and one without an offset: the database would read it in a time zone of its own."""
+    if not isinstance(instant, datetime):
+        raise Unfit("invalid_time", f"{name} is {quoted(instant)}: give a datetime, as datetime(2026, 10, 25, tzinfo=UTC)")
     if instant.tzinfo is None:
-        raise Refused("invalid_time", f"{name} is {instant.isoformat()}: say in which time zone, as {instant.isoformat()}+00:00")
+        raise Unfit("invalid_time", f"{name} is {instant.isoformat()}: say in which time zone, as {instant.isoformat()}+00:00")
     return instant
 
 
@@ -74,14 +77,14 @@ def _known(what: str, value: str | tuple[str, ...], known: tuple[str, ...]) -> l
     values = [value] if isinstance(value, str) else list(value)
     for one in values:
         if one not in known:
-            raise Refused(f"unknown_{what}", f"there is no {what} {one!r}; the {what}s are {', '.join(known)}")
+            raise Unfit(f"unknown_{what}", f"there is no {what} {one!r}; the {what}s are {', '.join(known)}")
     return values
 
 
 def _stands_at(path: str, value: str) -> ColumnElement[bool]:
     parts = path.split(".")
     if not path or len(path) > _LONGEST_PATH or len(parts) > _MOST_PARTS or "\0" in path + value:
-        raise Refused(
+        raise Unfit(
             "invalid_path", f"{path[:50]!r} is no path into the data: at most {_MOST_PARTS} names and numbers with dots between them"
         )
     at = func.jsonb_extract_path(job_executions.c.data, *parts)

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from psycopg.rows import DictRow
 from sqlalchemy import Select
 
+from ledger.core.refusal import Unfit
 from projections.cursors import check_limit
 from projections.querying import Queries
 from projections.rows import Address, Page
@@ -24,8 +25,12 @@ async def page_of(
 
 
 def instant_of(micros: object) -> datetime:
+    """Of a cursor. Raises `Unfit` for one beyond all instants: we gave no such cursor."""
     assert isinstance(micros, int)
-    return EPOCH + timedelta(microseconds=micros)
+    try:
+        return EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        raise Unfit("invalid_cursor", "the cursor is none of this list (no instant): use `next` of the page before, unchanged") from None
 
 
 def micros_of(instant: datetime) -> int:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 import orjson
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, DataError, OperationalError
 from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedColumn, UndefinedTable
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
@@ -14,7 +14,8 @@ from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from ledger.config import Settings
-from projections.connecting import conninfo_of, not_allowed, not_upgraded, unavailable
+from ledger.core.refusal import Unfit
+from projections.connecting import conninfo_of, first_line, not_allowed, not_upgraded, unavailable
 
 T = TypeVar("T")
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
@@ -31,7 +32,8 @@ class Queries:
         self._schemas = {None: settings.database.table_schema}
 
     async def rows(self, query: Select[tuple[object, ...]], read: Callable[[DictRow], T]) -> list[T]:
-        """Raises `Unavailable`, `Misconfigured` where there are no tables or this user may not read them."""
+        """Raises `Unavailable`, `Misconfigured` where there are no tables or this user may not read them, `Unfit` for a value that no
+        column could hold: a NUL, half a surrogate pair, a number beyond the column's."""
         compiled = query.compile(
             dialect=self._dialect,
             schema_translate_map=self._schemas,
@@ -46,6 +48,8 @@ class Queries:
             raise not_upgraded(self._settings) from error
         except InsufficientPrivilege as error:
             raise not_allowed(self._settings, error) from error
+        except (DataError, UnicodeEncodeError) as error:
+            raise Unfit("invalid_value", f"the tables cannot be asked for that: {first_line(error)}") from error
         except (OperationalError, PoolTimeout) as error:
             raise unavailable(self._settings, error) from error
 

@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 from ledger.client.errors import ExecutionEnded
-from ledger.core.refusal import Conflict, LedgerError, Refused, Unavailable
+from ledger.core.refusal import Conflict, LedgerError, Refused, Unavailable, Unfit
 
 OK: Final = 0
 FAILED: Final = 1
@@ -21,6 +21,8 @@ TRACEBACK: Final = "JOBLEDGER_TRACEBACK"
 
 def exit_code_of(error: BaseException) -> int:
     match error:
+        case Unfit():
+            return USAGE
         case Refused(reason=reason):
             return NOT_FOUND if reason.startswith("unknown_") else REFUSED
         case Conflict():

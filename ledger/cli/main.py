@@ -110,6 +110,7 @@ def command_in(arguments: Sequence[str]) -> str | None:
 def run(arguments: Sequence[str], loaded: Callable[[], object] = lambda: None) -> int:
     """The exit code. Nothing is raised, whatever happens. `loaded`: called before the command itself is."""
     try:
+        _check_edges(arguments)
         program = get_command(build(command_in(arguments)))
         loaded()
         program.main(args=list(arguments), prog_name="jobledger")
@@ -121,6 +122,22 @@ def run(arguments: Sequence[str], loaded: Callable[[], object] = lambda: None) -
         return 1
     except (Exception, KeyboardInterrupt) as error:
         return _explain(error)
+
+
+def _check_edges(arguments: Sequence[str]) -> None:
+    """Raises `Unfit` for what no command can work with."""
+    from ledger.core.refusal import Unfit
+
+    for argument in arguments:
+        if not _is_text(argument):
+            raise Unfit("invalid_text", f"the argument {os.fsencode(argument)!r} is no UTF-8")
+    if sys.__stdout__ is None:  # and the next file or connection would be taken for it
+        raise Unfit("no_stdout", "stdout is closed, and the answer would go there: say >/dev/null if nobody wants it")
+
+
+def _is_text(argument: str) -> bool:
+    """What Python could not decode is half a surrogate pair."""
+    return not any("\ud800" <= char <= "\udfff" for char in argument)
 
 
 def _explain(error: BaseException) -> int:

@@ -14,6 +14,10 @@ class Refused(LedgerError):
         self.detail = detail
 
 
+class Unfit(Refused):
+    """What is written cannot be meant, whoever is asked: it is refused before anybody is. A usage error on the command line."""
+
+
 class Misconfigured(LedgerError):
     """The operator has to change a setting, a file or a topic; raised at start, before anything is done."""
 

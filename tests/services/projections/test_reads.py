@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 from ledger.config import Settings
 from ledger.core import execution, outcome
 from ledger.core.ids import Micros, Token
-from ledger.core.refusal import Misconfigured, Refused, Unavailable
+from ledger.core.refusal import Misconfigured, Refused, Unavailable, Unfit
 from projections.reads import Reads, open_reads
 from projections.rebuild import rebuild
 from projections.rows import ExecutionFilter
@@ -124,6 +124,21 @@ async def test_what_cannot_be_asked_is_refused(reads: Reads) -> None:
         await reads.executions(limit=201)
     with pytest.raises(Refused, match="invalid_cursor"):
         await reads.definitions(cursor="nonsense")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        ExecutionFilter(tenant="a\0"),
+        ExecutionFilter(tenant="\udcff"),
+        ExecutionFilter(version=2**40),
+        ExecutionFilter(version=10**20),
+        ExecutionFilter(data={"a": r'"\u0000"'}),
+    ],
+)
+async def test_what_no_column_could_hold_is_refused(filled: Logs, reads: Reads, where: ExecutionFilter) -> None:
+    with pytest.raises(Unfit, match="invalid_value"):
+        await reads.executions(where)
 
 
 async def test_history_comes_from_the_log_without_its_voids(filled: Logs, reads: Reads) -> None:

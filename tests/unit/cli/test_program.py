@@ -9,7 +9,7 @@ import pytest
 
 from ledger.cli.errors import exit_code_of, message_of
 from ledger.cli.main import ENTRIES, command_in
-from ledger.core.refusal import Conflict, Misconfigured, Undecodable
+from ledger.core.refusal import Conflict, Misconfigured, Undecodable, Unfit
 
 PROGRAM = (sys.executable, "-c", "from ledger.cli.main import main; main()")
 
@@ -83,6 +83,20 @@ def test_a_server_that_is_away_is_told_with_its_address(tmp_path: Path, server: 
     assert "hunter2" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (rb"jobs show $'\xff'", r"the argument b'\xff' is no UTF-8"),
+        (b"jobs list >&-", "stdout is closed"),
+    ],
+)
+def test_what_no_command_can_work_with_is_a_usage_error(tmp_path: Path, command: bytes, words: str) -> None:
+    program = b'exec "$0" -c "from ledger.cli.main import main; main()" '
+    ended = subprocess.run(["bash", "-c", program + command, sys.executable], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert words in ended.stderr
+
+
 def test_an_interrupt_is_130_and_no_traceback() -> None:
     assert (exit_code_of(KeyboardInterrupt()), message_of(KeyboardInterrupt())) == (130, "interrupted")
 
@@ -96,6 +110,7 @@ def test_the_command_is_the_first_word_that_is_no_option() -> None:
 
 def test_who_has_to_act_decides_the_exit_code() -> None:
     assert exit_code_of(Conflict("drift")) == 4
+    assert exit_code_of(Unfit("unknown_state", "x")) == 2
     assert exit_code_of(Misconfigured("x")) == 1
     assert exit_code_of(Undecodable("x", "y")) == 1
     assert exit_code_of(ZeroDivisionError("x")) == 1

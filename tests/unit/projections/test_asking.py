@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from ledger.core.refusal import Refused
+from ledger.core.refusal import Refused, Unfit
 from projections import tables_doc
 from projections.columns import METADATA
 from projections.cursors import check_limit, cursor_of, read_cursor
 from projections.filters import conditions
+from projections.paging import instant_of
 from projections.rows import ExecutionFilter
 from projections.tables import TABLES
 
@@ -36,6 +37,16 @@ def test_a_page_is_bounded(limit: int) -> None:
 def test_a_state_that_does_not_exist_is_refused() -> None:
     with pytest.raises(Refused, match="no state 'done'"):
         conditions(ExecutionFilter(state=("failed", "done")))
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    with pytest.raises(Unfit, match="from is '2026-01-01T00:00:00Z': give a datetime"):
+        conditions(ExecutionFilter(from_="2026-01-01T00:00:00Z"))
+
+
+def test_a_cursor_beyond_all_instants_is_refused() -> None:
+    with pytest.raises(Unfit, match="invalid_cursor"):
+        instant_of(2**62)
 
 
 @pytest.mark.parametrize("path", ["", "a" * 201, ".".join("a" * 21), "a\0"])
