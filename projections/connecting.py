@@ -7,7 +7,7 @@ from typing import Final
 import psycopg
 from psycopg import Connection, OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
+from psycopg.errors import InvalidSchemaName, LockNotAvailable, QueryCanceled, UndefinedColumn, UndefinedTable
 from psycopg.rows import TupleRow
 
 from ledger.config import Settings
@@ -17,6 +17,7 @@ PARAMETERS: Final = (
     "connect_timeout=5 application_name=jobledger keepalives_idle=5 keepalives_interval=2 keepalives_count=3 options='-c timezone=UTC'"
 )
 _UNTOLD: Final = "the address in database.url"
+_REFUSED: Final = "FATAL:"
 
 
 def url_of(settings: Settings) -> str:
@@ -69,8 +70,16 @@ def connected(settings: Settings) -> Iterator[Connection[TupleRow]]:
 
 
 def unavailable(settings: Settings, error: BaseException) -> Unavailable:
+    """What to say of a server that is away, of one that does not let us in, and of one that is held up."""
     address = address_of(settings)
     said = "write `@` in a password as %40, `/` as %2F" if address == _UNTOLD else first_line(error)
+    if isinstance(error, QueryCanceled | LockNotAvailable):
+        return Unavailable(
+            f"Postgres at {address} did not come to an end in time ({said}): another transaction holds a table, or there is too much to "
+            "read; `SELECT * FROM pg_stat_activity` names who is at work"
+        )
+    if _REFUSED in said:  # a server does not tell its sqlstate to whom it does not let in
+        return Unavailable(f"Postgres at {address} does not let us in ({said}): see user, password and database in JOBLEDGER_DATABASE__URL")
     return Unavailable(f"Postgres does not answer at {address} ({said}): start it (`jobledger stack start`) or set JOBLEDGER_DATABASE__URL")
 
 

@@ -1,5 +1,6 @@
 """Runs statements on a bounded pool: in the schema of the settings, within a time, with an answer when Postgres is away."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
@@ -21,6 +22,7 @@ T = TypeVar("T")
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 CONNECTIONS: Final = 4
 PATIENCE: Final = 6.0  # seconds for a connection
+LAST_TRY: Final = 2.0  # seconds
 STATEMENT_MS: Final = 30_000
 
 
@@ -50,8 +52,20 @@ class Queries:
             raise not_allowed(self._settings, error) from error
         except (DataError, UnicodeEncodeError) as error:
             raise Unfit("invalid_value", f"the tables cannot be asked for that: {first_line(error)}") from error
-        except (OperationalError, PoolTimeout) as error:
-            raise unavailable(self._settings, error) from error
+        except OperationalError as error:
+            raise unavailable(self._settings, await self._reason(error)) from error
+
+    async def _reason(self, error: OperationalError) -> OperationalError:
+        """The pool says only that it has no connection: one that we ask for ourselves says why."""
+        if isinstance(error, PoolTimeout):
+            try:
+                async with asyncio.timeout(LAST_TRY), await AsyncConnection.connect(conninfo_of(self._settings)):
+                    pass
+            except OperationalError as found:
+                return found
+            except TimeoutError:
+                pass
+        return error
 
     async def one(self, query: Select[tuple[object, ...]], read: Callable[[DictRow], T]) -> T | None:
         found = await self.rows(query.limit(1), read)

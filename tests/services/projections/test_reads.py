@@ -7,8 +7,10 @@ import pytest
 from msgspec import Raw
 from psycopg import Connection
 from psycopg.rows import TupleRow
+from pydantic import SecretStr
 
 from ledger.config import Settings
+from ledger.config.settings import Database
 from ledger.core import execution, outcome
 from ledger.core.ids import Micros, Token
 from ledger.core.refusal import Misconfigured, Refused, Unavailable, Unfit
@@ -139,6 +141,14 @@ async def test_what_cannot_be_asked_is_refused(reads: Reads) -> None:
 async def test_what_no_column_could_hold_is_refused(filled: Logs, reads: Reads, where: ExecutionFilter) -> None:
     with pytest.raises(Unfit, match="invalid_value"):
         await reads.executions(where)
+
+
+async def test_a_server_that_does_not_let_us_in_is_not_called_away(settings: Settings) -> None:
+    url = settings.database.url.get_secret_value().rpartition("/")[0] + "/nosuch"
+    elsewhere = settings.model_copy(update={"database": Database(url=SecretStr(url))})
+    async with open_reads(elsewhere) as reads:
+        with pytest.raises(Unavailable, match='does not let us in .*database "nosuch" does not exist'):
+            await reads.definition("tidy")
 
 
 async def test_history_comes_from_the_log_without_its_voids(filled: Logs, reads: Reads) -> None:
