@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.structs import RecordMetadata
 
 from ledger.core.refusal import Misconfigured, Unavailable
-from ledger.kafka.connect import new_producer, unavailable
+from ledger.kafka.connect import new_producer, no_topic, unavailable
 from ledger.kafka.lasting_producer import LastingProducer
 
 PATIENCE: Final = 8.0  # seconds until a broker that does not take a record counts as away
@@ -87,7 +87,7 @@ class Sender:
         return unavailable(self.bootstrap, TimeoutError(f"no ack within {self.patience:g} s"))
 
     def _no_topic(self, topic: str) -> Exception:
-        return Misconfigured(f"{self.bootstrap} has no topic {topic}: run `jobledger topics apply`, or correct `prefix`")
+        return no_topic(self.bootstrap, topic)
 
     async def close(self) -> None:
         """Sends what was handed over, as far as the time goes."""

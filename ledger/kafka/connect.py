@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from ledger.core.refusal import Unavailable
+from ledger.core.refusal import Misconfigured, Unavailable
 from ledger.core.wire import LARGEST_RECORD
 
 REQUEST_TIMEOUT_MS = 10_000
@@ -105,6 +105,10 @@ async def admin_client(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
         yield client
     finally:
         await client.close()
+
+
+def no_topic(bootstrap: str, topic: str) -> Misconfigured:
+    return Misconfigured(f"{bootstrap} has no topic {topic}: run `jobledger topics apply`, or correct `prefix`")
 
 
 def unavailable(bootstrap: str, error: BaseException) -> Unavailable:

@@ -16,7 +16,7 @@ from ledger.config import Settings
 from ledger.core import chain, wire
 from ledger.core.chain import Accepted, Broken, Head, Header, Void
 from ledger.core.refusal import ChainBroken, Conflict, Unavailable, Undecodable
-from ledger.kafka.connect import new_consumer, unavailable
+from ledger.kafka.connect import new_consumer, no_topic, unavailable
 
 PATIENCE: Final = 10.0  # seconds without an answer where there has to be one
 
@@ -100,7 +100,8 @@ def walk(head: Head, records: Sequence[Record]) -> Walked:
 class LogReader:
     """A consumer of its own for one partition of a log, for the time of an `async with`. Not for two tasks at once.
 
-    A server that is away is said as `Unavailable` within about ten seconds; who wants to wait longer comes again.
+    A server that is away is said as `Unavailable` within about ten seconds; who wants to wait longer comes again. A topic that is not there
+    is `Misconfigured`.
     """
 
     def __init__(self, settings: Settings, log: str, partition: int) -> None:
@@ -113,9 +114,13 @@ class LogReader:
     async def __aenter__(self) -> Self:
         try:
             await self._consumer.start()
+            topics = await self._consumer.topics()  # before one is asked for by name: the broker may make it then, or keep us waiting
         except (KafkaError, OSError) as error:
             await self._consumer.stop()
             raise unavailable(self._bootstrap, error) from error
+        if self._place.topic not in topics:
+            await self._consumer.stop()
+            raise no_topic(self._bootstrap, self._place.topic)
         self._consumer.assign([self._place])
         return self
 

@@ -16,6 +16,7 @@ from ledger.core import chain, outcome, wire
 from ledger.core.chain import Head
 from ledger.core.ids import NOWHERE
 from ledger.core.refusal import ChainBroken, Conflict, Misconfigured, Undecodable
+from ledger.kafka.connect import no_topic
 from ledger.kafka.first_records import FirstRecords, send_first
 from ledger.kafka.log_reader import LogReader
 from ledger.kafka.topic_admin import TopicAdmin
@@ -90,7 +91,7 @@ async def require_topics(settings: Settings) -> None:
         found = await admin.look(set(names))
     for name, wanted in names.items():
         if name not in found:
-            raise Misconfigured(f"{settings.kafka.bootstrap} has no topic {name}: run `jobledger topics apply`, or correct `prefix`")
+            raise no_topic(settings.kafka.bootstrap, name)
         if found[name].partitions != wanted:
             raise Misconfigured(
                 f"topic {name} has {found[name].partitions} partitions, the settings say {wanted}: it is frozen, correct `partitions`"

@@ -11,7 +11,7 @@ from ledger.config import Settings
 from ledger.config.settings import Kafka
 from ledger.core import chain, wire
 from ledger.core.chain import Head
-from ledger.core.refusal import ChainBroken, Conflict, Unavailable
+from ledger.core.refusal import ChainBroken, Conflict, Misconfigured, Unavailable
 from ledger.kafka import history
 from ledger.kafka.connect import admin_client
 from ledger.kafka.log_reader import LogReader
@@ -146,3 +146,10 @@ async def test_a_broker_that_is_away_is_named(settings: Settings, unused_tcp_por
     with pytest.raises(Unavailable, match=f"127.0.0.1:{unused_tcp_port}"):
         async with LogReader(away, *PLACE):
             raise AssertionError("there is nobody")
+
+
+async def test_a_topic_that_is_not_there_is_named(settings: Settings) -> None:
+    elsewhere = settings.model_copy(update={"prefix": "nowhere"})
+    with pytest.raises(Misconfigured, match="has no topic nowhere.events.v1: run `jobledger topics apply`"):
+        async with LogReader(elsewhere, *PLACE):
+            raise AssertionError("there is nothing to read")
