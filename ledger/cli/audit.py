@@ -1,8 +1,6 @@
 """`jobledger audit`: what has to add up, one line each; exit 7 where anything does not."""
 
 import asyncio
-import logging
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,7 +10,7 @@ from msgspec import MsgspecError, json
 
 from ledger.cli.errors import DIFFERENCES
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
-from ledger.config.loading import load_settings
+from ledger.cli.session import quiet_settings
 from ledger.core.audit_saved import SavedAudit
 from projections.audit import Audited, audit
 
@@ -36,9 +34,8 @@ def command(
     """See whether everything adds up: the chain, commands and outcomes, expected ticks, executions, attempts, the tables. Goes on from the
     last audit that found no difference, and compares the rows that were touched since; the first one, and one with --full, reads both logs
     whole and compares every row. Exit 7 on any difference."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the error itself says it better
     since = None if full else _kept(state)
-    found = asyncio.run(audit(load_settings(None, os.environ), lambda phase: talk(f"reading: {phase}"), since))
+    found = asyncio.run(audit(quiet_settings(), lambda phase: talk(f"reading: {phase}"), since))
     if found.saved is not None:
         _keep(state, found.saved)
     _show(found.checks, output)

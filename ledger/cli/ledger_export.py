@@ -1,7 +1,6 @@
 """`jobledger ledger export`: the whole log as JSON lines, to a file or to stdout."""
 
 import asyncio
-import logging
 import os
 import sys
 from collections.abc import AsyncGenerator, Iterator
@@ -14,7 +13,7 @@ import typer
 
 from ledger.cli.output import talk
 from ledger.cli.progress import records_read
-from ledger.config.loading import load_settings
+from ledger.cli.session import quiet_settings
 from ledger.core.refusal import Refused
 from ledger.kafka import export as exporting
 
@@ -33,8 +32,7 @@ def export(
     ] = As.jsonl,
 ) -> None:
     """Write out every commit of both logs, up to the ends that there are when it begins. Each chain is checked on the way."""
-    settings = load_settings(None, os.environ)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the error itself says it better
+    settings = quiet_settings()
     with records_read() as progress, _whole(file) as out:
         lines = exporting.lines(settings, progress) if form is As.jsonl else exporting.cloudevents(settings, progress)
         asyncio.run(_copy(lines, out))

@@ -1,8 +1,6 @@
 """`jobledger ledger import`: a log from an export, into topics where there is none."""
 
 import asyncio
-import logging
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +8,8 @@ import typer
 
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.progress import records_read
+from ledger.cli.session import quiet_settings
 from ledger.config import Settings
-from ledger.config.loading import load_settings
 from ledger.core.archive import places
 from ledger.core.refusal import Misconfigured
 from ledger.kafka.archive_file import ArchiveFile
@@ -34,8 +32,7 @@ def import_(
 ) -> None:
     """Check the export from end to end, create the topics, and append the very same commits. Interrupted: run it again, it goes on.
     Start control and workers when it is done, not before."""
-    settings = load_settings(None, os.environ)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the error itself says it better
+    settings = quiet_settings()
     with records_read("bytes") as progress:
         archive = ArchiveFile(file, progress)
     identity = archive.identity

@@ -1,8 +1,6 @@
 """`jobledger ledger verify|tail|show`: the log itself. The other commands have modules of their own."""
 
 import asyncio
-import logging
-import os
 import sys
 from dataclasses import asdict
 from enum import StrEnum
@@ -16,8 +14,8 @@ from ledger.cli.ledger_export import export
 from ledger.cli.ledger_import import import_
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.progress import records_read
+from ledger.cli.session import quiet_settings
 from ledger.config import Settings
-from ledger.config.loading import load_settings
 from ledger.core.refusal import Misconfigured, Unavailable
 from ledger.kafka import history
 from ledger.kafka import tail as tails
@@ -54,7 +52,7 @@ def verify(
 ) -> None:
     """Walk the chain of every partition from its first commit to its present end. Whatever was altered, dropped, swapped or added by
     another is named with partition and offset: exit 7. `vouched`: the commit up to which the tables have the same."""
-    settings = _settings()
+    settings = quiet_settings()
     _check_partition(settings, log, partition)
     name: LogName | None = log.value if log is not None else None if partition is None else "events"
     with records_read() as progress:
@@ -89,7 +87,7 @@ def tail(
     partition: PartitionOption = None,
 ) -> None:
     """The last events as JSON lines, each with its name (log, partition, seq, index) and its address (partition, offset, index)."""
-    settings = _settings()
+    settings = quiet_settings()
     _check_partition(settings, log, partition)
     asyncio.run(_tail(settings, log, partition, lines, follow))
 
@@ -102,7 +100,7 @@ def show(
     log: LogOption = Log.events,
 ) -> None:
     """The events of one commit as JSON lines. Nothing there: exit 3."""
-    settings = _settings()
+    settings = quiet_settings()
     _check_partition(settings, log, partition)
     commit, void = asyncio.run(_find(settings, log, partition, place, seq))
     if commit is None:
@@ -111,11 +109,6 @@ def show(
     _write(tails.lines(commit, void=void))
     if void:
         talk(f"the commit at offset {commit.offset} is void: its number {commit.header.seq} was taken before, it counts for no reader")
-
-
-def _settings() -> Settings:
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the error itself says it better
-    return load_settings(None, os.environ)
 
 
 def _check_partition(settings: Settings, log: Log | None, partition: int | None) -> None:

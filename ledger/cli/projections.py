@@ -14,6 +14,7 @@ from ledger.cli.errors import DIFFERENCES
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.projections_build import Name, add_commands
 from ledger.cli.projections_talk import Meter, folding, told
+from ledger.cli.session import quiet_settings
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 from processors import logs
@@ -59,7 +60,7 @@ async def _run(settings: Settings, projections: Sequence[Projection], *, strict:
 @app.command()
 def status(name: Name = "tables", output: OutputOption = Form.table) -> None:
     """Where the tables stand in each partition of the log, and why one stopped."""
-    settings = load_settings(None, os.environ)
+    settings = quiet_settings()
     found = folding(standings.status(settings, named(settings, name).name))
     if output is not Form.table:
         show_rows([asdict(one) | {"behind": one.behind} for one in found], (), output)
@@ -78,7 +79,7 @@ def status(name: Name = "tables", output: OutputOption = Form.table) -> None:
 @app.command()
 def verify(name: Name = "tables", output: OutputOption = Form.table) -> None:
     """Fold the log up to where the tables stand and compare row by row: exit 7 if anything differs."""
-    settings = load_settings(None, os.environ)
+    settings = quiet_settings()
     verified = folding(_verify(settings, named(settings, name), output))
     if output is Form.table:
         rows = ", ".join(f"{count} {table}" for table, count in sorted(verified.rows.items())) or "no rows"

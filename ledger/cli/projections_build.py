@@ -1,7 +1,6 @@
 """`jobledger projections rebuild|swap|drop`: tables built beside the ones in use, and the moment they change places."""
 
 import asyncio
-import os
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,8 +9,8 @@ import typer
 from ledger.cli.errors import DIFFERENCES
 from ledger.cli.output import Form, OutputOption, show_one, talk
 from ledger.cli.projections_talk import folding, told
+from ledger.cli.session import quiet_settings
 from ledger.config import Settings
-from ledger.config.loading import load_settings
 from projections.connecting import connect
 from projections.known import named
 from projections.projection import Projection
@@ -39,7 +38,7 @@ def rebuild(
 ) -> None:
     """Fold the log again from its first commit into new tables. Those in use stay, and are kept up to date, until the new ones have caught
     up, were compared with the log, and take their place in one transaction. Interrupted, it goes on where it was."""
-    settings = load_settings(None, os.environ)
+    settings = quiet_settings()
     projection = named(settings, name)
     check_version(projection, version)
     _build(settings, projection, Wanted(check=not no_verify, swap=not no_swap, keep=keep_old), output)
@@ -53,7 +52,7 @@ def swap(
     output: OutputOption = Form.table,
 ) -> None:
     """Finish a rebuild that was interrupted or left with --no-swap; or go back to the tables before it."""
-    settings = load_settings(None, os.environ)
+    settings = quiet_settings()
     projection = named(settings, name)
     if not back:
         _build(settings, projection, Wanted(begin=False, check=not no_verify, keep=keep_old), output)
@@ -67,7 +66,7 @@ def swap(
 
 def drop(name: Name = "tables") -> None:
     """Remove what stands beside the tables in use: what was built and not swapped, what was kept."""
-    settings = load_settings(None, os.environ)
+    settings = quiet_settings()
     with connect(settings) as connection:
         claimed = Swap(connection, settings.database.table_schema, named(settings, name))
         claimed.claim()

@@ -26,6 +26,12 @@ def settings_from_environment() -> Settings:
     return load_settings(None, os.environ, warn=lambda warning: talk(f"warning: {warning}"))
 
 
+def quiet_settings() -> Settings:
+    """The same, for a command that opens no ledger and speaks for itself."""
+    be_quiet()
+    return settings_from_environment()
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """Given as the object of the context; made anew where there is none."""

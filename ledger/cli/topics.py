@@ -1,16 +1,14 @@
 """`jobledger topics apply`: create and check the topics, and open the log in them."""
 
 import asyncio
-import logging
-import os
 from typing import Annotated
 
 import typer
 
 from ledger.cli.errors import REFUSED
 from ledger.cli.output import Form, OutputOption, Row, show_one, show_rows, talk
+from ledger.cli.session import quiet_settings
 from ledger.config import Settings
-from ledger.config.loading import load_settings
 from ledger.core.refusal import Misconfigured
 from ledger.kafka import topics
 from ledger.kafka.opening import LogIdentity, check_identity, open_log
@@ -33,8 +31,7 @@ def apply(
     output: OutputOption = Form.table,
 ) -> None:
     """Create the topics that are missing, compare the others, and open the log. Any difference: exit 4, and nothing is done."""
-    settings = load_settings(None, os.environ)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the error itself says it better
+    settings = quiet_settings()
     found, identity = asyncio.run(_plan(settings) if plan else _apply(settings))
     _show(found, identity, planned=plan, form=output)
     try:

@@ -150,6 +150,6 @@ async def test_a_broker_that_is_away_is_named(settings: Settings, unused_tcp_por
 
 async def test_a_topic_that_is_not_there_is_named(settings: Settings) -> None:
     elsewhere = settings.model_copy(update={"prefix": "nowhere"})
-    with pytest.raises(Misconfigured, match="has no topic nowhere.events.v1: run `jobledger topics apply`"):
+    with pytest.raises(Misconfigured, match=r"has no topic nowhere\.events\.v1: run `jobledger topics apply`"):
         async with LogReader(elsewhere, *PLACE):
             raise AssertionError("there is nothing to read")

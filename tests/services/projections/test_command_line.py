@@ -25,9 +25,9 @@ def jobledger(settings: Settings, opened: LogIdentity, tmp_path: Path) -> Jobled
     config.write_text("{}\n")
     environment = {**environment_of(settings), "JOBLEDGER_CONFIG": str(config)}
 
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
+    def call(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from ledger.cli.main import main; main()", *words]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, env={**environment, **more}, capture_output=True, text=True, timeout=60, check=False)
 
     return call
 
@@ -65,3 +65,11 @@ def test_from_no_tables_to_verified_ones(jobledger: Jobledger, settings: Setting
     assert "found 'no row' (event registry[0] seq 2 index 8 at offset 1)" in found.stdout
     assert "1 differences in" in found.stdout
     assert "jobledger projections rebuild" in found.stderr
+
+
+@pytest.mark.parametrize("words", [("projections", "status"), ("audit", "--full")])
+def test_a_server_that_is_away_is_told_in_one_line(jobledger: Jobledger, words: tuple[str, ...]) -> None:
+    ended = jobledger(*words, JOBLEDGER_DATABASE__URL="postgresql://u@127.0.0.1:9/x")
+    assert ended.returncode == 5
+    [line] = [line for line in ended.stderr.splitlines() if not line.startswith("reading: ")]
+    assert line.startswith("error: Postgres does not answer at 127.0.0.1:9/x"), line

@@ -147,7 +147,7 @@ async def test_a_server_that_does_not_let_us_in_is_not_called_away(settings: Set
     url = settings.database.url.get_secret_value().rpartition("/")[0] + "/nosuch"
     elsewhere = settings.model_copy(update={"database": Database(url=SecretStr(url))})
     async with open_reads(elsewhere) as reads:
-        with pytest.raises(Unavailable, match='does not let us in .*database "nosuch" does not exist'):
+        with pytest.raises(Unavailable, match=r'does not let us in .*database "nosuch" does not exist'):
             await reads.definition("tidy")
 
 
