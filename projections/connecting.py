@@ -76,7 +76,7 @@ def unavailable(settings: Settings, error: BaseException) -> Unavailable:
     if isinstance(error, QueryCanceled | LockNotAvailable):
         return Unavailable(
             f"Postgres at {address} did not come to an end in time ({said}): another transaction holds a table, or there is too much to "
-            "read; `SELECT * FROM pg_stat_activity` names who is at work"
+            "read; the view pg_stat_activity names who is at work"
         )
     if _REFUSED in said:  # a server does not tell its sqlstate to whom it does not let in
         return Unavailable(f"Postgres at {address} does not let us in ({said}): see user, password and database in JOBLEDGER_DATABASE__URL")

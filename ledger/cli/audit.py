@@ -9,7 +9,7 @@ import typer
 from msgspec import MsgspecError, json
 
 from ledger.cli.errors import DIFFERENCES
-from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
+from ledger.cli.output import Form, OutputOption, say, show_one, show_rows, talk
 from ledger.cli.session import quiet_settings
 from ledger.core.audit_saved import SavedAudit
 from projections.audit import Audited, audit
@@ -68,7 +68,7 @@ def _keep(path: Path, saved: SavedAudit) -> None:
 def _show(checks: list[Audited], output: Form) -> None:
     if output is Form.table:
         for one in checks:
-            typer.echo(line_of(one))
+            say(line_of(one))
     elif output is Form.jsonl:
         show_rows([asdict(one) for one in checks], (), output)
     else:

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from ledger.cli.inputs import instant_of
-from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
+from ledger.cli.output import Form, OutputOption, row_of, say, show_one, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.client.ledger import Ledger
 from ledger.core.refusal import Refused
@@ -54,7 +54,7 @@ def show(context: typer.Context, bulk_id: Annotated[str, typer.Argument(show_def
             show_one({**row, "partitions": partitions}, output)
             return
         show_one(row, output)
-        typer.echo()
+        say()
         show_rows(partitions, SHARES, output)
         if row["finished_at"] is None and (kind := RESUMED.get(shares[0].kind)) is not None:
             talk(f"it goes on, or its client died: `jobledger executions {kind} --resume {bulk_id}`")

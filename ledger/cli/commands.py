@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows
+from ledger.cli.output import Form, OutputOption, row_of, say, show_one, show_rows
 from ledger.cli.past_events import COLUMNS, rows_of
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.core.refusal import Refused
@@ -38,7 +38,7 @@ def show(
             return
         show_one({**row, "address": None}, output)
         if events:
-            typer.echo()
+            say()
             show_rows(history, COLUMNS, output)
 
     wait_for(work(session_of(context)))

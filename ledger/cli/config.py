@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ledger.bootstrap import handlers_of
-from ledger.cli.output import Form, show_one, show_rows, show_value, talk
+from ledger.cli.output import Form, say, show_one, show_rows, show_value, talk
 from ledger.cli.session import session_of
 from ledger.client.declared import declared
 from ledger.client.previewing import senseless
@@ -46,11 +46,11 @@ def check(
     settings = session_of(context).load()
     tell_warnings(settings)
     if app_ is None and settings.app is None:
-        typer.echo(f"{_counted(settings)}; no `app` is named, so handlers were not compared")
+        say(f"{_counted(settings)}; no `app` is named, so handlers were not compared")
         return
     jobs = handlers_of(settings, app_)
     declared(settings, jobs)
-    typer.echo(f"{_counted(settings)}, {len(jobs)} handlers: they fit together")
+    say(f"{_counted(settings)}, {len(jobs)} handlers: they fit together")
 
 
 @app.command()

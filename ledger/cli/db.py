@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ledger.cli.output import say, talk
 from ledger.config.loading import load_settings
 from projections import schema
 
@@ -20,9 +21,9 @@ def upgrade(plan: Annotated[bool, typer.Option("--plan", help="Print what would 
     before = schema.status(settings) if plan else schema.upgrade(settings)
     name = settings.database.table_schema
     for step in before.pending:
-        typer.echo(f"{'would run' if plan else 'ran'} {step}")
+        say(f"{'would run' if plan else 'ran'} {step}")
     if not before.pending:
-        typer.echo(f"schema {name} is at {before.current}: nothing to do")
+        say(f"schema {name} is at {before.current}: nothing to do")
 
 
 @app.command()
@@ -30,9 +31,9 @@ def status() -> None:
     """What the schema is at, and what an upgrade would do: exit 7 if that is anything."""
     settings = load_settings(None, os.environ)
     found = schema.status(settings)
-    typer.echo(f"schema {settings.database.table_schema} is at {found.current or 'nothing'}, this version wants {found.wanted}")
+    say(f"schema {settings.database.table_schema} is at {found.current or 'nothing'}, this version wants {found.wanted}")
     for step in found.pending:
-        typer.echo(f"pending {step}")
+        say(f"pending {step}")
     if found.pending:
-        typer.echo("run `jobledger db upgrade`", err=True)
+        talk("run `jobledger db upgrade`")
         raise typer.Exit(DIFFERENCES)

@@ -20,7 +20,7 @@ from ledger.cli.execution_filters import (
 )
 from ledger.cli.executions_acts import add_acts
 from ledger.cli.moments import AsOfOption, moment_in
-from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
+from ledger.cli.output import Form, OutputOption, row_of, say, show_one, show_rows, talk
 from ledger.cli.past_events import COLUMNS, rows_of
 from ledger.cli.progress import records_read
 from ledger.cli.session import Session, session_of, wait_for
@@ -108,7 +108,7 @@ def show(
         show_one({**row, "address": None}, output)
         for rows, columns in ((attempts, ATTEMPTS), ([*origin, *history], COLUMNS)):
             if rows:
-                typer.echo()
+                say()
                 show_rows(rows, columns, output)
 
     wait_for(work(session_of(context)))

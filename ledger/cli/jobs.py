@@ -6,7 +6,7 @@ import typer
 
 from ledger.cli import jobs_acts, jobs_history, jobs_preview, jobs_rehearse, jobs_schedule
 from ledger.cli.moments import AsOfOption, moment_in
-from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
+from ledger.cli.output import Form, OutputOption, row_of, say, show_one, show_rows, talk
 from ledger.cli.past_events import COLUMNS, rows_of
 from ledger.cli.progress import records_read
 from ledger.cli.session import Session, session_of, wait_for
@@ -78,10 +78,10 @@ def show(
             show_one({**row_of(then.definition), "status": stands, **versions, **({"events": events} if history else {})}, output)
             return
         show_one({**row_of(then.definition), **(stands or {}), "address": None}, output)
-        typer.echo()
+        say()
         show_rows(rows, VERSIONS, output)
         if history:
-            typer.echo()
+            say()
             show_rows(events, COLUMNS, output)
 
     wait_for(work(session_of(context)))

@@ -142,10 +142,11 @@ def _is_text(argument: str) -> bool:
 
 def _explain(error: BaseException) -> int:
     from ledger.cli.errors import exit_code_of, message_of, shows_traceback
+    from ledger.cli.output import talk
 
     if shows_traceback(error):
         traceback.print_exception(error)
-    typer.echo(message_of(error), err=True)
+    talk(message_of(error))
     return exit_code_of(error)
 
 

@@ -1,6 +1,7 @@
 """How data is printed: to stdout, as a table for people or as JSON, JSON lines or YAML for programs. Talk goes to stderr."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -12,6 +13,7 @@ from typing import Annotated, Final
 import orjson
 import typer
 
+_CONTROLS: Final = re.compile("[\x7f-\x9f]")  # those that JSON leaves as they are
 WIDEST: Final = 60  # of a column, where stdout is a terminal
 
 
@@ -28,7 +30,17 @@ Row = Mapping[str, object]
 
 def talk(text: str) -> None:
     """To the person: stderr."""
-    typer.echo(text, err=True)
+    typer.echo(plain(text, keep="\n"), err=True)
+
+
+def say(text: str = "") -> None:
+    """What was asked for, as a line for people: stdout."""
+    typer.echo(plain(text))
+
+
+def plain(text: str, keep: str = "") -> str:
+    """What others wrote must not steer the terminal: control characters are shown, and not sent."""
+    return text if text.isprintable() else "".join(char if char.isprintable() or char in keep else f"\\x{ord(char):02x}" for char in text)
 
 
 def row_of(value: object) -> dict[str, object]:
@@ -77,7 +89,8 @@ def _write(text: str) -> None:
 
 
 def _json(value: object, *, indented: bool = False) -> str:
-    return orjson.dumps(value, default=_known, option=orjson.OPT_INDENT_2 if indented else None).decode()
+    text = orjson.dumps(value, default=_known, option=orjson.OPT_INDENT_2 if indented else None).decode()
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _known(value: object) -> object:
@@ -109,11 +122,11 @@ def _cut(text: str) -> str:
 
 
 def _text(value: object) -> str:
-    """One line, whatever it holds: what users store must not steer the terminal."""
+    """One line, whatever it holds."""
     if value is None:
         return "-"
     text = value if isinstance(value, str) else _json(value) if isinstance(value, dict | list | bool) else str(value)
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+    return plain(text)
 
 
 def text_of(instant: datetime) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from ledger.cli.errors import DIFFERENCES
-from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
+from ledger.cli.output import Form, OutputOption, say, show_one, show_rows, talk
 from ledger.cli.projections_build import Name, add_commands
 from ledger.cli.projections_talk import Meter, folding, told
 from ledger.cli.session import quiet_settings
@@ -67,11 +67,11 @@ def status(name: Name = "tables", output: OutputOption = Form.table) -> None:
         return
     for one in found:
         voids = f", {one.voids} voids" if one.voids else ""
-        typer.echo(f"{one.log}[{one.partition}]  commit {one.seq}  offset {one.offset}  behind {one.behind}{voids}")
+        say(f"{one.log}[{one.partition}]  commit {one.seq}  offset {one.offset}  behind {one.behind}{voids}")
         if one.stopped_note:
-            typer.echo(f"  stopped: {one.stopped_note}")
+            say(f"  stopped: {one.stopped_note}")
         if one.other_log:
-            typer.echo(f"  folded from log {one.other_log}, which is not the present one: run `jobledger projections rebuild {name}`")
+            say(f"  folded from log {one.other_log}, which is not the present one: run `jobledger projections rebuild {name}`")
     for suffix, version in folding(standings.beside(settings, name)).items():
         talk(f"tables ..{suffix} of version {version} stand beside: {BESIDE[suffix].format(name=name)}")
 
@@ -83,7 +83,7 @@ def verify(name: Name = "tables", output: OutputOption = Form.table) -> None:
     verified = folding(_verify(settings, named(settings, name), output))
     if output is Form.table:
         rows = ", ".join(f"{count} {table}" for table, count in sorted(verified.rows.items())) or "no rows"
-        typer.echo(f"{verified.differences} differences in {rows} after {verified.commits} commits")
+        say(f"{verified.differences} differences in {rows} after {verified.commits} commits")
     else:
         show_one(asdict(verified), output)
     if verified.differences:
@@ -99,7 +99,7 @@ async def _verify(settings: Settings, projection: Projection, output: Form) -> v
             tell("verifying", verified.records, verified.of, verified.events, verified.left)
 
         async for difference in verifying.verify(settings, verified, report, projection):
-            (typer.echo if output is Form.table else talk)(str(difference))
+            (say if output is Form.table else talk)(str(difference))
     return verified
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ledger.cli.errors import DIFFERENCES
-from ledger.cli.output import Form, OutputOption, show_one, talk
+from ledger.cli.output import Form, OutputOption, say, show_one, talk
 from ledger.cli.projections_talk import folding, told
 from ledger.cli.session import quiet_settings
 from ledger.config import Settings
@@ -61,7 +61,7 @@ def swap(
         claimed = Swap(connection, settings.database.table_schema, projection)
         claimed.claim()
         claimed.take_back()
-    typer.echo("the tables that were kept are in use again; `jobledger projections run` brings them up to date")
+    say("the tables that were kept are in use again; `jobledger projections run` brings them up to date")
 
 
 def drop(name: Name = "tables") -> None:
@@ -72,7 +72,7 @@ def drop(name: Name = "tables") -> None:
         claimed.claim()
         dropped = claimed.drop()
     for table in dropped:
-        typer.echo(table)
+        say(table)
     talk(f"{len(dropped)} tables dropped" if dropped else "nothing stood beside the tables in use")
 
 
@@ -87,7 +87,7 @@ def _build(settings: Settings, projection: Projection, wanted: Wanted, output: F
         show_one({**asdict(done), "events_per_second": rate}, output)
         return
     now = "the new tables are in use" if wanted.swap else f"the new tables stand beside: `jobledger projections swap {projection.name}`"
-    typer.echo(f"{done.events} events of {done.records} commits in {done.seconds:.1f} s, {rate:.0f} events/s; {now}")
+    say(f"{done.events} events of {done.records} commits in {done.seconds:.1f} s, {rate:.0f} events/s; {now}")
 
 
 async def _rebuild(settings: Settings, projection: Projection, wanted: Wanted) -> Progress:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ledger.cli.inputs import json_of, seconds_of
-from ledger.cli.output import Form, OutputOption, show_one
+from ledger.cli.output import Form, OutputOption, say, show_one
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.submit import DECISION
 from ledger.cli.waiting import wait_for_end
@@ -46,6 +46,6 @@ async def _run(
         if wait:
             await wait_for_end(handle, form, seconds)
         elif form is Form.table:
-            typer.echo(handle.execution_id)
+            say(handle.execution_id)
         else:
             show_one({"execution_id": handle.execution_id, "command_id": handle.command_id}, form)

@@ -10,7 +10,7 @@ import typer
 from msgspec import Raw
 
 from ledger.cli.inputs import duration_of, json_of, objects_of, opened, pairs_of, seconds_of
-from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
+from ledger.cli.output import Form, OutputOption, say, show_one, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.waiting import wait_for_end
 from ledger.core.uniqueness import OnConflict
@@ -107,7 +107,7 @@ async def _submit(session: Session, wish: Submission, wait: bool, seconds: float
         if wait:
             await wait_for_end(handle, form, seconds)
         elif form is Form.table:
-            typer.echo(handle.execution_id)
+            say(handle.execution_id)
         else:
             show_one({"execution_id": handle.execution_id, "command_id": handle.command_id, "was_known": handle.was_known}, form)
 
@@ -131,4 +131,5 @@ def _show(ids: Sequence[str | None], form: Form) -> None:
     if form is Form.jsonl:
         show_rows([{"execution_id": one} for one in ids], ["execution_id"], form)
     else:
-        typer.echo("\n".join(one or "(named when it is decided)" for one in ids))
+        for one in ids:
+            say(one or "(named when it is decided)")

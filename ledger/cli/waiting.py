@@ -9,7 +9,7 @@ from typing import Final
 import typer
 
 from ledger.cli.errors import OUT_OF_TIME
-from ledger.cli.output import Form, is_plain, show_value, talk
+from ledger.cli.output import Form, is_plain, plain, show_value, talk
 from ledger.client.handle import ExecutionHandle, Update, outcome_of
 
 LINE_EVERY: Final = 5.0  # seconds between two lines of progress where stderr is no terminal
@@ -48,7 +48,7 @@ class Display:
             done = update.progress * BAR // 100
             parts.append(f"{update.progress:3d} %" if self._plain else f"[{'#' * done}{'.' * (BAR - done)}] {update.progress:3d} %")
         if update.note and not update.is_terminal:
-            parts.append("".join(char if char.isprintable() else " " for char in update.note))
+            parts.append(plain(update.note))
         return "  ".join(parts)
 
 

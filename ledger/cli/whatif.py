@@ -7,7 +7,7 @@ import typer
 
 from ledger.cli.inputs import duration_of
 from ledger.cli.moments import moment_in
-from ledger.cli.output import Form, OutputOption, Row, show_one, show_rows, talk, text_of
+from ledger.cli.output import Form, OutputOption, Row, say, show_one, show_rows, talk, text_of
 from ledger.cli.progress import records_read
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.timing import CatchupWindow, Cron, OverlapOption, Timezone, now
@@ -78,16 +78,16 @@ def _document(one: JobWhatIf) -> dict[str, object]:
 def _tell(one: JobWhatIf) -> None:
     """For a person: what differs, in figures, then run by run."""
     if one.is_same:
-        typer.echo(f"{one.job_id}: nothing would have been otherwise: {_ticks(one.recorded)}, {one.recorded.runs} runs")
+        say(f"{one.job_id}: nothing would have been otherwise: {_ticks(one.recorded)}, {one.recorded.runs} runs")
         return
-    typer.echo(f"{one.job_id}:")
-    typer.echo(f"  recorded  {_ticks(one.recorded)}; {one.recorded.runs} runs, {_waiting(one.recorded)}")
-    typer.echo(f"  replayed  {_ticks(one.replayed)}; {one.replayed.runs} runs, {_waiting(one.replayed)}")
+    say(f"{one.job_id}:")
+    say(f"  recorded  {_ticks(one.recorded)}; {one.recorded.runs} runs, {_waiting(one.recorded)}")
+    say(f"  replayed  {_ticks(one.replayed)}; {one.replayed.runs} runs, {_waiting(one.replayed)}")
     counts = {what: sum(change.what == what for change in one.changes) for what in ("added", "removed", "moved", "ended_otherwise")}
-    typer.echo("  runs      " + ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items() if count))
+    say("  runs      " + ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items() if count))
     if one.waited_us:
         more = "more" if one.waited_us > 0 else "less"
-        typer.echo(f"  waiting   {long(abs(one.waited_us))} {more} in all, of the runs that start in both")
+        say(f"  waiting   {long(abs(one.waited_us))} {more} in all, of the runs that start in both")
     show_rows([_row(change) for change in one.changes[:SHOWN]], COLUMNS, Form.table)
     if len(one.changes) > SHOWN:
         talk(f"and {len(one.changes) - SHOWN} more: -o json has all")

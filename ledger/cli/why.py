@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from ledger.cli.errors import DIFFERENCES
-from ledger.cli.output import Form, OutputOption, Row, row_of, show_one, show_rows, talk, text_of
+from ledger.cli.output import Form, OutputOption, Row, row_of, say, show_one, show_rows, talk, text_of
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.client.why_job import WhyJob, WhyTick
 from ledger.client.why_words import Spent, said
@@ -51,7 +51,7 @@ async def _job(session: Session, job_id: str, at: str | None, from_: str | None,
         talk(f"warning: {warning}")
     if form is Form.table:
         for line in lines_of(found, is_one=at is not None):
-            typer.echo(line)
+            say(line)
     elif form is Form.jsonl:
         show_rows([tick_row(one) for one in found.ticks], (), form)
     else:
@@ -71,9 +71,9 @@ async def _execution(session: Session, execution_id: str, form: Form) -> None:
     if form is not Form.table:
         show_one({**row_of(found), "reasons": [row_of(one) for one in found.reasons]}, form)
         return
-    typer.echo(_plain(f"{found.execution_id} of {found.job_id} version {found.job_version}: {found.state}"))
+    say(f"{found.execution_id} of {found.job_id} version {found.job_version}: {found.state}")
     for one in found.reasons:
-        typer.echo(_plain(f"  {one.text}"))
+        say(f"  {one.text}")
 
 
 def tick_row(one: WhyTick) -> Row:
@@ -89,15 +89,15 @@ def lines_of(found: WhyJob, *, is_one: bool = False) -> Iterator[str]:
     """The figures, then each class of ticks: those on time in a row are one line."""
     if is_one:
         for tick in found.ticks:
-            yield _plain(f"{found.job_id} {_when(tick)} (version {tick.job_version or '-'}): {tick.class_}")
+            yield f"{found.job_id} {_when(tick)} (version {tick.job_version or '-'}): {tick.class_}"
             for name, value in (("due", tick.due_at), ("decided", tick.decided_at)):
                 if value is not None:
                     yield f"  {name:<8} {said(value)}"
-            yield _plain(f"  {tick.why}")
+            yield f"  {tick.why}"
         return
     figures = ", ".join(f"{count} {name}" for name, count in found.counts.items()) or "none"
     first = text_of(found.after + timedelta(microseconds=1))
-    yield _plain(f"{found.job_id}, {first} to {text_of(found.until)}: {found.expected} expected ticks: {figures}")
+    yield f"{found.job_id}, {first} to {text_of(found.until)}: {found.expected} expected ticks: {figures}"
     for is_quiet, group in groupby(found.ticks, lambda one: one.class_ == "on_time"):
         ticks = list(group)
         if is_quiet and len(ticks) > 1:
@@ -105,15 +105,10 @@ def lines_of(found: WhyJob, *, is_one: bool = False) -> Iterator[str]:
             yield f"{said(ticks[0].tick_at)} to {said(ticks[-1].tick_at)}  on_time  {len(ticks)} ticks, started within {worst} ms of due"
             continue
         for tick in ticks:
-            yield _plain(f"{_when(tick)}  {tick.class_}  {tick.why}")
+            yield f"{_when(tick)}  {tick.class_}  {tick.why}"
 
 
 def _when(tick: WhyTick) -> str:
     if tick.count == 1:
         return said(tick.tick_at)
     return f"{said(tick.tick_at)} to {said(tick.last_tick_at)} ({tick.count} ticks)"
-
-
-def _plain(text: str) -> str:
-    """Notes are written by users: they must not steer the terminal."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ledger.cli.errors import OUT_OF_TIME
-from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
+from ledger.cli.output import Form, OutputOption, row_of, say, show_one, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
 
 app = typer.Typer(help="Who runs them.", no_args_is_help=True)
@@ -44,7 +44,7 @@ def show(context: typer.Context, worker: Name, output: OutputOption = Form.table
             return
         show_one(row_of(one), output)
         if executions:
-            typer.echo()
+            say()
             show_rows(executions, RUNNING, output)
 
     wait_for(work(session_of(context)))

@@ -15,7 +15,9 @@ def _brokers(text: str) -> str:
     for one in text.split(","):
         found = _BROKER.fullmatch(one.strip())
         if found is None or not 1 <= int(found[1] or 9092) <= HIGHEST_PORT:
-            raise ValueError(f"{one.strip()!r} is no address of a broker: host:port, several with commas between; for example '127.0.0.1:9092'")
+            raise ValueError(
+                f"{one.strip()!r} is no address of a broker: host:port, several with commas between; for example '127.0.0.1:9092'"
+            )
     return text
 
 

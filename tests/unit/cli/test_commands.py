@@ -180,6 +180,12 @@ def test_what_users_stored_does_not_steer_the_terminal(call: Call, world: World)
     assert "\\x1b[31mred\\x0a" in call("executions", "list").stdout
 
 
+def test_neither_does_a_result(call: Call, world: World) -> None:
+    world.execution = execution_row("completed", result="\x9b31mred")
+    ended = call("submit", "greet", "--wait")
+    assert (ended.stdout, ended.json) == ('"\\u009b31mred"\n', "\x9b31mred")
+
+
 def test_settings_are_shown_without_secrets(call: Call) -> None:
     shown = yaml.safe_load(call("config", "show").stdout)
     assert shown["redis"]["url"] == "redis://127.0.0.1:6379/0"

@@ -60,6 +60,13 @@ def test_the_file_may_be_named_before_the_command(tmp_path: Path) -> None:
     assert run("--config", "other.yaml", "config", "show", cwd=tmp_path).stdout.startswith("prefix: other\n")
 
 
+def test_what_an_error_names_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    assert (
+        run("--config", "a\x1b[31mx", "jobs", "list", cwd=tmp_path).stderr
+        == "error: there is no file a\\x1b[31mx (named by JOBLEDGER_CONFIG)\n"
+    )
+
+
 def test_settings_and_handlers_are_compared(tmp_path: Path) -> None:
     (tmp_path / "jobledger.yaml").write_text("app: jobs:jobs\njobs: [{name: a}]\n")
     (tmp_path / "jobs.py").write_text("from ledger import Jobs\njobs = Jobs()\n@jobs.job('b')\ndef b() -> None: ...\n")
