@@ -15,6 +15,7 @@ from ledger.core.refusal import ChainBroken, Undecodable
 from ledger.kafka import history
 from ledger.kafka.log_reader import AcceptedCommit, LogReader
 
+GROWTH: Final = 8  # so many times more records are read where too few events were in the last ones
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -47,30 +48,33 @@ def lines(commit: AcceptedCommit, *, void: bool = False) -> list[Line]:
 
 async def tail(settings: Settings, log: str, partitions: Sequence[int], most: int) -> tuple[list[Line], list[Head]]:
     """The last events, at most `most` of all partitions together, in the order of decision; and where each partition goes on."""
-    commits: list[AcceptedCommit] = []
+    found: list[Line] = []
     heads: list[Head] = []
     for partition in partitions:
-        last, head = await _last_commits(settings, log, partition, most)
-        commits += last
+        last, head = await _last_events(settings, log, partition, most)
+        found += last
         heads.append(head)
-    commits.sort(key=lambda commit: (commit.header.at, commit.header.partition, commit.header.seq))
-    every = [line for commit in commits for line in lines(commit)]
-    return every[max(0, len(every) - most) :], heads
+    found.sort(key=lambda line: (line.at, line.partition, line.seq, line.index))
+    return found[max(0, len(found) - most) :], heads
 
 
-async def _last_commits(settings: Settings, log: str, partition: int, most: int) -> tuple[list[AcceptedCommit], Head]:
-    """The accepted commits among the last records; at least one record is read, to know where the chain is."""
+async def _last_events(settings: Settings, log: str, partition: int, most: int) -> tuple[list[Line], Head]:
+    """The last events of a partition, and where it goes on. A commit may hold many events, one or none, so more and more of the last
+    records are read until there are enough; at least one is read, to know where the chain is."""
     async with LogReader(settings, log, partition) as reader:
-        bounds = await reader.bounds()
-        first = await history.last_before(reader, bounds.end - max(1, most))
-        if first is None:
-            return [], Head(log, partition)
-        commits, head = [first], history.head_after(first)
-        async with aclosing(reader.commits(head, bounds.end)) as batches:
-            async for walked in batches:
-                commits += walked.commits
-                head = walked.head
-        return commits, head
+        end, records = (await reader.bounds()).end, max(1, most)
+        while True:
+            first = await history.last_before(reader, end - records)
+            if first is None:
+                return [], Head(log, partition)
+            found, head = lines(first), history.head_after(first)
+            async with aclosing(reader.commits(head, end)) as batches:
+                async for walked in batches:
+                    found += [line for commit in walked.commits for line in lines(commit)]
+                    head = walked.head
+            if len(found) >= most or records >= end:
+                return found[max(0, len(found) - most) :], head
+            records *= GROWTH
 
 
 async def follow(settings: Settings, heads: Sequence[Head], put: Callable[[list[Line]], None]) -> None:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
+from msgspec import structs
 
 from ledger.config import Settings
 from ledger.config.settings import Kafka
@@ -16,6 +17,7 @@ from ledger.kafka import history
 from ledger.kafka.connect import admin_client
 from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import LogIdentity
+from ledger.kafka.tail import tail
 from tests.services.log.writing import append, read_all, read_head
 from tests.unit.log.chains import commit, rewritten
 
@@ -153,3 +155,13 @@ async def test_a_topic_that_is_not_there_is_named(settings: Settings) -> None:
     with pytest.raises(Misconfigured, match=r"has no topic nowhere\.events\.v1: run `jobledger topics apply`"):
         async with LogReader(elsewhere, *PLACE):
             raise AssertionError("there is nothing to read")
+
+
+async def test_the_last_events_stand_behind_any_number_of_commits_without_any(settings: Settings, log: list[bytes]) -> None:
+    for seq in range(11, 41):
+        log.append(wire.encode(structs.replace(commit(seq, chain.digest(log[-1]), partition=1), events=())))
+    await append(settings, *PLACE, log[10:])
+    for most, seqs in ((0, []), (1, [10]), (3, [8, 9, 10]), (500, [*range(1, 11)])):
+        lines, [head] = await tail(settings, "events", [1], most)
+        assert [line.seq for line in lines] == seqs
+        assert (head.seq, head.next_offset) == (40, 40)
