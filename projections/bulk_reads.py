@@ -5,7 +5,7 @@ from sqlalchemy import Select, case, func, select, tuple_
 
 from projections import schedule_tables as tables
 from projections.cursors import cursor_of, read_cursor
-from projections.filters import check_instant
+from projections.filters import check_instant, checked
 from projections.paging import instant_of, micros_of, page_of, with_address
 from projections.querying import Queries
 from projections.rows import Page
@@ -24,7 +24,7 @@ class BulkReads:
         columns = tables.bulk_acts.c
         query = select(tables.bulk_acts)
         if kind is not None:
-            query = query.where(columns.kind == kind)
+            query = query.where(columns.kind.in_(checked("kind", kind, tables.BULK_KINDS)))
         if going_on is not None:
             query = query.where(columns.finished_at.is_(None) == going_on)
         if cursor is not None:
@@ -76,7 +76,7 @@ def _bulks(where: BulkFilter) -> "Select[tuple[object, ...]]":
         func.count().label("partitions"),
     ).group_by(columns.bulk_id)
     if where.kind is not None:
-        query = query.where(columns.kind == where.kind)
+        query = query.where(columns.kind.in_(checked("kind", where.kind, tables.BULK_KINDS)))
     if where.actor is not None:
         query = query.where(columns.actor == where.actor)
     if where.going_on is not None:

@@ -13,7 +13,7 @@ from ledger.core.refusal import Unfit
 from projections.rows import ExecutionFilter
 from projections.schedule_rows import TickFilter
 from projections.schedule_tables import TICK_OUTCOMES, schedule_ticks
-from projections.tables import EXECUTION_STATES, job_executions
+from projections.tables import EXECUTION_STATES, JOB_KINDS, JOB_STATES, job_executions
 
 _LONGEST_PATH: Final = 200
 _MOST_PARTS: Final = 20
@@ -32,7 +32,7 @@ def conditions(where: ExecutionFilter) -> list[ColumnElement[bool]]:
     )
     found: list[ColumnElement[bool]] = [column == value for column, value in equal if value is not None]
     if where.state is not None:
-        found.append(columns.state.in_(_known("state", where.state, EXECUTION_STATES)))
+        found.append(columns.state.in_(checked("state", where.state, EXECUTION_STATES)))
     if where.labels:
         found.append(columns.labels.op("@>")(_json(orjson.dumps(dict(where.labels)))))
     found.extend(_stands_at(path, value) for path, value in where.data.items())
@@ -55,7 +55,7 @@ def tick_conditions(where: TickFilter) -> list[ColumnElement[bool]]:
     )
     found: list[ColumnElement[bool]] = [column == value for column, value in equal if value is not None]
     if where.outcome is not None:
-        found.append(columns.outcome.in_(_known("outcome", where.outcome, TICK_OUTCOMES)))
+        found.append(columns.outcome.in_(checked("outcome", where.outcome, TICK_OUTCOMES)))
     if where.from_ is not None:
         first = check_instant("from", where.from_)
         found.append(or_(columns.tick_at >= first, and_(columns.tick_count > 1, columns.last_tick_at >= first)))
@@ -73,11 +73,20 @@ def check_instant(name: str, instant: object) -> datetime:
     return instant
 
 
-def _known(what: str, value: str | tuple[str, ...], known: tuple[str, ...]) -> list[str]:
+def check_definitions(kind: str | None, state: str | None) -> None:
+    """Raises `Unfit` for a kind or a state of jobs that does not exist."""
+    if kind is not None:
+        checked("kind", kind, JOB_KINDS)
+    if state is not None:
+        checked("state", state, JOB_STATES)
+
+
+def checked(what: str, value: str | tuple[str, ...], known: tuple[str, ...]) -> list[str]:
+    """Raises `Unfit` for a word that is none of those there are: its list would be empty, and nobody would know why."""
     values = [value] if isinstance(value, str) else list(value)
     for one in values:
         if one not in known:
-            raise Unfit(f"unknown_{what}", f"there is no {what} {one!r}; the {what}s are {', '.join(known)}")
+            raise Unfit(f"unknown_{what.replace(' ', '_')}", f"there is no {what} {one!r}; the {what}s are {', '.join(known)}")
     return values
 
 

@@ -14,7 +14,7 @@ from projections import tables
 from projections.acting_reads import ActingReads
 from projections.bulk_reads import BulkReads
 from projections.cursors import cursor_of, read_cursor
-from projections.filters import conditions
+from projections.filters import check_definitions, conditions
 from projections.folds import PROJECTION
 from projections.held_reads import as_paused, with_pauses
 from projections.history import read_history
@@ -51,8 +51,8 @@ async def open_reads(settings: Settings) -> AsyncIterator["Reads"]:
 
 
 class Reads(ScheduleReads, WhyReads, ActingReads, BulkReads, LoadReads):
-    """Every method raises `Unavailable` if Postgres is away, `Misconfigured` if it has no tables. Lists raise `Refused` for a limit or a
-    cursor that cannot be."""
+    """Every method raises `Unavailable` if Postgres is away, `Misconfigured` if it has no tables. Lists raise `Unfit` for a limit, a
+    cursor, a kind or a state that cannot be."""
 
     def __init__(self, settings: Settings, queries: Queries) -> None:
         self._settings = settings
@@ -70,6 +70,7 @@ class Reads(ScheduleReads, WhyReads, ActingReads, BulkReads, LoadReads):
     ) -> Page[JobDefinition]:
         """By job id."""
         columns = tables.job_definitions.c
+        check_definitions(kind, state)
         by_itself = (columns.state == "active") & job_status.c.auto_paused_note.is_not(None)
         shown = case((by_itself, "paused"), else_=columns.state)  # as `as_paused` has it
         wanted = ((columns.kind, kind), (shown, state), (columns.job_name, job_name), (columns.tenant, tenant))

@@ -6,15 +6,18 @@ from typing import Final
 from psycopg.rows import DictRow
 from sqlalchemy import select, tuple_
 
+from ledger.core.execution import TERMINAL
 from projections import schedule_tables as tables
 from projections.cursors import cursor_of, read_cursor
-from projections.filters import check_instant, tick_conditions
+from projections.filters import check_instant, checked, tick_conditions
 from projections.paging import instant_of, micros_of, page_of, with_address
 from projections.querying import Queries
 from projections.rows import Page
 from projections.schedule_rows import JobStatus, Pause, Tick, TickFilter
+from projections.tables import EXECUTION_STATES
 
 EVERY_TICK: Final = TickFilter()
+ENDS: Final = tuple(state for state in EXECUTION_STATES if state in TERMINAL)
 
 
 class ScheduleReads:
@@ -56,7 +59,7 @@ class ScheduleReads:
         columns = tables.job_status.c
         query = select(tables.job_status)
         if last_state is not None:
-            query = query.where(columns.last_state == last_state)
+            query = query.where(columns.last_state.in_(checked("last state", last_state, ENDS)))
         if failing is not None:
             query = query.where((columns.consecutive_failures > 0) == failing)
         if auto_paused is not None:
@@ -75,7 +78,7 @@ class ScheduleReads:
         columns = tables.pauses.c
         query = select(tables.pauses)
         if scope is not None:
-            query = query.where(columns.scope == scope)
+            query = query.where(columns.scope.in_(checked("scope", scope, tables.PAUSE_SCOPES)))
         if cursor is not None:
             after_scope, after = read_cursor(cursor, "pauses", str, str)
             query = query.where(tuple_(columns.scope, columns.name) > tuple_(after_scope, after))

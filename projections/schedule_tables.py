@@ -1,13 +1,17 @@
 """The tables of schedules: ticks, scheduled jobs as control sees them, pauses, and acts that go on in steps."""
 
-from typing import Final
+from typing import Final, get_args
 
 from sqlalchemy import Index, PrimaryKeyConstraint, Table, text
 
+from ledger.core.bulk import BulkKind
+from ledger.core.pause import PauseScope
 from projections import columns as of
 from projections.columns import METADATA
 
 TICK_OUTCOMES: Final = ("fired", "skipped", "missed")
+BULK_KINDS: Final = (*get_args(BulkKind), "backfill")
+PAUSE_SCOPES: Final = get_args(PauseScope)
 
 schedule_ticks: Final = Table(
     "schedule_ticks",

@@ -4,10 +4,11 @@ No schema stands here: it is a setting and enters where statements are compiled.
 `doc` is what `docs/tables.md` says about a column.
 """
 
-from typing import Final
+from typing import Final, get_args
 
 from sqlalchemy import Index, PrimaryKeyConstraint, Table, text
 
+from ledger.core.execution import Kind
 from projections import columns as of
 from projections.columns import METADATA
 from projections.schedule_tables import bulk_acts, job_status, pauses, schedule_ticks
@@ -15,6 +16,9 @@ from projections.schedule_tables import bulk_acts, job_status, pauses, schedule_
 EXECUTION_STATES: Final = (
     "waiting", "delayed", "active", "processing", "completed", "failed", "timed_out", "lost", "missed", "skipped", "cancelled",
 )  # fmt: skip
+
+JOB_KINDS: Final = get_args(Kind)
+JOB_STATES: Final = ("declared", "active", "paused", "retired")
 
 job_definitions: Final = Table(
     "job_definitions",

@@ -20,7 +20,7 @@ from ledger.core.wire import Event
 from ledger.kafka.opening import check_identity
 from projections import forms
 from projections.cursors import check_limit, cursor_of, read_cursor
-from projections.filters import conditions
+from projections.filters import check_definitions, conditions
 from projections.folds import statuses
 from projections.held_reads import as_paused
 from projections.paging import micros_of
@@ -68,7 +68,8 @@ class AsOf:
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[JobDefinition]:
-        """By id."""
+        """By id. Raises `Unfit` as the list of the present does."""
+        check_definitions(kind, state)
         behind = "" if cursor is None else str(read_cursor(cursor, "definitions", str)[0])
         wanted = (kind, state, job_name, tenant)
         found = [

@@ -1,18 +1,29 @@
 """Cursors, limits and filters: what is refused before any server is asked. And the page that documents the tables."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
+from ledger.client.as_of import AsOf
+from ledger.client.tables import Tables
+from ledger.config import Settings
+from ledger.core.ids import Micros
+from ledger.core.moment import Moment
 from ledger.core.refusal import Refused, Unfit
 from projections import tables_doc
 from projections.columns import METADATA
 from projections.cursors import check_limit, cursor_of, read_cursor
 from projections.filters import conditions
 from projections.paging import instant_of
+from projections.querying import Queries
+from projections.reads import Reads
 from projections.rows import ExecutionFilter
+from projections.schedule_rows import BulkFilter, TickFilter
 from projections.tables import TABLES
+
+Ask = Callable[[Reads], Awaitable[object]]
 
 
 def test_a_cursor_holds_the_key_of_the_last_row() -> None:
@@ -47,6 +58,27 @@ def test_a_time_that_is_none_is_refused() -> None:
 def test_a_cursor_beyond_all_instants_is_refused() -> None:
     with pytest.raises(Unfit, match="invalid_cursor"):
         instant_of(2**62)
+
+
+@pytest.mark.parametrize(
+    ("ask", "there_are"),
+    [
+        (lambda reads: reads.definitions(kind="nope"), "system, scheduled, on_demand"),
+        (lambda reads: reads.definitions(state="nope"), "declared, active, paused, retired"),
+        (lambda reads: reads.executions(ExecutionFilter(state="nope")), "waiting, delayed, active"),
+        (lambda reads: reads.ticks(TickFilter(outcome="nope")), "fired, skipped, missed"),
+        (lambda reads: reads.statuses(last_state="nope"), "completed, failed"),
+        (lambda reads: reads.statuses(last_state="active"), "completed, failed"),
+        (lambda reads: reads.pauses(scope="nope"), "job, queue, tenant, key"),
+        (lambda reads: reads.bulk_acts(kind="nope"), "cancel, retry, redrive, backfill"),
+        (lambda reads: reads.bulks(BulkFilter(kind="nope")), "cancel, retry, redrive, backfill"),
+        (lambda _: AsOf(Moment(Micros(0)), Settings(), Tables(Settings())).jobs(state="nope"), "declared, active, paused, retired"),
+    ],
+)
+async def test_a_word_that_does_not_exist_is_refused_and_those_there_are_are_named(ask: Ask, there_are: str) -> None:
+    with pytest.raises(Unfit, match=there_are) as error:
+        await ask(Reads(Settings(), Queries(Settings(), None)))
+    assert error.value.reason.startswith("unknown_")
 
 
 @pytest.mark.parametrize("path", ["", "a" * 201, ".".join("a" * 21), "a\0"])
