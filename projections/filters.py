@@ -34,7 +34,7 @@ def conditions(where: ExecutionFilter) -> list[ColumnElement[bool]]:
     if where.state is not None:
         found.append(columns.state.in_(checked("state", where.state, EXECUTION_STATES)))
     if where.labels:
-        found.append(columns.labels.op("@>")(_json(orjson.dumps(dict(where.labels)))))
+        found.append(columns.labels.op("@>")(_document(_json(dict(where.labels)))))
     found.extend(_stands_at(path, value) for path, value in where.data.items())
     if where.from_ is not None:
         found.append(columns.requested_at >= check_instant("from", where.from_))
@@ -97,12 +97,20 @@ def _stands_at(path: str, value: str) -> ColumnElement[bool]:
             "invalid_path", f"{path[:50]!r} is no path into the data: at most {_MOST_PARTS} names and numbers with dots between them"
         )
     at = func.jsonb_extract_path(job_executions.c.data, *parts)
-    texts = [orjson.dumps(value)]
+    texts = [_json(value)]
     with suppress(ValueError):
-        texts.append(orjson.dumps(orjson.loads(value)))
-    return or_(*(at == _json(one) for one in texts))
+        orjson.loads(value)
+        texts.append(value)  # as it is written: read, a number might lose digits
+    return or_(*(at == _document(one) for one in texts))
 
 
-def _json(document: bytes) -> ColumnElement[object]:
+def _json(value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError as error:
+        raise Unfit("invalid_value", f"{quoted(value)} is no text of JSON: {error}") from error
+
+
+def _document(text: str) -> ColumnElement[object]:
     """A parameter that is a document."""
-    return literal(document.decode()).cast(JSONB)
+    return literal(text).cast(JSONB)

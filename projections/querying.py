@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
-import orjson
 from psycopg import AsyncConnection, DataError, OperationalError
 from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedColumn, UndefinedTable
 from psycopg.rows import DictRow, dict_row
@@ -15,6 +14,7 @@ from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from ledger.config import Settings
+from ledger.core import exact_json
 from ledger.core.refusal import Unfit
 from projections.connecting import conninfo_of, first_line, not_allowed, not_upgraded, unavailable
 
@@ -77,7 +77,7 @@ async def open_queries(settings: Settings) -> AsyncIterator[Queries]:
     """For the time of the block. Connections are opened when they are first used."""
 
     async def configure(connection: AsyncConnection[DictRow]) -> None:
-        set_json_loads(orjson.loads, connection)
+        set_json_loads(exact_json.loads, connection)
         await connection.execute(f"SET statement_timeout = {STATEMENT_MS}".encode())
 
     pool: Pool = AsyncConnectionPool(

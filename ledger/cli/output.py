@@ -13,6 +13,8 @@ from typing import Annotated, Final
 import orjson
 import typer
 
+from ledger.core import exact_json
+
 _CONTROLS: Final = re.compile("[\x7f-\x9f]")  # those that JSON leaves as they are
 WIDEST: Final = 60  # of a column, where stdout is a terminal
 
@@ -89,7 +91,7 @@ def _write(text: str) -> None:
 
 
 def _json(value: object, *, indented: bool = False) -> str:
-    text = orjson.dumps(value, default=_known, option=orjson.OPT_INDENT_2 if indented else None).decode()
+    text = exact_json.dumps(value, default=_known, option=orjson.OPT_INDENT_2 if indented else None).decode()
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -100,7 +102,12 @@ def _known(value: object) -> object:
 def _yaml(value: object) -> str:
     import yaml
 
-    return yaml.safe_dump(orjson.loads(orjson.dumps(value, default=_known)), sort_keys=False, allow_unicode=True)
+    class Dumper(yaml.SafeDumper):
+        """Knows a number of more digits than a double has."""
+
+    Dumper.add_representer(exact_json.ExactFloat, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", repr(number)))
+    document = exact_json.loads(exact_json.dumps(value, default=_known))
+    return yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import orjson
-
 from ledger.cli.output import row_of, text_of
-from ledger.core import wire
+from ledger.core import exact_json, wire
 from projections.rows import PastEvent
 
 COLUMNS: Final = ("at", "log", "partition", "seq", "index", "type", "actor", "cause", "event")
@@ -17,7 +15,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def rows_of(history: Sequence[PastEvent]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for past in history:
-        event = orjson.loads(wire.encode(past.event))
+        event = exact_json.loads(wire.encode(past.event))
+        assert isinstance(event, dict)
         moment = text_of(_EPOCH + timedelta(microseconds=past.at))
         cause = past.cause
         back_to = {"actor": None, "cause": None} if cause is None else {"actor": cause.actor, "cause": str(cause)}

@@ -4,13 +4,13 @@ What cannot come to be on the page is forgotten on the way: a terminal state is 
 asked for. Pure but for the commits that it is fed with.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from heapq import heappush, heappushpop
-
-import orjson
+from typing import Final
 
 from ledger.client.moments import micros_of
-from ledger.core import execution
+from ledger.core import exact_json, execution
 from ledger.core.bodies import NOTHING
 from ledger.core.consequences import ENDS
 from ledger.core.execution import Requested
@@ -22,6 +22,7 @@ from projections.rows import ExecutionFilter
 
 _STATE, _WORKER = EXECUTIONS.columns.index("state"), EXECUTIONS.columns.index("worker")
 _REQUESTED_AT = EXECUTIONS.columns.index("requested_at")
+_INDEX: Final = re.compile("-?[0-9]+")
 Key = tuple[int, str]  # of the order of the list: time of the request, id
 
 
@@ -89,7 +90,7 @@ class Newest:
             and all((event.labels or {}).get(name) == value for name, value in where.labels.items())
             and (where.from_ is None or event.requested_at >= micros_of("from", where.from_))
             and (where.to is None or event.requested_at < micros_of("to", where.to))
-            and (not where.data or (event.data is not NOTHING and stands_in(orjson.loads(bytes(event.data)), where.data)))
+            and (not where.data or (event.data is not NOTHING and stands_in(exact_json.loads(bytes(event.data)), where.data)))
         )
 
     def _passes(self, row: Patch) -> bool:
@@ -126,16 +127,11 @@ def _stands_at(document: object, parts: list[str], value: str) -> bool:
         match document:
             case dict() if part in document:
                 document = document[part]
-            case list() if part.lstrip("-").isdecimal() and -len(document) <= int(part) < len(document):
+            case list() if _INDEX.fullmatch(part) and -len(document) <= int(part) < len(document):
                 document = document[int(part)]
             case _:
                 return False
     try:
-        return document == value or _same(document, orjson.loads(value))
+        return document == value or exact_json.is_same(document, exact_json.loads(value))
     except ValueError:
         return document == value
-
-
-def _same(one: object, other: object) -> bool:
-    """In JSON true is not 1."""
-    return orjson.dumps(one) == orjson.dumps(other) or (one == other and not isinstance(one, bool) and not isinstance(other, bool))

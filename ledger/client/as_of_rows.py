@@ -3,10 +3,10 @@
 from dataclasses import fields
 from typing import Final, TypeVar
 
-import orjson
 from msgspec import UNSET
 
 from ledger.client.moments import datetime_of
+from ledger.core import exact_json
 from projections.forms import FORMS
 from projections.paging import with_address
 from projections.patches import Form, Patch, Rows
@@ -27,7 +27,7 @@ def object_of(kind: type[Row], form: Form, row: Patch) -> Row:
         if place in encoding.instants and isinstance(value, int):
             values[name] = datetime_of(value)
         elif place in encoding.documents and isinstance(value, bytes):
-            values[name] = orjson.loads(value)
+            values[name] = exact_json.loads(value)
         else:
             values[name] = value
     known = {field.name for field in fields(kind)}

@@ -8,6 +8,7 @@ import yaml
 from msgspec import Raw
 
 from ledger.client.errors import Undecided
+from ledger.core.exact_json import loads
 from ledger.core.refusal import LedgerError, Refused, Unavailable
 from tests.unit.cli.cli_fakes import World
 from tests.unit.cli.conftest import Call
@@ -178,6 +179,14 @@ def test_what_is_not_there_is_exit_3(call: Call, noun: str) -> None:
 def test_what_users_stored_does_not_steer_the_terminal(call: Call, world: World) -> None:
     world.execution = execution_row("skipped", reason="\x1b[31mred\n")
     assert "\\x1b[31mred\\x0a" in call("executions", "list").stdout
+
+
+@pytest.mark.parametrize("number", ["12345678901234567890123", "0.10000000000000000555"])
+def test_a_number_is_shown_with_all_its_digits(call: Call, world: World, number: str) -> None:
+    world.execution = execution_row("completed", result=loads(number))
+    assert call("submit", "greet", "--wait").stdout == f"{number}\n"
+    for form in ("table", "json", "jsonl", "yaml"):
+        assert number in call("executions", "show", "e1-0", "-o", form).stdout
 
 
 def test_neither_does_a_result(call: Call, world: World) -> None:

@@ -114,10 +114,13 @@ def fits(where: ExecutionFilter, one: Execution, before: tuple[int, str]) -> boo
 @pytest.mark.parametrize(
     ("path", "value", "stands"),
     [("a.b", "1", True), ("a.b", "1.0", True), ("a.b", "true", False), ("c.1", "x", True), ("c.-1", "x", True), ("c.2", "x", False),
-     ("t", "true", True), ("t", "1", False), ("a", '{"b": 1}', True), ("n", "null", True), ("s", "7", True), ("zz", "null", False)],
+     ("t", "true", True), ("t", "1", False), ("a", '{"b": 1}', True), ("n", "null", True), ("s", "7", True), ("zz", "null", False),
+     ("c.١", "x", False), ("c.--1", "x", False), ("big", "12345678901234567890123", True), ("big", "12345678901234567890124", False)],
 )  # fmt: skip
 def test_what_stands_in_the_data(path: str, value: str, stands: bool) -> None:
-    assert stands_in({"a": {"b": 1}, "c": ["w", "x"], "t": True, "n": None, "s": "7"}, {path: value}) is stands
+    assert (
+        stands_in({"a": {"b": 1}, "c": ["w", "x"], "t": True, "n": None, "s": "7", "big": 12345678901234567890123}, {path: value}) is stands
+    )
 
 
 def test_one_execution_and_its_attempts_are_those_of_the_tables() -> None:

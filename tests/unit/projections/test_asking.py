@@ -87,6 +87,19 @@ def test_a_path_that_is_none_is_refused(path: str) -> None:
         conditions(ExecutionFilter(data={path: "1"}))
 
 
+@pytest.mark.parametrize("number", ["12345678901234567890123", "0.10000000000000000555"])
+def test_a_number_in_a_filter_keeps_its_digits(number: str) -> None:
+    dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+    [condition] = conditions(ExecutionFilter(data={"n": number}))
+    assert number in condition.compile(dialect=dialect).params.values()
+
+
+def test_a_text_that_is_none_is_refused() -> None:
+    for where in (ExecutionFilter(data={"n": "\udcff"}), ExecutionFilter(labels={"n": "\udcff"})):
+        with pytest.raises(Unfit, match="invalid_value"):
+            conditions(where)
+
+
 def test_values_of_users_are_parameters_and_never_part_of_the_statement() -> None:
     evil = "'; drop table x; --"
     where = ExecutionFilter(job=evil, tenant=evil, worker=evil, labels={evil: evil}, data={evil: evil})
