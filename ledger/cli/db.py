@@ -1,11 +1,12 @@
 """`jobledger db upgrade|status`: the schema of the tables."""
 
 import os
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from ledger.cli.output import say, talk
+from ledger.cli.output import Form, OutputOption, say, show_one, talk
 from ledger.config.loading import load_settings
 from projections import schema
 
@@ -27,13 +28,17 @@ def upgrade(plan: Annotated[bool, typer.Option("--plan", help="Print what would 
 
 
 @app.command()
-def status() -> None:
+def status(output: OutputOption = Form.table) -> None:
     """What the schema is at, and what an upgrade would do: exit 7 if that is anything."""
     settings = load_settings(None, os.environ)
     found = schema.status(settings)
-    say(f"schema {settings.database.table_schema} is at {found.current or 'nothing'}, this version wants {found.wanted}")
-    for step in found.pending:
-        say(f"pending {step}")
+    name = settings.database.table_schema
+    if output is not Form.table:
+        show_one({"schema": name, **asdict(found)}, output)
+    else:
+        say(f"schema {name} is at {found.current or 'nothing'}, this version wants {found.wanted}")
+        for step in found.pending:
+            say(f"pending {step}")
     if found.pending:
         talk("run `jobledger db upgrade`")
         raise typer.Exit(DIFFERENCES)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ledger.cli.errors import OUT_OF_TIME
+from ledger.cli.inputs import seconds_of
 from ledger.cli.output import Form, OutputOption, row_of, say, show_one, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
 
@@ -55,20 +56,21 @@ def drain(
     context: typer.Context,
     worker: Name,
     wait: Annotated[bool, typer.Option("--wait", help="Until it has gone.")] = False,
-    wait_timeout: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="No longer than that.")] = None,
+    wait_timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="No longer than that; exit 124.")] = None,
     output: OutputOption = Form.table,
 ) -> None:
     """Take no more, let what runs end in its own time, hand the rest back, and go. It is not started again."""
+    seconds = seconds_of(wait_timeout, "--wait-timeout")
 
     async def work(session: Session) -> None:
         async with session.ledger() as ledger:
             one = await ledger.workers.drain(worker)
             if one.state == "working":
                 talk(f"{worker} has not heard of it yet; it will once it renews its lease")
-            if wait or wait_timeout is not None:
-                one = await ledger.workers.until_gone(one, wait_timeout)
+            if wait or seconds is not None:
+                one = await ledger.workers.until_gone(one, seconds)
         show_one(row_of(one), output, LIST)
-        if one.state != "gone" and (wait or wait_timeout is not None):
+        if one.state != "gone" and (wait or seconds is not None):
             talk(f"{worker} still runs {one.running} and goes when they have ended: `jobledger workers show {worker}`")
             raise typer.Exit(OUT_OF_TIME)
 

@@ -88,7 +88,7 @@ def test_a_worker_is_shown_and_asked_to_go(system: System) -> None:
         shown = json.loads(system.call("workers", "show", worker, "-o", "json").stdout)
         assert (shown["state"], shown["queue"], shown["running"], shown["executions"]) == ("working", "default", 0, [])
         assert shown["jobs"]["bill"] == 1 and shown["slots"] == system.settings.limits.slots and shown["version"]
-        ended = system.call("workers", "drain", worker, "--wait", "--wait-timeout", "60", "-o", "json")
+        ended = system.call("workers", "drain", worker, "--wait", "--wait-timeout", "60s", "-o", "json")
         assert (ended.returncode, json.loads(ended.stdout)["state"]) == (0, "gone"), ended.stderr
         assert program.wait(30) == 0, "its supervisor has nothing left to keep"
     assert system.call("workers", "drain", worker).returncode == 3

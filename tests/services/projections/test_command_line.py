@@ -37,6 +37,8 @@ def test_from_no_tables_to_verified_ones(jobledger: Jobledger, settings: Setting
     assert (missing.returncode, "jobledger db upgrade" in missing.stderr) == (1, True)
     behind = jobledger("db", "status")
     assert (behind.returncode, "pending 0001" in behind.stdout) == (7, True)
+    document = json.loads(jobledger("db", "status", "-o", "json").stdout)
+    assert (document["schema"], document["current"], document["pending"][0][:4]) == (settings.database.table_schema, None, "0001")
     assert "would run 0001" in jobledger("db", "upgrade", "--plan").stdout
     assert "ran 0001" in jobledger("db", "upgrade").stdout
     assert "nothing to do" in jobledger("db", "upgrade").stdout

@@ -89,6 +89,8 @@ def test_errors_have_their_exit_codes(call: Call, world: World, error: LedgerErr
         (("submit", "a", "--data", "@nowhere.json"), "cannot be read"),
         (("submit", "a", "--label", "x"), "name=value"),
         (("submit", "a", "--delay", "5"), "has no unit"),
+        (("submit", "a", "--wait", "--wait-timeout", "5"), "has no unit"),
+        (("workers", "drain", "w", "--wait-timeout", "5"), "has no unit"),
         (("submit", "a", "--priority", "10"), "--priority"),
         (("submit", "a", "--many", "-"), "each line of the file"),
         (("submit", "a", "--jbo"), "No such option"),

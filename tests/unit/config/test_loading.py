@@ -26,6 +26,11 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
     assert load(tmp_path, "") == Settings()
 
 
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=f"{tmp_path} is a folder: name the file in it, as {tmp_path}/jobledger.yaml"):
+        load_settings(tmp_path, {})
+
+
 def test_values_of_the_file_are_taken(tmp_path: Path) -> None:
     settings = load(tmp_path, "prefix: demo\npartitions: 8\ndatabase: {schema: demo}\nqueues: {mail: {partitions: 2}}\n")
     assert (settings.prefix, settings.partitions, settings.database.table_schema) == ("demo", 8, "demo")
