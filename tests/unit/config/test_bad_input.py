@@ -215,7 +215,7 @@ def test_a_cron_expression_without_quotes(tmp_path: Path, written: str) -> None:
         (job("", when="cron: '@reboot'"), ["cannot be: a start of a process is no point in time"]),
         (job("", when="cron: '0 0 30 2 *'"), ["never fires"]),
         (job("", when="cron: ['0 0 1 * *', '0 0 0 1 1 * 2030']"), ["system_jobs[0].cron[1]", "has seven fields"]),
-        (job("", when="cron: []"), ["has to be 1 to 100 expressions"]),
+        (job("", when="cron: []"), ["has to be 1 to 20 expressions"]),
         (job("", when="every: 500ms"), ["system_jobs[0].every", "is shorter than one second"]),
         (job("offset: 5s"), ["system_jobs[0].offset", "is not less than `every`"]),
         (job("offset: 5s", when="cron: '0 * * * *'"), ["belongs to `every` alone"]),

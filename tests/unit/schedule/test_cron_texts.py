@@ -191,8 +191,8 @@ REFUSED = [
     # another type, as YAML gives it
     (900, "cron 900", "of type int, not a text"),
     (None, "schedule 'none'", "exactly one of cron, every and at"),
-    ([], "cron '0 expressions'", "1 to 100 expressions"),
-    (["* * * * *"] * 101, "cron '101 expressions'", "1 to 100 expressions"),
+    ([], "cron '0 expressions'", "1 to 20 expressions"),
+    (["* * * * *"] * 21, "cron '21 expressions'", "1 to 20 expressions"),
     (["0 0 * * *", "0 25 * * *"], "cron[1]: hours '25'", "out of range"),
     (["0 0 * * *", None], "cron[1] None", "of type NoneType"),
     # never
