@@ -68,6 +68,6 @@ class BrokerClock:
 
 def _is_likely(broker: int, last: int, off: int) -> bool:
     """A first time, from which the wall clock is `off` by so much: it follows the last commit soon, or lies between that and the wall
-    clock, or that agrees about as well, so that nothing expires much too early by it."""
+    clock, or that agrees about as well (by an eighth of the time away), so that nothing expires much too early by it."""
     since = broker - last
-    return last == 0 or abs(off) <= A_RESTART or -TOLERANCE <= since <= A_RESTART or (since > 0 and off > 0)
+    return last == 0 or abs(off) <= max(A_RESTART, since // 8) or -TOLERANCE <= since <= A_RESTART or (since > 0 and off > 0)

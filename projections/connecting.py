@@ -18,6 +18,7 @@ PARAMETERS: Final = (
 )
 _UNTOLD: Final = "the address in database.url"
 _REFUSED: Final = "FATAL:"
+_NOT_NOW: Final = ("is starting up", "is shutting down", "in recovery mode", "not yet accepting", "too many ", "slots are reserved")
 
 
 def url_of(settings: Settings) -> str:
@@ -78,7 +79,7 @@ def unavailable(settings: Settings, error: BaseException) -> Unavailable:
             f"Postgres at {address} did not come to an end in time ({said}): another transaction holds a table, or there is too much to "
             "read; the view pg_stat_activity names who is at work"
         )
-    if _REFUSED in said:  # a server does not tell its sqlstate to whom it does not let in
+    if _REFUSED in said and not any(words in said for words in _NOT_NOW):  # a server does not tell its sqlstate to whom it does not let in
         return Unavailable(f"Postgres at {address} does not let us in ({said}): see user, password and database in JOBLEDGER_DATABASE__URL")
     return Unavailable(f"Postgres does not answer at {address} ({said}): start it (`jobledger stack start`) or set JOBLEDGER_DATABASE__URL")
 

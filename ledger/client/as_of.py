@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Final
 
 from ledger.client.as_of_executions import Newest, One
 from ledger.client.as_of_pauses import Told, self_pauses, with_pauses_at
@@ -27,6 +28,8 @@ from projections.paging import micros_of
 from projections.patches import Patch, Place, Rows
 from projections.rows import Attempt, Execution, ExecutionFilter, JobDefinition, JobVersion, Page, PastEvent
 from projections.schedule_rows import JobStatus
+
+_OF_THE_REGISTRY: Final = frozenset({"declared", "retired"})  # states that do not depend on what a job did by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +74,15 @@ class AsOf:
         """By id. Raises `Unfit` as the list of the present does."""
         check_definitions(kind, state)
         behind = "" if cursor is None else str(read_cursor(cursor, "definitions", str)[0])
-        wanted = (kind, state, job_name, tenant)
-        found = [
+        wanted = (kind, job_name, tenant)
+        asked_for = [
             one
-            for one in sorted(await self._shown(), key=lambda one: one.job_id)
+            for one in sorted(await self._definitions(), key=lambda one: one.job_id)
             if one.job_id > behind
-            and all(want in (None, had) for want, had in zip(wanted, (one.kind, one.state, one.job_name, one.tenant), strict=True))
+            and all(want in (None, had) for want, had in zip(wanted, (one.kind, one.job_name, one.tenant), strict=True))
         ]
+        shown = asked_for if state in _OF_THE_REGISTRY else await self._shown(asked_for)
+        found = [one for one in shown if state in (None, one.state)]
         more = len(found) > check_limit(limit)
         return Page(tuple(found[:limit]), cursor_of("definitions", found[limit - 1].job_id) if more else None)
 
@@ -153,9 +158,9 @@ class AsOf:
             async for commit, _ in commits:
                 told.fold(self.moment.covered(commit, commit.events))
 
-    async def _shown(self) -> list[JobDefinition]:
+    async def _shown(self, found: Sequence[JobDefinition]) -> list[JobDefinition]:
         """Whether one had paused itself stands in its home partition."""
-        found, told = await self._definitions(), Told()
+        told = Told()
         for partition in sorted({one.home_partition for one in found if one.kind != "on_demand" and one.state == "active"}):
             await self._fold_self_pauses(told, partition)
         return [as_paused(one, told.by_themselves.get(Paused("job", one.job_id))) for one in found]

@@ -36,9 +36,10 @@ class StoredSchedule:
     def warnings(self) -> list[str]:
         """Why it does not fire as it stands, and what makes no sense about it."""
         said = senseless(self.spec, self.definition.exclusive_scope)
-        if self.definition.state != "active":
+        by_itself = self.status is not None and self.status.auto_paused_note is not None
+        if self.definition.state != "active" and not by_itself:
             said.append(f"{self.definition.job_id} is {self.definition.state}: none of these fires as it stands")
-        if self.status is not None and self.status.auto_paused_note is not None:
+        if self.status is not None and by_itself:
             said.append(f"it paused itself ({self.status.auto_paused_note}): `jobledger jobs resume` lets it go on")
         if self.left == 0:
             said.append(f"its limit of {self.spec.limit} ticks is spent: a new version counts anew")

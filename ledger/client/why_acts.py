@@ -1,10 +1,13 @@
 """`why`: what became of each expected tick of a job; why an execution waits, or ended so."""
 
+import asyncio
 import time
+from collections.abc import Sequence
 from datetime import datetime
 
 from ledger.client.line import Line
 from ledger.client.moments import datetime_of
+from ledger.client.redis_reads import Standing
 from ledger.client.waits_for import WaitsFor, reached_limits, waits_for
 from ledger.client.why_execution import Around, WhyExecution, explain_execution
 from ledger.client.why_job import WhyJob, why_job
@@ -15,6 +18,7 @@ from ledger.config import Settings
 from ledger.core.pause import Paused, names_of
 from ledger.core.refusal import Refused
 from ledger.core.tick import ON_TIME
+from ledger.core.workers import About
 from projections.paging import micros_of
 from projections.reads import Reads
 from projections.rows import Execution
@@ -62,6 +66,10 @@ async def _around(settings: Settings, reads: Reads, one: Execution, now: int) ->
         return Around(one, now, attempts, events, spent=spent)
     since = one.eligible_at or one.requested_at
     line = [] if one.exclusive_key is None else await reads.line(one.exclusive_key)
+    limits: Sequence[Standing] = ()
+    workers: Sequence[About] | None = None
+    if one.blocked_by is None:  # together: each waits for a Redis that is silent
+        limits, workers = await asyncio.gather(reached_limits(settings, one), takers(settings))
     return Around(
         one,
         now,
@@ -73,8 +81,8 @@ async def _around(settings: Settings, reads: Reads, one: Execution, now: int) ->
         await reads.running_in(one.queue),
         await reads.started_in(one.queue, since, datetime_of(now)),
         spent,
-        await reached_limits(settings, one) if one.blocked_by is None else (),
-        unserved(one, await takers(settings), settings.limits.version_grace) if one.blocked_by is None else None,
+        limits,
+        unserved(one, workers, settings.limits.version_grace) if one.blocked_by is None else None,
     )
 
 

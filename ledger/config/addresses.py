@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
-_BROKER: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(?::([0-9]{1,5}))?")
+_BROKER: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(?::([0-9]{1,5}))?|[0-9A-Fa-f:.]*::[0-9A-Fa-f:.]*")
 _KEYWORDS: Final = re.compile(r"\s*[a-z_]+\s*=")  # libpq's other form: host=... dbname=...
 HIGHEST_PORT: Final = 65_535
 
 
 def _brokers(text: str) -> str:
-    for one in text.split(","):
+    for one in text.rstrip().removesuffix(",").split(","):
         found = _BROKER.fullmatch(one.strip())
         if found is None or not 1 <= int(found[1] or 9092) <= HIGHEST_PORT:
             raise ValueError(
@@ -26,8 +26,8 @@ def _redis(url: SecretStr) -> SecretStr:
 
 
 def _postgres(url: SecretStr) -> SecretStr:
-    if _KEYWORDS.match(url.get_secret_value()):
-        return url
+    if not url.get_secret_value() or _KEYWORDS.match(url.get_secret_value()):
+        return url  # as libpq takes it: what is not said comes from its own variables
     return _checked(url, ("postgresql", "postgres", "postgresql+psycopg"), "postgresql://user@127.0.0.1:5432/name")
 
 

@@ -8,6 +8,10 @@ MASK: Final = "***"
 _NAME: Final = re.compile(r"SECRET|PASSW|PASSPHRASE|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE", re.IGNORECASE)
 _ABBREVIATIONS: Final = frozenset({"pass", "pwd", "psw", "pw", "cred", "creds", "jwt"})  # as a word: COMPASS and PASSENGER are none
 _BETWEEN_WORDS: Final = re.compile(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])")
+_SECRETS: Final = frozenset(
+    {*_ABBREVIATIONS, "password", "passwd", "passphrase", "sslpassword", "secret", "clientsecret", "token", "accesstoken", "authtoken"}
+    | {"refreshtoken", "apikey", "accesskey", "secretkey", "privatekey", "credentials"}
+)
 _FOLDER: Final = "PWD"  # the shell's own: where it is
 _USER_INFO: Final = re.compile(r"://[^/\s]*@")
 _WITH_PASSWORD: Final = re.compile(r"://[^/@\s:]*:(?!\$\{\w+\}@)[^/@\s]+@")  # the name of a variable is no password
@@ -21,8 +25,13 @@ def is_secret_name(name: str) -> bool:
 
 
 def is_secret_value(value: str) -> bool:
+    """An address with a password, or with a parameter that is nothing but a secret: `max_tokens` and `page_token` are none."""
     parameters = _PARAMETER.finditer(value) if "://" in value else ()
-    return _WITH_PASSWORD.search(value) is not None or any(is_secret_name(unquote(found[1])) for found in parameters)
+    return _WITH_PASSWORD.search(value) is not None or any(_plainly(found[1]) in _SECRETS for found in parameters)
+
+
+def _plainly(parameter: str) -> str:
+    return "".join(_BETWEEN_WORDS.split(unquote(parameter))).lower()
 
 
 def masked(value: object, *, name: str = "") -> object:

@@ -192,8 +192,12 @@ def secret_keys() -> frozenset[Place]:
         for section, part in Settings.model_fields.items()
         if isinstance(part.annotation, type) and issubclass(part.annotation, Part)
         for key, known in part.annotation.model_fields.items()
-        if SecretStr in (known.annotation, *get_args(known.annotation))
+        if _may_hold_a_secret(known.annotation)
     )
+
+
+def _may_hold_a_secret(annotation: object) -> bool:
+    return annotation is SecretStr or any(map(_may_hold_a_secret, get_args(annotation)))
 
 
 def _limit(limit: Limit, bounded: Bounded) -> Limit | None:

@@ -16,6 +16,7 @@ LEFT_OUT: Final = {
             *("autoPipeliningIgnoredCommands", "autoResendUnfulfilledCommands", "autoResubscribe", "blockingTimeout", "commandQueue"),
             *("commandTimeout", "connectTimeout", "disconnectTimeout", "enableAutoPipelining", "enableOfflineQueue", "enableReadyCheck"),
             *("family", "keepAlive", "lazyConnect", "maxLoadingRetryTime", "maxRetriesPerRequest", "monitor", "noDelay", "offlineQueue"),
+            *("dropBufferSupport", "localAddress", "protocol", "scripts"),
             *("readOnly", "reconnectOnError", "retryStrategy", "showFriendlyErrorStack", "socketTimeout", "stringNumbers"),
         ),
         BY_ITSELF,

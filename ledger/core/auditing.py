@@ -17,7 +17,7 @@ from ledger.core.definition import Registry
 from ledger.core.engines import Engines, version_of
 from ledger.core.execution import Active, Ended, Live, Requested
 from ledger.core.ids import Address, ExecutionId, Micros
-from ledger.core.partition import vouched_for
+from ledger.core.partition import Keyed, keyed
 from ledger.core.stretches import Moved, Stretch, TakenOver, until_of
 from ledger.core.wire import Event
 
@@ -119,7 +119,7 @@ class PartitionAudit:
         window: int = 3_600_000_000,
     ) -> None:
         self._window = window
-        self._keyed: dict[int, Micros] = {}  # the commands with a key, and when they were accepted; of this run
+        self._keyed: dict[int, Keyed] = {}  # the commands with a key, and when they were accepted; of this run
         self._partition, self._epoch = partition, epoch
         self._registry, self._moves, self._totals = registry, moves, totals
         self._engines = Engines()
@@ -199,16 +199,15 @@ class PartitionAudit:
             self._accepted.add(name)
             self._accepted_last.append(name)
         else:
-            before = self._keyed.pop(name, None)
-            appended = vouched_for(event.requested_at, at)
-            is_repeat = before is not None and appended - before <= self._window
-            self._keyed[name] = appended
-            self._forget_keys(appended)
+            before, now = self._keyed.pop(name, None), keyed(event, at)
+            is_repeat = before is not None and before.is_repeated(event.requested_at, at, self._window)
+            self._keyed[name] = now
+            self._forget_keys(now.vouched)
         if is_repeat:
             self._totals.differ("commands", f"command {event.command_id}", f"it was accepted twice, the second as {event.execution_id}")
 
     def _forget_keys(self, now: Micros) -> None:
-        while self._keyed and now - self._keyed[oldest := next(iter(self._keyed))] > self._window:
+        while self._keyed and now - self._keyed[oldest := next(iter(self._keyed))].vouched > self._window:
             del self._keyed[oldest]
 
     # Executions and attempts

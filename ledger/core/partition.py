@@ -5,8 +5,8 @@ Source: architecture.md, sections 3 to 5.
 
 from collections import deque
 from heapq import heappush
-from itertools import chain
 from sys import intern
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -50,7 +50,7 @@ class Partition(LogFold):
         self.window = window
         self.remembered = remembered
         self.executions: dict[ExecutionId, State] = {}
-        self.keys: dict[str, tuple[ExecutionId, Micros]] = {}
+        self.keys: dict[str, Keyed] = {}
         self.uniques = Uniques()
         self.rejections: dict[str, outcome.Rejected] = {}
         self.acts: dict[str, outcome.Accepted] = {}
@@ -62,6 +62,7 @@ class Partition(LogFold):
         self.letters: dict[str, letters.Fate] = {}  # dead letters that were acted on
         self.retries: dict[ExecutionId, tuple[ExecutionId, Micros]] = {}  # of what was retried: its retry, and when; the oldest first
         self.reckons_with: tuple[int, str | None] | None = None  # the engine and the zone data of the last owner
+        self.of_keys: dict[str, Micros] = {}  # when a submit with an idempotency key was refused, or known as another's; the oldest first
         self.ended: deque[tuple[Micros, ExecutionId]] = deque()
         self.ended_ticks: deque[tuple[Micros, ExecutionId]] = deque()  # nobody asked for these by a command that may come again
         self.keyed: deque[tuple[Micros, str]] = deque()
@@ -81,7 +82,6 @@ class Partition(LogFold):
         self.full = deque((self.head.at, key) for key, refused in self.rejections.items() if refused.reason == FULL)
         if self.backlogs is not None:
             self.backlogs = Backlogs()
-        self.of_keys = deque((self.head.at, key) for key in chain(self.rejections, self.acts) if _is_of_a_key(key))
         self.stopped = {job_id for job_id, schedule in self.schedules.items() if schedule.stopped is not None}
         for execution_id, state in self.executions.items():
             if not isinstance(state, Ended):
@@ -108,13 +108,11 @@ class Partition(LogFold):
             self.rejections[key] = event
             if event.reason == FULL:
                 self.full.append((at, key))
-            if _is_of_a_key(key):
-                self.of_keys.append((at, key))
+            self._remember_of_key(key, at)
         elif isinstance(event, outcome.Accepted):
             key = rejection_key(event.tenant, event.command_type, event.command_id)
             self.acts[key] = event
-            if _is_of_a_key(key):
-                self.of_keys.append((at, key))
+            self._remember_of_key(key, at)
         elif isinstance(event, backfill.Event):
             self._evolve_backfill(event)
         elif isinstance(event, bulk.Event):
@@ -124,6 +122,12 @@ class Partition(LogFold):
         elif isinstance(event, tick.Rezoned):
             self.reckons_with = (event.engine, event.tzdata)
             self.schedules.update({job_id: structs.replace(state, next_at=None) for job_id, state in self.schedules.items()})
+
+    def _remember_of_key(self, key: str, at: Micros) -> None:
+        """See `rejection_key`: where the id of the command follows from an idempotency key, it may be asked for again."""
+        if key.rpartition("\0")[2].startswith(KEYED):
+            self.of_keys.pop(key, None)  # to be the newest
+            self.of_keys[key] = at
 
     def follow(self, event: execution.Event, after: State, at: Micros) -> None:
         """An execution goes from one state to another, and the indexes with it."""
@@ -154,12 +158,11 @@ class Partition(LogFold):
         if event.tick_at is not None and (schedule := self.schedules.get(event.job_id)) is not None and event.trigger == "schedule":
             self.schedules[event.job_id] = tick.decided(schedule, event.tick_at, event.next_tick_at, fired=1)
         if event.trigger == "submit":
-            appended = vouched_for(event.requested_at, at)
-            self.newest_append = max(self.newest_append, appended)
+            self.newest_append = max(self.newest_append, vouched_for(event.requested_at, at))
             if event.idempotency_key is not None:
                 key = deduplication_key(event.tenant, event.job_id, event.exclusive_key, event.idempotency_key)
-                self.keys[key] = (event.execution_id, appended)
-                self.keyed.append((appended, key))
+                known = self.keys[key] = keyed(event, at)
+                self.keyed.append((known.vouched, key))
             self._track_unique(event)
         elif event.retry_of is not None:
             self.retries[event.retry_of] = (event.execution_id, at)
@@ -248,8 +251,8 @@ class Partition(LogFold):
             del self.workers[worker]
         while self.full and is_over(self.full[0][0], at):
             self.rejections.pop(self.full.popleft()[1], None)
-        while self.of_keys and self.of_keys[0][0] < at - self.window:  # its key may ask again, and is judged anew
-            key = self.of_keys.popleft()[1]
+        while self.of_keys and self.of_keys[key := next(iter(self.of_keys))] < at - self.window:  # it may ask again, and is judged anew
+            del self.of_keys[key]
             self.rejections.pop(key, None)
             self.acts.pop(key, None)
         horizon = self.newest_append - self.window
@@ -259,8 +262,13 @@ class Partition(LogFold):
         while ticks and (ticks[0][0] < at - self.window or len(ticks) + len(self.ended) > self.remembered):
             self.executions.pop(ticks.popleft()[1], None)
         while self.keyed and (self.keyed[0][0] < horizon or len(self.keyed) > self.remembered):
-            requested_at, key = self.keyed.popleft()
-            if (known := self.keys.get(key)) is not None and known[1] == requested_at:
+            vouched, key = self.keyed.popleft()
+            if (known := self.keys.get(key)) is None or known.vouched != vouched:
+                continue  # its key was asked for again
+            if horizon <= known.appended <= self.newest_append and len(self.keyed) < self.remembered:
+                self.keys[key] = known._replace(vouched=known.appended)  # the broker's clock was right, as it turned out
+                self.keyed.append((known.appended, key))
+            else:
                 del self.keys[key]
         self.uniques.settle(horizon, self.remembered)
         while self.retries:
@@ -268,6 +276,7 @@ class Partition(LogFold):
             if self.retries[oldest][1] >= horizon and len(self.retries) <= self.remembered:
                 break
             del self.retries[oldest]
+        keep_newest(self.of_keys, 2 * REMEMBERED_ACTS)  # no more are known
         keep_newest(self.rejections, REMEMBERED_ACTS)
         keep_newest(self.acts, REMEMBERED_ACTS)
         keep_newest(self.backfilled, REMEMBERED_ACTS)
@@ -280,17 +289,28 @@ def holds_its_key(state: Live) -> bool:
     return not isinstance(state, Buffered) and (not isinstance(state, Delayed) or begun(state))
 
 
-def _is_of_a_key(name: str) -> bool:
-    """See `rejection_key`: of a submit whose id follows from an idempotency key, so that it may be asked for again."""
-    return name.rpartition("\0")[2].startswith(KEYED)
-
-
 def _take_out(index: dict[str, dict[ExecutionId, None]], name: str, execution_id: ExecutionId) -> None:
     entries = index.get(name)
     if entries is not None:
         entries.pop(execution_id, None)
         if not entries:
             del index[name]
+
+
+class Keyed(NamedTuple):
+    """Of an idempotency key the execution, and when its submit was appended: by the broker, and as far as its commit bears that out."""
+
+    execution_id: ExecutionId
+    appended: Micros
+    vouched: Micros
+
+    def is_repeated(self, appended: Micros, at: Micros, window: int) -> bool:
+        """By a submit of the same key. Either time may be the wrong one, and what is done twice is worse than what is refused."""
+        return abs(appended - self.appended) <= window or vouched_for(appended, at) - self.vouched <= window
+
+
+def keyed(event: Requested, at: Micros) -> Keyed:
+    return Keyed(event.execution_id, event.requested_at, vouched_for(event.requested_at, at))
 
 
 def vouched_for(appended: Micros, at: Micros) -> Micros:

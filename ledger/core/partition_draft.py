@@ -43,7 +43,7 @@ from ledger.core.ids import (
 from ledger.core.invalid import quoted
 from ledger.core.orders import Order
 from ledger.core.outcome import Accepted
-from ledger.core.partition import deduplication_key, vouched_for
+from ledger.core.partition import deduplication_key
 from ledger.core.partition_view import Asked, PartitionView, rejected, tag_of
 from ledger.core.refusal import Refused
 from ledger.core.relay import relayed
@@ -216,8 +216,8 @@ class PartitionDraft(PartitionView):
             return execution_id, self.state_of(execution_id) is not None
         key = deduplication_key(submit.tenant, submit.job_id, exclusive, submit.idempotency_key)
         first = self.keys.get(key) or self.partition.keys.get(key)
-        if first is not None and vouched_for(appended, self.at) - first[1] <= self.partition.window:
-            return first[0], True
+        if first is not None and first.is_repeated(appended, self.at, self.partition.window):
+            return first.execution_id, True
         at = Address(self.seq, len(self.events))
         return execution_of_key(submit.idempotency_key, submit.tenant, self.at, at, number), False
 

@@ -12,7 +12,7 @@ from ledger.core.execution import Active, Buffered, Completed, Ended, Live, Requ
 from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros
 from ledger.core.letters import Fate
 from ledger.core.outcome import Answer
-from ledger.core.partition import RUN_ENDS, Partition, deduplication_key, holds_its_key, rejection_key
+from ledger.core.partition import RUN_ENDS, Keyed, Partition, deduplication_key, holds_its_key, keyed, rejection_key
 from ledger.core.refusal import Refused
 from ledger.core.uniqueness import name_of
 from ledger.core.wire import Command, Event
@@ -44,7 +44,7 @@ class PartitionView(Draft[Partition]):
         self.relays_within = relays_within  # microseconds; see `relay`
         self.backlogs = None if partition.backlogs is None else Backlogs()  # what this draft adds to those of the fold
         self.executions: dict[ExecutionId, State] = {}
-        self.keys: dict[str, tuple[ExecutionId, Micros]] = {}
+        self.keys: dict[str, Keyed] = {}
         self.uniques: dict[str, dict[ExecutionId, str | None]] = {}
         self.outcomes: dict[str, outcome.Rejected | outcome.Accepted] = {}
         self.schedules: dict[str, tick.InForce | None] = {}
@@ -235,7 +235,7 @@ class PartitionView(Draft[Partition]):
             self.retries[event.retry_of] = event.execution_id
         if event.idempotency_key is not None:
             key = deduplication_key(event.tenant, event.job_id, event.exclusive_key, event.idempotency_key)
-            self.keys[key] = (event.execution_id, event.requested_at)
+            self.keys[key] = keyed(event, self.at)
         if event.tick_at is not None and event.trigger == "schedule" and (schedule := self.schedule_of(event.job_id)) is not None:
             self.schedules[event.job_id] = tick.decided(schedule, event.tick_at, event.next_tick_at, fired=1)
         return state

@@ -13,7 +13,7 @@ from ledger.core.history import Past, Was
 from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
 from ledger.core.letters import Fate
 from ledger.core.outcome import Accepted, Rejected
-from ledger.core.partition import Partition
+from ledger.core.partition import Keyed, Partition
 from ledger.core.sealing import Frozen, Seal, chunks_of, chunks_of_named, read_all, seal_of, take_up
 from ledger.core.tick import InForce
 
@@ -26,7 +26,8 @@ class Chunk(Struct, frozen=True, omit_defaults=True):
     live: dict[ExecutionId, Live] = {}
     ended: list[EndedRow] = []
     ended_ticks: list[EndedRow] = []
-    keys: list[tuple[str, ExecutionId, Micros]] = []
+    keys: list[tuple[str, ExecutionId, Micros, Micros]] = []  # see `Keyed`
+    of_keys: dict[str, Micros] = {}
     uniques: list[tuple[Micros, str, ExecutionId, str | None]] = []  # what ended under a unique key, and how
     rejections: dict[str, Rejected] = {}
     schedules: dict[str, InForce] = {}
@@ -48,6 +49,7 @@ class FrozenPartition(Frozen):
         self._ended = list(partition.ended)
         self._ended_ticks = list(partition.ended_ticks)
         self._keys = list(partition.keys.items())
+        self._of_keys = dict(partition.of_keys)
         self._uniques = [(at, key, one, state) for at, key, one, state in partition.uniques.remembered() if state is not None]
         self._rejections = dict(partition.rejections)
         self._schedules = dict(partition.schedules)
@@ -66,6 +68,7 @@ class FrozenPartition(Frozen):
         yield from chunks_of("ended", starmap(self._row, self._ended))
         yield from chunks_of("ended_ticks", starmap(self._row, self._ended_ticks))
         yield from chunks_of("keys", ((key, *first) for key, first in self._keys))
+        yield from chunks_of_named("of_keys", self._of_keys.items())
         yield from chunks_of("uniques", self._uniques)
         yield from chunks_of_named("rejections", self._rejections.items())
         yield from chunks_of_named("schedules", self._schedules.items())
@@ -94,9 +97,10 @@ def restore(partition: Partition, seal: Seal, chunks: Mapping[int, bytes]) -> bo
             for at, execution_id, token, worker in rows:
                 partition.executions[execution_id] = Ended(token, worker)
                 ended.append((at, execution_id))
-        for key, execution_id, requested_at in chunk.keys:
-            partition.keys[key] = (execution_id, requested_at)
-            partition.keyed.append((requested_at, key))
+        for key, execution_id, appended, vouched in chunk.keys:
+            partition.keys[key] = Keyed(execution_id, appended, vouched)
+            partition.keyed.append((vouched, key))
+        partition.of_keys.update(chunk.of_keys)
         for at, key, execution_id, state in chunk.uniques:
             partition.uniques.end(key, execution_id, state or "", at)
         partition.rejections.update(chunk.rejections)

@@ -91,6 +91,7 @@ class Dispatch:
     reoffers: int = 0
     again: dict[ExecutionId, int] = field(default_factory=dict)  # how often its grant was offered again; most never are
     unfit: Unfit = field(default_factory=Unfit)
+    by_content: Callable[[Requested], bool] = lambda _: False  # see `offers`
     held: Held | None = None
     limited: Limited = field(default_factory=lambda: Limited(LEAST_WINDOW))
     began_at: int = 0  # a token: grants before this one may have been offered by a former owner
@@ -200,7 +201,7 @@ class Dispatch:
         state = self.partition.executions.get(execution_id)
         if isinstance(state, Waiting) and state.token == token:
             request = state.request
-            kind = Kind(request.queue, request.job_name, request.job_version)
+            kind = Kind(request.queue, request.job_name, request.job_version, self.by_content(request))
             self.unfit.returned((execution_id, token), kind, reason, now, self._standing)
 
     def hopeless(self, now: float) -> list[tuple[ExecutionId, Token]]:

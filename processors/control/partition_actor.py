@@ -10,7 +10,7 @@ from ledger.core import execution, tick, wire
 from ledger.core.draft import Draft
 from ledger.core.execution import Lose
 from ledger.core.ids import ExecutionId, Micros, WorkerId
-from ledger.core.offers import Offer, Offers
+from ledger.core.offers import Offer, Offers, is_by_content
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.refusal import Conflict
@@ -58,6 +58,7 @@ class PartitionActor(Actor[Partition]):
             fold,
             limits.offer_window,
             unfit=Unfit(limits.version_grace),
+            by_content=lambda request: is_by_content(request, facts.registry),
             held=Held(fold, facts.registry.pauses),
             limited=Limited(limits.offer_window),
         )

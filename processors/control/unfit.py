@@ -30,6 +30,7 @@ class Kind(NamedTuple):
     queue: str
     job_name: str
     job_version: int
+    by_content: bool = False  # a version that is for any handler of the job
 
 
 @dataclass(slots=True)

@@ -83,9 +83,10 @@ class Guards:
         for attempt, (key, value), verdict in zip(attempts, wanted, verdicts, strict=True):
             if verdict == "held":
                 attempt.guard = self._held[attempt] = Guard(key, value, attempt, now, until, self._clock)
-        if self._held and self._look is None:
-            self._look_later()
-            self._watch.begin()
+        if self._held:
+            self._watch.begin()  # it ends when it sees that nothing is held, which is not when the loop looks
+            if self._look is None:
+                self._look_later()
         return verdicts
 
     def _named(self, attempt: Attempt) -> tuple[str, str]:

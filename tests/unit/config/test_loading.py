@@ -174,3 +174,8 @@ def test_the_file_is_found_where_it_is_named_or_here(tmp_path: Path, monkeypatch
     (tmp_path / "other.yaml").write_text("prefix: other")
     assert load_settings(None, {}).prefix == "here"
     assert load_settings(None, {"JOBLEDGER_CONFIG": str(tmp_path / "other.yaml")}).prefix == "other"
+
+
+@pytest.mark.parametrize("bootstrap", ["a:9092,b:9092,", "::1", "[::1]:9092"])
+def test_addresses_of_brokers_as_the_client_takes_them(tmp_path: Path, bootstrap: str) -> None:
+    assert load(tmp_path, f"kafka: {{bootstrap: '{bootstrap}'}}").kafka.bootstrap == bootstrap

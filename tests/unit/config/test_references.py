@@ -156,3 +156,8 @@ def test_references_cannot_be_a_chain_without_end(tmp_path: Path) -> None:
 def test_what_came_from_a_secret_is_known(tmp_path: Path) -> None:
     told = loaded(tmp_path, "app: ${APP_TOKEN}\nprefix: a", APP_TOKEN="x").told
     assert (told.is_secret(("app",)), told.is_secret(("prefix",))) == (True, False)
+
+
+@pytest.mark.parametrize("parameter", ["max_tokens=500", "page_token=abc", "private=false"])
+def test_an_address_in_data_whose_parameters_only_sound_like_secrets_is_fine(tmp_path: Path, parameter: str) -> None:
+    load(tmp_path, JOB % f"{{u: 'https://h/?{parameter}'}}")

@@ -205,3 +205,16 @@ def test_a_pause_that_has_passed_is_over() -> None:
     assert dispatch.opens_in(PAUSE) == 0.0
     assert dispatch.open(PAUSE)
     assert dispatch.opens_in(PAUSE) is None and not dispatch.open(PAUSE)
+
+
+def test_what_is_for_any_handler_is_not_taken_for_what_needs_a_newer_one() -> None:
+    """Of one handler a user's version 3 may be a number of its content, and another job's was given by hand."""
+    world = World()
+    world.when(submit(command_id="by-content"), submit(command_id="by-hand"))
+    any_handler, newer = list(world.partition.executions)
+    dispatch = Dispatch(world.partition, 100, unfit=Unfit(GRACE), by_content=lambda one: one.execution_id == any_handler)
+    dispatch.take(0.0)
+    dispatch.take_back([(any_handler, "no_handler"), (newer, "newer_version")], 0.0)
+    assert set(dispatch.take(1.0)["default"]) == {any_handler, newer}  # each kind is tried
+    dispatch.take_back([(any_handler, "no_handler"), (newer, "newer_version")], GRACE + 1)
+    assert [one for one, _ in dispatch.hopeless(GRACE + 1)] == [newer]

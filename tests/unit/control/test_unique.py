@@ -209,3 +209,20 @@ def test_a_key_that_was_refused_may_ask_again_after_the_window() -> None:
     home.now += HOUR + SECOND
     home.send(request.Submit(home.name(), "beat"))
     assert len(fired(home.send(keyed))) == 1
+
+
+def test_what_became_of_a_key_last_is_known_for_the_window_and_over_a_restart() -> None:
+    """Refused first, then known as another's: the second time counts."""
+    home = world()
+    keyed = request.Submit(keyed_command_id("later", None, None, "k"), "later", idempotency_key="k", unique=Unique("u"))
+    home.send(keyed)
+    home.now += HOUR + SECOND
+    home.ask(Register(home.name(), "later", "later", "on_demand", "default", 1, "h"))
+    home.send(request.Submit(home.name(), "later", unique=Unique("u")))
+    assert len(home.send(keyed)) == 1  # the one that is there
+    home.now += HOUR - SECOND
+    home.restart(from_snapshot=True)
+    assert home.send(keyed) == []
+    home.now += 2 * SECOND
+    home.send(request.Submit(home.name(), "beat"))
+    assert home.partition.of_keys == {} and len(home.send(keyed)) == 1

@@ -8,7 +8,7 @@ from ledger.core import backfill, outcome, sealing, snapshot, wire
 from ledger.core.execution import Active, CancelRequested, Requested
 from ledger.core.history import Past, Was
 from ledger.core.ids import Address, ExecutionId, Micros, Token, WorkerId
-from ledger.core.partition import Partition
+from ledger.core.partition import Keyed, Partition
 from ledger.core.tick import InForce, Stopped
 
 NOON = Micros(1_800_000_000_000_000)
@@ -48,7 +48,8 @@ def eventful(sizes: dict[str, list[int]]) -> Partition:
         fold.backfills[name] = backfill.Running(backfill.Begun(name, "beat", 1, Micros(0), NOON, 5, reason=text), Micros(0))
         fold.backfilled[name] = None
         fold.bulks[name], fold.letters[name] = True, "redriven"
-        fold.keys[text + name] = (ExecutionId(name), NOON)
+        fold.keys[text + name] = Keyed(ExecutionId(name), NOON, NOON)
+        fold.of_keys[text + name] = NOON
         fold.keyed.append((NOON, text + name))
         fold.retries[ExecutionId(name)] = (ExecutionId("other"), NOON)
         fold.schedules[name] = InForce(1, NOON, stopped=Stopped(NOON, Address(1, 0), text))
@@ -75,6 +76,7 @@ def test_whatever_the_state_the_topic_takes_each_and_it_is_the_same_state_again(
         "bulks",
         "letters",
         "keys",
+        "of_keys",
         "retries",
         "schedules",
         "keyed",

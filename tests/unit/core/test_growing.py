@@ -96,8 +96,8 @@ def test_a_decided_log_is_the_same_state_in_more_partitions(seed: int) -> None:
     remembered = {head(one): type(state) for one, state in before.executions.items()}
     assert remembered.items() <= states.items()  # more is remembered where less is new
     assert {one for one, kind in states.items() if kind is not Ended} == {one for one, kind in remembered.items() if kind is not Ended}
-    keys = {key: head(one) for partition in after for key, (one, _) in partition.keys.items()}
-    assert {key: head(one) for key, (one, _) in before.keys.items()}.items() <= keys.items()
+    keys = {key: head(one) for partition in after for key, (one, *_) in partition.keys.items()}
+    assert {key: head(one) for key, (one, *_) in before.keys.items()}.items() <= keys.items()
     tokens = [state.token for partition in after for state in partition.executions.values() if isinstance(state, Waiting)]
     assert all(token >> (SEQ_BITS + INDEX_BITS) == 2 for token in tokens)
 

@@ -404,6 +404,19 @@ def test_a_broker_s_clock_that_was_ahead_for_a_moment_makes_nothing_forgotten() 
     assert len(world.partition.keyed) == 0
 
 
+def test_a_key_is_known_for_its_window_also_where_the_clock_was_in_doubt_meanwhile() -> None:
+    """Time stood still for two hours, and the broker had been right."""
+    world, later = World(), NOON + 7200 * SECOND
+    keyed = submit(idempotency_key="k")
+    world.when(submit(command_id="before"))
+    assert len(world.when(keyed, appended=later)) == 1
+    assert len(world.when(submit(command_id="after"), at=later + 30 * SECOND)) == 1
+    assert world.when(keyed, at=later + 60 * SECOND) == []
+    assert len(world.when(submit(command_id="much later"), at=later + 3000 * SECOND)) == 1
+    assert world.when(keyed, at=later + 3600 * SECOND) == []
+    assert len(world.when(keyed, at=later + 3601 * SECOND)) == 1
+
+
 def test_events_name_what_happened_in_order() -> None:
     world = World()
     (requested,) = world.when(submit())

@@ -338,6 +338,30 @@ async def test_code_that_keeps_the_loop_busy_ends_with_its_process_when_its_lock
     assert seconds < 0.6, "another may take the lock when it ends"
 
 
+async def test_a_lock_is_watched_also_where_the_watch_ended_between_two_looks_of_the_loop(world: World) -> None:
+    world.limits = world.limits.model_copy(update={"lease": 0.8})
+    world.locks.life = 0.8
+    go, busy = asyncio.Event(), threading.Event()
+
+    async def sync(number: int) -> None:
+        if number == 2:
+            await go.wait()
+        elif world.overrun.wait(5):
+            busy.set()
+
+    world.jobs.job("sync")(sync)
+    runner = world.begin()
+    runner.take(record_of(offer(2, data=2, key=KEY)))
+    await world.sender.until(lambda: bool(said(world, 2)))
+    (watch,) = (thread for thread in threading.enumerate() if thread.name == "lock-watch")
+    time.sleep(0.06)  # noqa: ASYNC251  # so that the loop looks later than the watch, from here on
+    go.set()
+    await asyncio.to_thread(watch.join)
+    runner.take(record_of(offer(4, data=4, key=KEY)))
+    await world.sender.until(lambda: len(world.sender.ends) == 2)
+    assert busy.is_set()
+
+
 async def test_a_loop_that_is_busy_with_other_code_costs_an_exclusive_one_that_has_not_begun_nothing(world: World, ran: list[int]) -> None:
     world.answers, world.limits, world.locks.life = False, world.limits.model_copy(update={"lease": 0.4}), 0.4
     one, runner = offer(2, data=2, key=KEY), world.begin()
