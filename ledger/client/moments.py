@@ -5,10 +5,12 @@ from typing import Final
 
 from ledger.core.ids import Micros
 from ledger.core.invalid import Invalid
+from ledger.core.tzif import BEGINNING
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_TEXT: Final = 40
-YEARS: Final = range(2, 9999)  # at either end of what a datetime can be, what is reckoned from an instant leaves room for a day or two
+FIRST: Final = BEGINNING * 1_000_000  # a day after the first date there is, so that what is reckoned back from it is one, too
+LAST: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 
 
 def micros_of(field: str, moment: object) -> Micros:
@@ -22,9 +24,14 @@ def micros_of(field: str, moment: object) -> Micros:
         raise _invalid(field, moment, "is no instant")
     if moment.tzinfo is None:
         raise _invalid(field, moment.isoformat(), "has no time zone")
-    if moment.year not in YEARS:
-        raise _invalid(field, moment.isoformat(), f"is not in the years {YEARS.start} to {YEARS.stop - 1}")
-    return Micros((moment - EPOCH) // timedelta(microseconds=1))
+    return within_calendar(field, moment.isoformat(), (moment - EPOCH) // timedelta(microseconds=1))
+
+
+def within_calendar(field: str, written: object, instant: int) -> Micros:
+    """An instant that has a date in UTC. Raises `Invalid`: with its offset, what is written may lie before the year 1 or after 9999."""
+    if not FIRST <= instant <= LAST:
+        raise _invalid(field, written, "is at the edge of the calendar")
+    return Micros(instant)
 
 
 def datetime_of(instant: int) -> datetime:

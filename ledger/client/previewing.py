@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
 from typing import Final
 
-from ledger.client.moments import EPOCH, LONGEST_TEXT, datetime_of, micros_of
+from ledger.client.moments import EPOCH, LONGEST_TEXT, datetime_of, micros_of, within_calendar
 from ledger.core.definition import ScheduleSpec
 from ledger.core.invalid import Invalid
 from ledger.core.policies import delay_us
@@ -73,8 +73,8 @@ def instant_in(field: str, moment: datetime | str, zone: str) -> int:
             raise Invalid("invalid_instant", field, moment, "is no instant", "'2026-10-25T09:00:00Z'") from None
     if moment.tzinfo is not None:
         return micros_of(field, moment)
-    second, fraction = divmod(micros_of(field, moment.replace(tzinfo=UTC)), 1_000_000)
-    return zone_of(zone).instant_of(second, "first") * 1_000_000 + fraction
+    second, fraction = divmod((moment.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1), 1_000_000)
+    return within_calendar(field, moment.isoformat(), zone_of(zone).instant_of(second, "first") * 1_000_000 + fraction)
 
 
 def local_time(at: datetime, zone: str) -> datetime:

@@ -21,9 +21,8 @@ def test_the_address_is_host_port_and_database(url: str) -> None:
     assert address_of(at(url)) == "db:5433/x"
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:hunter2/1@db/x", "postgresql://me:1@hunter2@db/x"])
-def test_an_address_that_was_read_otherwise_than_meant_is_not_told(url: str) -> None:
-    said = str(unavailable(at(url), OperationalError("failed to resolve host 'hunter2@db'")))
+def test_an_address_that_was_read_otherwise_than_meant_is_not_told() -> None:
+    said = str(unavailable(at("postgresql://me:1@hunter2@db/x"), OperationalError("failed to resolve host 'hunter2@db'")))
     assert "Postgres does not answer at the address in database.url" in said
     assert "hunter2" not in said
 

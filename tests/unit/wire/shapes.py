@@ -119,7 +119,7 @@ EVENTS: dict[str, Struct] = {
         "sync", "sync", "scheduled", "default", "key", "acme", **PERSON, name="hourly", exclusive_key="7", exclusive_field="account"
     ),
     "job.versioned.v1": definition.Versioned(
-        "sync", 2, "9f86d081884c7d65", True, DATA, KEPT_OPTIONS, KEPT_SCHEDULE, **PERSON, engine=1, tzdata="2025b"
+        "sync", 2, "9f86d081884c7d65", True, DATA, KEPT_OPTIONS, KEPT_SCHEDULE, **PERSON, engine=1, tzdata="2025b", by_content=True
     ),
     "job.retired.v1": definition.Retired("sync", **PERSON),
     "pause.began.v1": pause.Began("tenant", "acme", "unpaid", **PERSON),
