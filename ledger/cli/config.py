@@ -28,12 +28,12 @@ def show(
     output: Annotated[Form | None, typer.Option("--output", "-o", help="How to print it.")] = None,
 ) -> None:
     """Every setting, defaults too; secrets are masked."""
-    if not origin:
-        show_one(document_of(session_of(context).load()), output or Form.yaml)
-        return
     loaded = load(None, os.environ)
     for warning in loaded.warnings:
         talk(f"warning: {warning}")
+    if not origin:
+        show_one(document_of(loaded), output or Form.yaml)
+        return
     show_rows([asdict(one) for one in values_with_origin(loaded)], COLUMNS, output or Form.table)
 
 

@@ -23,8 +23,23 @@ class Shown:
     origin: str
 
 
-def document_of(settings: Settings) -> dict[str, object]:
-    """Every setting, defaults too, with the keys of the YAML. Of an address, all but who logs in."""
+def document_of(loaded: Loaded) -> dict[str, object]:
+    """Every setting, defaults too, with the keys of the YAML; of an address, all but who logs in, and nothing that came from a secret."""
+    return {key: _unsaid(loaded.told, value, (key,)) for key, value in _document(loaded.settings).items()}
+
+
+def _unsaid(told: Told, value: object, place: Place) -> object:
+    match value:
+        case dict() if value:
+            return {key: _unsaid(told, one, (*place, key)) for key, one in value.items()}
+        case list() if value:
+            return [_unsaid(told, one, (*place, index)) for index, one in enumerate(value)]
+        case None:
+            return None
+    return MASK if told.is_secret(_standing(told, place)) else value
+
+
+def _document(settings: Settings) -> dict[str, object]:
     document: dict[str, object] = json.loads(settings.model_dump_json(by_alias=True))
     for name, url in (("redis", settings.redis.url), ("database", settings.database.url)):
         part = document[name]
@@ -38,10 +53,7 @@ def document_of(settings: Settings) -> dict[str, object]:
 def values_with_origin(loaded: Loaded) -> list[Shown]:
     """Every value that is set; what a job does not say is left out."""
     told = loaded.told
-    return [
-        Shown(key_of(place), MASK if told.is_secret(_standing(told, place)) else value, _origin(told, place))
-        for place, value in _flat(document_of(loaded.settings), ())
-    ]
+    return [Shown(key_of(place), value, _origin(told, place)) for place, value in _flat(document_of(loaded), ())]
 
 
 def _flat(value: object, place: Place) -> Iterator[tuple[Place, object]]:

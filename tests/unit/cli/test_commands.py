@@ -195,9 +195,3 @@ def test_neither_does_a_result(call: Call, world: World) -> None:
     world.execution = execution_row("completed", result="\x9b31mred")
     ended = call("submit", "greet", "--wait")
     assert (ended.stdout, ended.json) == ('"\\u009b31mred"\n', "\x9b31mred")
-
-
-def test_settings_are_shown_without_secrets(call: Call) -> None:
-    shown = yaml.safe_load(call("config", "show").stdout)
-    assert shown["redis"]["url"] == "redis://127.0.0.1:6379/0"
-    assert shown["database"]["url"] == "postgresql://***@127.0.0.1:5432/postgres"

@@ -37,6 +37,15 @@ def test_show_with_origins(call: Call) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_all_settings_are_shown_without_secrets(call: Call) -> None:
+    ended = call("config", "show", "-o", "json")
+    shown = json.loads(ended.stdout)
+    assert (shown["prefix"], shown["partitions"], shown["redis"]["url"]) == ("shop", 8, "redis://***@r:1")
+    assert shown["database"]["url"] == "postgresql://***@127.0.0.1:5432/postgres"
+    assert "hunter2" not in ended.stdout and ended.stderr.startswith("warning: profile 'nowhere'")
+
+
+@pytest.mark.usefixtures("folder")
 def test_origins_for_programs(call: Call) -> None:
     rows = json.loads(call("config", "show", "--origin", "-o", "json").stdout)
     assert rows[0] == {"key": "prefix", "value": "shop", "origin": "jobledger.yaml:2"}
