@@ -341,7 +341,7 @@ async def test_code_that_keeps_the_loop_busy_ends_with_its_process_when_its_lock
 async def test_a_lock_is_watched_also_where_the_watch_ended_between_two_looks_of_the_loop(world: World) -> None:
     world.limits = world.limits.model_copy(update={"lease": 0.8})
     world.locks.life = 0.8
-    go, busy = asyncio.Event(), threading.Event()
+    go, busy, others = asyncio.Event(), threading.Event(), set(threading.enumerate())
 
     async def sync(number: int) -> None:
         if number == 2:
@@ -353,7 +353,7 @@ async def test_a_lock_is_watched_also_where_the_watch_ended_between_two_looks_of
     runner = world.begin()
     runner.take(record_of(offer(2, data=2, key=KEY)))
     await world.sender.until(lambda: bool(said(world, 2)))
-    (watch,) = (thread for thread in threading.enumerate() if thread.name == "lock-watch")
+    (watch,) = (thread for thread in set(threading.enumerate()) - others if thread.name == "lock-watch")
     time.sleep(0.06)  # noqa: ASYNC251  # so that the loop looks later than the watch, from here on
     go.set()
     await asyncio.to_thread(watch.join)
