@@ -132,18 +132,20 @@ class Admitting:
             case _:
                 assert_never(busy)
 
-    def holder(self, key: str, before: Sequence[Event] = ()) -> ExecutionId | None:
-        """Who holds the key after what was decided here, and after `before`."""
-        gone = self._gone.union(_cancelled(before)) if before else self._gone
+    def holder(self, key: str) -> ExecutionId | None:
+        """Who holds the key after what was decided here."""
+        return self._holder(key, self._gone)
+
+    def stands_before(self, key: str, before: Sequence[Event]) -> ExecutionId | None:
+        """Whom a request would have to wait for: who holds the key after `before`, or is next in line then."""
+        gone = self._gone.union(_cancelled(before))
+        return self._holder(key, gone) or next((one for one, _ in self._line(key) if one not in gone), None)
+
+    def _holder(self, key: str, gone: set[ExecutionId]) -> ExecutionId | None:
         holder = self._view.holder(key)
         if holder is not None and holder not in gone:
             return holder
         return next((one for one, state in self._lately(key) if type(state) is Waiting and one not in gone), None)
-
-    def stands_before(self, key: str, before: Sequence[Event]) -> ExecutionId | None:
-        """Whom a request would have to wait for: who holds the key after `before`, or is next in line then."""
-        gone = set(_cancelled(before))
-        return self.holder(key, before) or next((one for one, _ in self._line(key) if one not in gone), None)
 
     def _lately(self, key: str) -> Iterator[tuple[ExecutionId, Live]]:
         return ((one, state) for one, state in self._here.items() if one not in self._gone and state.request.exclusive_key == key)
