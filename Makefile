@@ -6,6 +6,8 @@ SEED ?= $(shell date +%s)
 # Processes that run the tests, each with servers of its own; what the tests wait for is mostly other processes. They share out whole files,
 # whose tests share what was set up once (groups are lost on pytest 9.2: pytest-xdist issue 1386).
 PARALLEL ?= 2
+# The tests start some hundred processes: each would compile all of jobledger for itself, a third of what its start costs.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup check test demo faults bench lock clean
 
