@@ -6,7 +6,7 @@ changes gets a new type name and an entry in `UPCASTERS`; a golden file keeps ev
 
 import json as stdlib_json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import orjson
@@ -17,7 +17,7 @@ from ledger.core.bodies import NOTHING
 from ledger.core.chain import COMMIT_VERSION, Header
 from ledger.core.offers import Offers
 from ledger.core.refusal import Refused, Undecodable
-from ledger.core.strict_json import check_json, has_odd_number, is_suspicious
+from ledger.core.strict_json import DEEPEST, check_json, has_odd_number, is_suspicious, may_be_deep
 
 LARGEST_COMMAND: Final = 256 * 1024
 LARGEST_RESULT: Final = 64 * 1024
@@ -42,6 +42,7 @@ Command = request.Command | execution.Report
 RegistryCommand = definition.Command | pause.Command
 Unnamed = execution.Report | request.Return  # commands without an id
 
+COMMAND_LEVELS: Final = 8  # of a command or a manifest around the body of a user, at most
 BODIES: Final = ("data", "result", "filter")  # fields that belong to users; an upcaster sees them as `Raw`
 Document = dict[str, object]
 Upcaster = Callable[[Document], Document]
@@ -181,7 +182,7 @@ def decode_commands(record: bytes | None, *, registry: bool = False) -> list[Ite
             not suspicious
             and len(commands) <= MOST_ITEMS
             and all(map(_is_wellformed, commands))
-            and not has_odd_number(b",".join(map(_body_of, commands)))  # in bodies alone: names in hex look like one
+            and not _has_odd_body([record] if registry else list(map(_body_of, commands)))  # names in hex look like odd numbers
         ):
             return commands or [Undecodable("empty", "an array without commands", record)]
     except _UNREADABLE:
@@ -214,7 +215,7 @@ def _decode_item(item: bytes, registry: bool) -> Item:
     if len(item) > LARGEST_COMMAND:
         return Undecodable("too_large", f"a command of {len(item)} bytes, at most {LARGEST_COMMAND}", item)
     try:
-        check_json(item)
+        check_json(item, DEEPEST + COMMAND_LEVELS)
         command: Item = (_registry_command if registry else _command).decode(item)
     except Refused as refused:
         return Undecodable(refused.reason, refused.detail, item)
@@ -228,12 +229,18 @@ def _decode_item(item: bytes, registry: bool) -> Item:
 
 def has_to_be_read(record: bytes, bodies: Iterable[Raw]) -> bool:
     """Whether an array of commands with these bodies, made by us from checked names, may hold what `decode_commands` refuses."""
-    return len(record) > LARGEST_COMMAND or is_suspicious(record) or has_odd_number(b",".join(bodies))
+    return len(record) > LARGEST_COMMAND or is_suspicious(record) or _has_odd_body(list(bodies))
+
+
+def _has_odd_body(bodies: Sequence[bytes | Raw]) -> bool:
+    return has_odd_number(b",".join(bodies)) or may_be_deep(bodies)
 
 
 def _body_of(command: Item) -> Raw:
-    body: Raw = command.result if type(command) is execution.Report else getattr(command, "data", NOTHING)
-    return body
+    if type(command) is execution.Report:
+        return command.result
+    body: Raw | None = getattr(command, "data", None)
+    return getattr(command, "filter", NOTHING) if body is None else body
 
 
 NAME: Final = re.compile(r"[A-Za-z0-9._:~/@-]{1,200}", re.ASCII)

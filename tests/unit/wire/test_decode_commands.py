@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw, structs
 
 from ledger.core import definition, wire
 from ledger.core.refusal import Refused, Undecodable
@@ -105,6 +106,10 @@ def test_what_cannot_be_read_says_why(record: bytes | None, reason: str) -> None
         b"[" * 10_000 + b"]" * 10_000,
         b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
         b"[" * 10_000,
+        b"[" * 210 + b"]" * 210,
+        b'{"a":[' * 110 + b"1" + b"]}" * 110,
+        b"0." + b"0" * 17_000 + b"1",
+        b"1." + b"0" * 16_200 + b"e-300",
     ],
     ids=lambda data: data[:24].decode("latin-1"),
 )
@@ -128,7 +133,10 @@ def test_data_that_a_reader_could_not_keep_is_refused(data: bytes) -> None:
         b"9" * 199 + b"e99",
         b"1e-99",
         b"[1e9,999]",
-        b"[" * 900 + b"]" * 900,
+        b"[" * 200 + b"]" * 200,
+        b'[{"a":1},' * 150 + b"1" + b"]" * 150,
+        b"[" + b"[[]]," * 1000 + b"1]",
+        b"0." + b"0" * 300 + b"1",
         b' { "a" : 1 , "a" : 2 } ',
     ],
     ids=lambda data: data[:24].decode("latin-1"),
@@ -201,3 +209,25 @@ def test_a_good_command_with_some_bytes_changed_is_a_command_or_a_refusal(place:
     record = b"[" + GOOD + b"," + GOOD + b"]"
     place %= len(record)
     assert len(wire.decode_commands(record[:place] + change + record[place + len(change) :])) >= 1
+
+
+def test_what_control_accepts_every_reader_reads_in_its_commit_whatever_it_stands_on() -> None:
+    """Python's own bound counts the stack of who reads: what control decoded another could not."""
+    data = b'{"a":' * 200 + b"1" + b"}" * 200
+    (command,) = wire.decode_commands(submit_with(data))
+    assert isinstance(command, Submit)
+    requested = structs.replace(shapes.EVENTS["execution.requested.v1"], data=command.data)
+    commit = wire.encode(structs.replace(shapes.RECORDS["commit.v1"], events=(requested,)))
+
+    def far_up(levels: int) -> object:
+        return far_up(levels - 1) if levels else wire.decode_commit(commit)
+
+    assert far_up(600)
+
+
+@pytest.mark.parametrize(("name", "field"), [("job.schedule.v1", "data"), ("bulk.begin.v1", "filter")])
+def test_a_schedule_and_a_filter_are_as_bounded_as_the_data_of_a_submit(name: str, field: str) -> None:
+    command = structs.replace({**shapes.COMMANDS, **shapes.REGISTRY_COMMANDS}[name], **{field: Raw(b"[" * 220 + b"]" * 220)})
+    (item,) = wire.decode_commands(wire.encode(command), registry=name in shapes.REGISTRY_COMMANDS)
+    assert isinstance(item, Undecodable)
+    assert "levels deep" in item.detail
