@@ -6,13 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
 
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from projections.connecting import break_off
+
 T = TypeVar("T")
 
 
 class Behind:
-    """For the time of a `with`. Acts are done one after the other; what one raises is raised by the next call here."""
+    """For the time of a `with`. Acts are done one after the other; what one raises is raised by the next call here. They use `connection`:
+    whoever is interrupted does not wait until Postgres is done, which may be held up by somebody's lock."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, connection: Connection[TupleRow]) -> None:
+        self._connection = connection
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._doing: asyncio.Future[None] | None = None
 
@@ -20,6 +27,8 @@ class Behind:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            break_off(self._connection)
         self._executor.shutdown(wait=True)
 
     async def start(self, act: Callable[[], None]) -> None:

@@ -16,6 +16,7 @@ from ledger.core.refusal import Misconfigured, Unavailable
 PARAMETERS: Final = (
     "connect_timeout=5 application_name=jobledger keepalives_idle=5 keepalives_interval=2 keepalives_count=3 options='-c timezone=UTC'"
 )
+CANCEL_PATIENCE: Final = 2.0  # seconds
 _UNTOLD: Final = "the address in database.url"
 _REFUSED: Final = "FATAL:"
 _NOT_NOW: Final = ("is starting up", "is shutting down", "in recovery mode", "not yet accepting", "too many ", "slots are reserved")
@@ -68,6 +69,12 @@ def connected(settings: Settings) -> Iterator[Connection[TupleRow]]:
         raise unavailable(settings, error) from error
     finally:
         connection.close()
+
+
+def break_off(connection: Connection[TupleRow]) -> None:
+    """End the statement that another thread waits for, if there is one: it raises there. A server that is dead is asked in vain."""
+    with suppress(psycopg.Error):
+        connection.cancel_safe(timeout=CANCEL_PATIENCE)
 
 
 def unavailable(settings: Settings, error: BaseException) -> Unavailable:

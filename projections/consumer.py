@@ -44,7 +44,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report = lambda p
         with suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN):
                 await asyncio.gather(consumer.finish(), subscription.stop(), return_exceptions=True)
-                await sql.close()
+        await sql.close(GRACE)
 
 
 async def run_all(settings: Settings, projections: Sequence[Projection], stop: asyncio.Event, report: Report, *, strict: bool) -> None:

@@ -18,7 +18,7 @@ from ledger.core.refusal import Unavailable
 from ledger.kafka.log_reader import Record
 from ledger.kafka.opening import LogIdentity
 from projections.places import tails_from
-from projections.positions import Applied, Duplicate, Gap, Outcome, Position
+from projections.positions import Applied, Duplicate, Gap, Outcome, Position, Untaken
 from projections.projection import Projection
 from projections.sql_thread import SqlThread
 from projections.subscription import Subscription
@@ -208,6 +208,12 @@ class Consumer:
                     )
                     self._tails.pop(source, None)
                     self._subscription.reopen(source)
+                case Untaken(first, last, why):
+                    if (tail := self._tails.get(source)) is not None:
+                        tail.give_up(
+                            f"Postgres does not take a row that follows from {source[0]}[{source[1]}], commits {first} to {last} ({why}): "
+                            "nothing after them is read; another start tries again"
+                        )
                 case _:
                     assert_never(outcome)
 
@@ -225,7 +231,7 @@ class Consumer:
             looking, self._looking = self._looking, None
             for source, stored in (await looking).items():
                 tail = self._tails.get(source)
-                if tail is not None and tail.broken is None and self._looked[1] == self.progress.batches:
+                if tail is not None and tail.broken is None and self._looked[1] == self.progress.batches and not tail.events:
                     head = tail.reached.head
                     if stored is None or (stored.seq, stored.digest) != (head.seq, head.digest):
                         self._settle({source: Gap(stored)})

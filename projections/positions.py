@@ -44,7 +44,16 @@ class Gap:
     stored: Position | None
 
 
-Outcome = Applied | Duplicate | Gap
+@dataclass(frozen=True, slots=True)
+class Untaken:
+    """Postgres does not take a row that follows from these commits, and says why."""
+
+    first: int
+    last: int
+    why: str
+
+
+Outcome = Applied | Duplicate | Gap | Untaken
 
 
 def judge(stretch: Stretch, stored: Position | None) -> Outcome:

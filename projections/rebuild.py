@@ -77,7 +77,7 @@ async def rebuild(
 ) -> Progress:
     """Fold the log again and put the result in the tables' place. Raises `Conflict`, `Differs`, `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
-    with connected(settings) as connection, Behind("rebuild-sql") as behind:
+    with connected(settings) as connection, Behind("rebuild-sql", connection) as behind:
         keep = keep_ms(settings) if projection is TABLES else {}
         building = Building(connection, settings.database.table_schema, projection, keep)
         return await _Rebuild(settings, identity, projection, building, behind, report, sizes, wanted).run()

@@ -11,14 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 import structlog
-from psycopg import InterfaceError, OperationalError
-from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
+from psycopg import Connection, DataError, InterfaceError, OperationalError
+from psycopg.errors import (
+    InvalidSchemaName,
+    ProgramLimitExceeded,
+    ReadOnlySqlTransaction,
+    StatementTooComplex,
+    UndefinedColumn,
+    UndefinedTable,
+)
+from psycopg.rows import TupleRow
 
 from ledger.config import Settings
 from ledger.core.refusal import Unavailable
-from projections.connecting import connect, not_upgraded, unavailable
+from projections.connecting import break_off, connect, first_line, not_upgraded, unavailable
 from projections.places import Opened
-from projections.positions import Outcome, Position
+from projections.positions import Outcome, Position, Untaken
 from projections.projection import Projection
 from projections.tail import Source, Stretch
 from projections.writing import Writer
@@ -27,6 +35,8 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
+NEVER: Final = (DataError, ProgramLimitExceeded, StatementTooComplex)  # however often it is tried: what Postgres says of values
+AWAY: Final = (OperationalError, InterfaceError, ReadOnlySqlTransaction, Unavailable)  # a server that only reads is about to change
 
 
 class SqlThread:
@@ -38,11 +48,22 @@ class SqlThread:
         self.connections = 0
         self._settings = settings
         self._projection = projection
+        self._connection: Connection[TupleRow] | None = None
         self._writer: Writer | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="projection-sql")
 
     async def apply(self, stretches: Sequence[Stretch], *, durable: bool) -> dict[Source, Outcome]:
-        return await self._call(lambda writer: writer.apply(stretches, durable=durable))
+        """All together; where Postgres does not take a value, each by itself, so that only the stretch with that value is `Untaken`."""
+        try:
+            return await self._call(lambda writer: writer.apply(stretches, durable=durable))
+        except NEVER as error:
+            if len(stretches) == 1:
+                (one,) = stretches
+                return {one.source: Untaken(one.before.seq + 1, one.after.head.seq, first_line(error))}
+        outcomes: dict[Source, Outcome] = {}
+        for one in stretches:
+            outcomes |= await self.apply([one], durable=durable)
+        return outcomes
 
     async def open(self, sources: Sequence[Source]) -> list[Opened]:
         """Where the tables stand, and what a fold has to know that goes on there."""
@@ -56,10 +77,13 @@ class SqlThread:
         """Note that the projection stands still at a source, and why."""
         await self._call(lambda writer: writer.positions.stop(writer.connection, source, note))
 
-    async def close(self) -> None:
-        """Waits for the call that is under way."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._disconnect)
+    async def close(self, patience: float) -> None:
+        """Waits for the call that is under way, which may be held up by somebody's lock: after `patience` seconds it is broken off."""
+        disconnecting = asyncio.get_running_loop().run_in_executor(self._executor, self._disconnect)
         self._executor.shutdown(wait=False)
+        if not (await asyncio.wait({disconnecting}, timeout=patience))[0] and (connection := self._connection) is not None:
+            await asyncio.to_thread(break_off, connection)
+            await asyncio.wait({disconnecting}, timeout=patience)
 
     async def _call(self, act: Callable[[Writer], T]) -> T:
         pause = FIRST_PAUSE
@@ -70,7 +94,9 @@ class SqlThread:
                 return result
             except (UndefinedTable, UndefinedColumn, InvalidSchemaName) as error:
                 raise not_upgraded(self._settings) from error
-            except (OperationalError, InterfaceError, Unavailable) as error:
+            except NEVER:  # some of them are operational errors
+                raise
+            except AWAY as error:
                 await asyncio.get_running_loop().run_in_executor(self._executor, self._disconnect)
                 self.away = str(error if isinstance(error, Unavailable) else unavailable(self._settings, error))
                 log.warning("waiting for Postgres", action="projection.sql_away", detail=self.away, pause=pause)
@@ -78,17 +104,14 @@ class SqlThread:
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def _act(self, act: Callable[[Writer], T]) -> T:
+        if self._connection is None:
+            self._connection = connect(self._settings)
         if self._writer is None:
-            connection = connect(self._settings)
-            try:
-                self._writer = Writer(connection, self._settings.database.table_schema, self._projection)
-            except BaseException:
-                connection.close()
-                raise
+            self._writer = Writer(self._connection, self._settings.database.table_schema, self._projection)
             self.connections += 1
         return act(self._writer)
 
     def _disconnect(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.connection.close()
+        connection, self._connection, self._writer = self._connection, None, None
+        if connection is not None:
+            connection.close()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from ledger.core import chain
 from ledger.core.chain import Head
-from ledger.core.refusal import ChainBroken, Undecodable
+from ledger.core.refusal import ChainBroken, Conflict, Undecodable
 from ledger.kafka.log_reader import AcceptedCommit, Record, walk
 from projections.patches import Changes, Place
 from projections.projection import Fold
@@ -42,7 +42,7 @@ class Tail:
 
     def __init__(self, log_id: str, start: Reached, fold: Fold) -> None:
         self.reached = start
-        self.broken: ChainBroken | None = None
+        self.broken: Conflict | None = None
         self.events = 0  # folded and not taken yet
         self.next_offset = start.head.next_offset
         self._log_id = log_id
@@ -85,6 +85,11 @@ class Tail:
         stretch = Stretch(self._log_id, self._before, self.reached, self.changes)
         self._before, self.changes, self.events = self.reached.head, Changes(), 0
         return stretch
+
+    def give_up(self, why: str) -> None:
+        """What was folded meanwhile is left: it follows what cannot be written."""
+        self.take()
+        self.broken = Conflict(why)
 
     def hold(self, changes: Changes) -> None:
         """Right after `take`: go on folding into patches of it that are not to be written yet."""

@@ -58,7 +58,7 @@ class Touched:
 async def compare_touched(settings: Settings, since: SavedTables, told: Told, sizes: Sizes = USUAL) -> Touched:
     """Up to where the tables stand. `told` hears each difference. Raises `ChainBroken`, `Conflict`, `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
-    with connected(settings) as connection, Behind("touched-sql") as behind:
+    with connected(settings) as connection, Behind("touched-sql", connection) as behind:
         work = _Touched(settings, identity, connection, behind, told, sizes)
         saved = structs.replace(since, partitions=await work.go_on(since.partitions))
         return Touched(work.rows, work.commits, work.behind, saved)

@@ -64,7 +64,7 @@ async def verify(
     """Each difference; `verified` counts. `suffix`: of the tables, where they are not the live ones. `at_end` is called in
     the transaction in which all was compared. Raises `ChainBroken`, `Conflict`, `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
-    with connected(settings) as connection, Behind("verify-sql") as behind:
+    with connected(settings) as connection, Behind("verify-sql", connection) as behind:
         work = _Verification(settings, identity, projection, suffix, connection, behind, verified, report, sizes, at_end)
         async with aclosing(work.run()) as differences:
             async for one in differences:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from msgspec import Raw
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -23,7 +24,7 @@ from projections import consumer
 from projections.reads import Reads
 from projections.status import status
 from tests.services.projections.conftest import DEADLINE, Logs, caught_up, consuming, differences, until
-from tests.synthetic_log import pause_events, registry_events, requested, scheduled_lives, varied_lives
+from tests.synthetic_log import execution_id, pause_events, registry_events, requested, scheduled_lives, varied_lives
 
 ROOT = Path(__file__).parents[3]
 
@@ -80,6 +81,72 @@ async def test_what_cannot_be_read_stops_its_partition_and_the_others_go_on(logs
     assert [partition for partition, note in notes.items() if note] == [0]
     assert "events[0] is broken at offset 2" in str(notes[0])
     assert "jobledger ledger verify" in str(notes[0])
+
+
+async def test_a_row_that_postgres_never_takes_stops_its_partition_and_the_others_go_on(logs: Logs, reads: Reads) -> None:
+    """No command brings such a number in, and a log is not only ours to write."""
+    logs.events(0).commit([requested(1, 0, data=Raw(b"0." + b"0" * 17_000 + b"1"))])
+    logs.events(0).commit([requested(2, 0)])
+    logs.events(1).commit([requested(1, 1)])
+    await logs.send()
+    async with consuming(logs.settings) as seen:
+
+        async def stopped() -> bool:
+            return any(row.stopped_note for row in await reads.positions()) and bool((await reads.executions()).items)
+
+        await until(stopped)
+        assert "value overflows numeric format" in seen.stopped[0]
+    notes = {one.partition: one.stopped_note for one in await status(logs.settings) if one.log == "events"}
+    assert "does not take a row that follows from events[0]" in str(notes[0])
+    assert (notes[1], [one.execution_id for one in (await reads.executions()).items]) == (None, [execution_id(1, 1)])
+
+
+async def test_it_waits_while_postgres_only_reads(logs: Logs) -> None:
+    """During a switch to another server, that is."""
+    url = logs.settings.database.url.get_secret_value() + "?options=-c%20default_transaction_read_only%3Don"
+    database = logs.settings.database.model_validate({"url": url, "schema": logs.settings.prefix})
+    async with consuming(logs.settings.model_copy(update={"database": database})) as seen:
+
+        async def waits() -> bool:
+            return "read-only transaction" in str(seen.away)
+
+        await until(waits)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_it_ends_while_somebody_locks_a_table(
+    logs: Logs, reads: Reads, sql: Connection[TupleRow], begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "GRACE", 0.1)
+    monkeypatch.setattr(consumer, "SHUTDOWN", 0.1)
+    stop = asyncio.Event()
+    running = asyncio.create_task(consumer.run(logs.settings, stop))
+    if begun:
+        await caught_up(reads, logs)
+    with sql.transaction():
+        sql.execute("LOCK TABLE job_executions IN ACCESS EXCLUSIVE MODE")
+        logs.events(0).commit([requested(1, 0)])
+        await logs.send()
+        await until(lambda: waiting_for_locks(sql, 1))
+        stop.set()
+        await asyncio.wait_for(running, DEADLINE)
+        await until(lambda: waiting_for_locks(sql, 0))
+
+
+async def test_verify_is_interrupted_while_somebody_locks_a_table(logs: Logs, sql: Connection[TupleRow]) -> None:
+    logs.events(0).commit([requested(1, 0)])
+    await logs.send()
+    with sql.transaction():
+        sql.execute("LOCK TABLE job_executions IN ACCESS EXCLUSIVE MODE")
+        verifying = asyncio.create_task(differences(logs.settings))
+        await until(lambda: waiting_for_locks(sql, 1))
+        verifying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(verifying, DEADLINE)
+
+
+async def waiting_for_locks(sql: Connection[TupleRow], count: int) -> bool:
+    return sql.execute("SELECT FROM pg_locks WHERE NOT granted AND relation = 'job_executions'::regclass").rowcount == count
 
 
 async def test_two_consumers_share_the_partitions(logs: Logs, reads: Reads) -> None:

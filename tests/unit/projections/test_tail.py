@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from ledger.core.chain import Head
+from ledger.core.refusal import ChainBroken
 from projections.folds import fold_of
 from projections.positions import Applied, Duplicate, Gap, Position, judge
 from projections.tail import Reached, Stretch, Tail
@@ -94,7 +95,7 @@ def test_what_cannot_be_read_stops_it_and_what_came_before_counts(bad: bytes | N
     tail = tail_at()
     tail.feed([*records(log_of(2)), Record(2, bad)])
     assert len(taken(tail).changes.executions) == 2
-    assert tail.broken is not None
+    assert isinstance(tail.broken, ChainBroken)
     assert tail.broken.offset == 2
     assert "jobledger ledger verify" in str(tail.broken)
 
@@ -104,7 +105,8 @@ def test_a_commit_whose_event_nobody_knows_stops_it() -> None:
     log.commit([b'{"type":"execution.dreamt.v9","execution_id":"x"}'])
     tail = tail_at()
     tail.feed(records(log))
-    assert (tail.reached.head.seq, tail.broken and tail.broken.offset) == (2, 2)
+    assert isinstance(tail.broken, ChainBroken)
+    assert (tail.reached.head.seq, tail.broken.offset) == (2, 2)
 
 
 def test_a_missing_commit_stops_it() -> None:
