@@ -63,7 +63,7 @@ ORDER BY worst_ms DESC
 """,
     ),
     Question(
-        "Which ticks of the last day did not fire, and why",
+        "Which ticks of the last day did not fire, and why; what was skipped together is counted whole",
         """
 SELECT job_id, outcome, reason, sum(tick_count) AS ticks, min(tick_at) AS first, max(last_tick_at) AS last
 FROM schedule_ticks
@@ -86,7 +86,7 @@ ORDER BY consecutive_failures DESC
         """
 SELECT scope, name, note, actor, since FROM pauses
 UNION ALL
-SELECT 'job', job_id, auto_paused_note, NULL, last_finished_at FROM job_status WHERE auto_paused_note IS NOT NULL
+SELECT 'job', job_id, auto_paused_note, NULL, NULL FROM job_status WHERE auto_paused_note IS NOT NULL
 ORDER BY since
 """,
     ),

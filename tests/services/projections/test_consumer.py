@@ -12,6 +12,7 @@ import pytest
 from msgspec import Raw
 from psycopg import Connection
 from psycopg.rows import TupleRow
+from structlog.testing import capture_logs
 
 from ledger.config import Settings
 from ledger.core.refusal import Conflict, Misconfigured
@@ -105,12 +106,13 @@ async def test_it_waits_while_postgres_only_reads(logs: Logs) -> None:
     """During a switch to another server, that is."""
     url = logs.settings.database.url.get_secret_value() + "?options=-c%20default_transaction_read_only%3Don"
     database = logs.settings.database.model_validate({"url": url, "schema": logs.settings.prefix})
-    async with consuming(logs.settings.model_copy(update={"database": database})) as seen:
+    with capture_logs() as lines:
+        async with consuming(logs.settings.model_copy(update={"database": database})):
 
-        async def waits() -> bool:
-            return "read-only transaction" in str(seen.away)
+            async def waits() -> bool:
+                return any(line["action"] == "projection.sql_away" and "read-only" in line["detail"] for line in lines)
 
-        await until(waits)
+            await until(waits)
 
 
 @pytest.mark.parametrize("begun", [False, True])
