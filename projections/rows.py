@@ -222,8 +222,9 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class ExecutionFilter:
-    """Which executions. `data`: a path (`order.items.0.id`) and what stands there, as JSON if it can be read as such, else as text.
-    `from_` and `to` bound `requested_at`, the latter exclusively."""
+    """Which executions. `state`: it, or one of several; of none of them (`()`) there is no execution. `data`: a path
+    (`order.items.0.id`) and what stands there, as JSON if it can be read as such, else as text. `from_` and `to` bound `requested_at`,
+    the latter exclusively."""
 
     job: str | None = None
     job_name: str | None = None

@@ -12,6 +12,7 @@ from ledger.client.retrying import RETRIABLE, RETRIED
 from ledger.core.bulk import OnExecutions
 from ledger.core.execution import TERMINAL
 from ledger.core.refusal import Refused
+from projections.reads import EVERYTHING
 from projections.rows import ExecutionFilter
 from projections.tables import EXECUTION_STATES
 
@@ -20,15 +21,17 @@ SAID: Final = {field.name: field.name.rstrip("_") for field in fields(ExecutionF
 
 
 def meant(kind: OnExecutions, where: ExecutionFilter) -> ExecutionFilter:
-    """With the states that are meant where none are said. Raises `Refused` for a filter that is about everything, or about states that
-    cannot be acted on."""
-    if where == ExecutionFilter():
+    """With the states that are meant where nothing is said of them; of no states (`()`) there is nothing, here as in a list. Raises
+    `Refused` for a filter that is about everything, or about states that cannot be acted on."""
+    if where == EVERYTHING:
         raise Refused("no_filter", "that would be about every execution there is: say which, by job, state, tenant, time ...")
     possible = LIVE if kind == "cancel" else RETRIABLE
-    asked = (where.state,) if isinstance(where.state, str) else where.state or (RETRIED if kind == "retry" else ())
-    if impossible := [state for state in asked if state in EXECUTION_STATES and state not in possible]:
+    asked = (where.state,) if isinstance(where.state, str) else where.state
+    if asked is None and kind == "retry":
+        asked = RETRIED
+    if impossible := [state for state in asked or () if state in EXECUTION_STATES and state not in possible]:
         raise Refused("invalid", f"there is no {kind} of what is {impossible[0]}, but of what is {', '.join(possible)}")
-    return replace(where, state=tuple(asked) or None)
+    return replace(where, state=None if asked is None else tuple(asked))
 
 
 def until(where: ExecutionFilter, newest: datetime) -> ExecutionFilter:
@@ -37,7 +40,7 @@ def until(where: ExecutionFilter, newest: datetime) -> ExecutionFilter:
 
 
 def document_of(where: ExecutionFilter) -> Raw:
-    return Raw(orjson.dumps({said: value for name, said in SAID.items() if (value := getattr(where, name))}))
+    return Raw(orjson.dumps({said: value for name, said in SAID.items() if (value := getattr(where, name)) != getattr(EVERYTHING, name)}))
 
 
 def filter_of(document: Mapping[str, object]) -> ExecutionFilter:
