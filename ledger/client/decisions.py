@@ -88,7 +88,7 @@ class Decisions:
         try:
             if not self.ear.is_open and not self._is_closed:
                 await self.ear.open()
-            while (known := self._asked.get(command_id)) is not None:  # the same idempotency key, said twice at the same time
+            while (known := self._asked.get(command_id)) is not None:  # the same key or act, said twice at the same time
                 await asyncio.wait([known.answered])
                 if not known.answered.cancelled():
                     return known.answered.result()
@@ -103,8 +103,8 @@ class Decisions:
             self.turns.give_back(len(record))
 
     async def ask_many(self, topic: str, partition: int, commands: Sequence[tuple[str, bytes]], *, timeout: float) -> list[Answer]:
-        """Fresh commands (id, bytes) for one partition: many in a record, each answered, in their order. What is not heard of is sent
-        again one by one. Raises as `ask` does; then some of them may be decided."""
+        """Commands (id, bytes) for one partition: many in a record, each answered, in their order. What is not heard of is sent again one
+        by one. Raises as `ask` does; then some of them may be decided."""
         if not self.ear.is_open and not self._is_closed:
             await self.ear.open()
         room = asyncio.Semaphore(RECORDS_UNDER_WAY)
@@ -121,18 +121,36 @@ class Decisions:
                 task.cancel()
 
     async def _ask_together(self, topic: str, partition: int, group: Sequence[tuple[str, bytes]], timeout: float) -> list[Answer]:
-        questions = [self._open(command_id, topic, partition, command, timeout) for command_id, command in group]
+        asked: list[tuple[Question, bytes]] = []
+        waits: list[asyncio.Future[Decided]] = []
         try:
-            await self._post(b"[%b]" % b",".join(command for _, command in group), questions)
-            decided = await asyncio.gather(*(question.answered for question in questions))
-            return [one.answer for one in decided]
+            for command_id, command in group:
+                if (known := self._asked.get(command_id)) is not None:  # by another, or twice in here
+                    waits.append(asyncio.create_task(self._join(known, command, timeout)))
+                    continue
+                question = self._open(command_id, topic, partition, command, timeout)
+                asked.append((question, command))
+                waits.append(question.answered)
+            if asked:
+                await self._post(b"[%b]" % b",".join(command for _, command in asked), [question for question, _ in asked])
+            return [one.answer for one in await asyncio.gather(*waits)]
         finally:
-            for question in questions:
+            for question, _ in asked:
                 self._close(question)
+            for wait in waits:
+                wait.cancel()
+
+    async def _join(self, known: Question, record: bytes, timeout: float) -> Decided:
+        """The answer that another waits for; who waits no more leaves it to this one to ask."""
+        await asyncio.wait([known.answered])
+        if not known.answered.cancelled():
+            return known.answered.result()
+        return await self.ask(known.command_id, known.topic, known.partition, record, tenant=known.tenant, timeout=timeout)
 
     def _open(
         self, command_id: str, topic: str, partition: int, record: bytes, timeout: float, tenant: str | None = None, follow: bool = False
     ) -> Question:
+        """One question for a command: who asks one that is asked already joins it, or it would be answered to the last one only."""
         if self._is_closed:
             raise Undecided(command_id)
         loop = asyncio.get_running_loop()

@@ -174,6 +174,36 @@ async def test_of_many_only_the_unanswered_are_sent_again_each_by_itself() -> No
     await decisions.close()
 
 
+async def test_what_two_ask_at_once_among_many_is_one_command_and_both_are_answered() -> None:
+    world = World()
+    decisions = world.decisions()
+    groups = [[("c1", b"{}"), ("c2", b'{"n":2}')], [("c2", b'{"n":2}'), ("c1", b"{}")], [("c3", b'{"n":3}'), ("c3", b'{"n":3}')]]
+    tasks = [asyncio.create_task(decisions.ask_many("t", 0, group, timeout=5)) for group in groups]
+    await world.sender.until_sent(2)
+    alone = asyncio.create_task(decisions.ask("c2", "t", 0, b'{"n":2}', timeout=5))
+    await asyncio.sleep(0)
+    decisions.hear([Answer(name, "applied") for name in ("c1", "c2", "c3")])
+    async with asyncio.timeout(2):
+        answered = [[answer.command_id for answer in answers] for answers in await asyncio.gather(*tasks)]
+        assert (await alone).answer.command_id == "c2"
+    assert answered == [["c1", "c2"], ["c2", "c1"], ["c3", "c3"]]
+    assert [record for _, _, record in world.sender.sent] == [b'[{},{"n":2}]', b'[{"n":3}]']
+    assert not decisions._asked
+    await decisions.close()
+
+
+async def test_who_asked_first_among_many_may_give_up_and_the_second_goes_on() -> None:
+    world = World()
+    decisions = world.decisions()
+    first, second = (asyncio.create_task(decisions.ask_many("t", 0, [("c1", b"{}")], timeout=5)) for _ in range(2))
+    await world.sender.until_sent(1)
+    first.cancel()
+    await world.sender.until_sent(2)
+    decisions.hear([ACCEPTED])
+    assert await asyncio.wait_for(second, 2) == [ACCEPTED]
+    await decisions.close()
+
+
 async def test_of_a_burst_so_many_are_under_way_and_the_time_of_the_others_begins_with_their_turn() -> None:
     world = World()
     decisions = world.decisions(Turns(2))
