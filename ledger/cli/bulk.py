@@ -6,6 +6,7 @@ import typer
 
 from ledger.cli.inputs import instant_of
 from ledger.cli.output import Form, OutputOption, row_of, say, show_one, show_rows, talk
+from ledger.cli.resuming import way_on
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.client.ledger import Ledger
 from ledger.core.refusal import Refused
@@ -14,7 +15,6 @@ from projections.schedule_rows import BulkAct
 app = typer.Typer(help="Bulk acts: what was done to many at once, by whom, and how far it is.", no_args_is_help=True)
 LIST: Final = ("bulk_id", "kind", "planned", "done", "refused", "outcome", "actor", "reason", "started_at", "finished_at")
 SHARES: Final = ("partition", "planned", "done", "refused", "outcome", "finished_at")
-RESUMED: Final = {"cancel": "cancel", "retry": "retry"}  # kinds that a client has to go on with
 
 
 @app.command("list")
@@ -56,8 +56,8 @@ def show(context: typer.Context, bulk_id: Annotated[str, typer.Argument(show_def
         show_one(row, output)
         say()
         show_rows(partitions, SHARES, output)
-        if row["finished_at"] is None and (kind := RESUMED.get(shares[0].kind)) is not None:
-            talk(f"it goes on, or its client died: `jobledger executions {kind} --resume {bulk_id}`")
+        if row["finished_at"] is None and (way := way_on(shares[0].kind, bulk_id)) is not None:
+            talk(f"it goes on, or its client died: {way}")
 
     wait_for(work(session_of(context)))
 

@@ -22,6 +22,7 @@ from ledger.cli.execution_filters import (
 )
 from ledger.cli.output import Form, OutputOption, row_of, show_one, talk
 from ledger.cli.progress import records_read
+from ledger.cli.resuming import check_kind, way_on
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.submit import DECISION
 from ledger.cli.timing import Reason
@@ -115,6 +116,7 @@ async def _selected(
 
 async def _resumed(session: Session, kind: OnExecutions, bulk_id: str, form: Form) -> None:
     async with session.ledger() as ledger:
+        await check_kind(ledger, kind, bulk_id)
         done = await _watched(kind, lambda told: ledger.resume_bulk(bulk_id, told=told, timeout=DECISION))
     _show(kind, done, form)
 
@@ -133,7 +135,7 @@ async def _watched(kind: OnExecutions, act: Callable[[Told], Awaitable[BulkDone]
 
         def tell(bulk_id: str, decided: int, planned: int) -> None:
             if not decided:
-                talk(f"bulk act {bulk_id}; should it break off: `jobledger executions {kind} --resume {bulk_id}`")
+                talk(f"bulk act {bulk_id}; should it break off: {way_on(kind, bulk_id)}")
             progress(decided, planned)
 
         return await act(tell)

@@ -101,6 +101,15 @@ def test_a_bulk_act_is_begun_done_and_finished_under_one_name(call: Call, world:
     assert begin.bulk_id in ended.stderr
 
 
+def test_what_broke_off_is_gone_on_with_as_what_it_is(call: Call, world: World) -> None:
+    ended = call("executions", "retry", "--resume", "cancel-1")
+    assert (ended.code, world.acts) == (4, [])
+    assert "`jobledger executions cancel --resume cancel-1`" in ended.stderr
+    assert call("executions", "cancel", "--resume", "cancel-1", "-o", "json").code == 4  # one of its share was refused before
+    assert [type(one) for one in world.acts] == [BeginBulk, Cancel, FinishBulk]
+    assert call("executions", "cancel", "--resume", "nobody").code == 3
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
