@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable
 from ledger.cli.output import Form, row_of, show_one, talk
 from ledger.cli.session import Session
 from ledger.client.acted import Acted
+from ledger.client.bulk_frame import BulkDone
 from ledger.client.ledger import Ledger
+from ledger.core.refusal import Refused
 
 SHOWN = ("outcome", "job_id", "command_id")
 
@@ -22,3 +24,10 @@ def show(done: Acted, form: Form, unchanged: str) -> None:
         talk(f"nothing had to be done: {unchanged}")
     elif done.outcome == "stale":
         talk("nothing was done: a newer version is in force")
+
+
+def check_done(done: BulkDone) -> None:
+    """Raises `Refused` if some of many were."""
+    if done.refused:
+        first = next(iter(done.reasons), "rejected")
+        raise Refused(first, f"{done.refused} of {done.planned} were refused; each has its reason in `command_outcomes`")

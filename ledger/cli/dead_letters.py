@@ -87,6 +87,7 @@ def redrive(
         show_one({name: value for name, value in row_of(done).items() if value != {}}, output)
         if done.bulk_id is None:
             talk("nothing had to be done: they were redriven before")
+        acting.check_done(done)
 
     session = session_of(context)
     if len(numbers) > 1:

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from ledger.cli.acting import check_done
 from ledger.cli.execution_filters import (
     BackfillOption,
     DataOption,
@@ -150,9 +151,7 @@ def _show(kind: OnExecutions, done: BulkDone, form: Form) -> None:
     show_one(row, form)
     if done.bulk_id is None:
         talk(f"{done.planned} executions would be {WORDS[kind]}; nothing was done")
-    elif done.refused:
-        first = next(iter(done.reasons), "rejected")
-        raise Refused(first, f"{done.refused} of {done.planned} were refused; each has its reason in `command_outcomes`")
+    check_done(done)
 
 
 def _counted(planned: BulkDone) -> str:

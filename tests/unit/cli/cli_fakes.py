@@ -8,6 +8,7 @@ from ledger.cli.session import Session
 from ledger.client.acted import Acted, Verdict, acted
 from ledger.client.handle import ExecutionHandle
 from ledger.client.ledger import Ledger
+from ledger.client.letters import DeadLetter, DeadLetters
 from ledger.client.line import DECISION, Line, checked
 from ledger.client.tables import Tables
 from ledger.client.waits_for import WaitsFor
@@ -60,6 +61,8 @@ class World:
     asked_bulks: list[BulkFilter] = field(default_factory=list)
     retry: str | None = None  # of the execution there is
     waits_for: tuple[WaitsFor, ...] = ()
+    letters: list[DeadLetter] = field(default_factory=list)
+    refused: tuple[str, ...] = ()  # ids of commands, whatever the outcome of the others
 
     def session(self) -> Session:
         return Session(load=Settings, open=self._open)
@@ -74,6 +77,7 @@ class FakeLedger(Ledger):
         super().__init__(settings, actor=actor, tables=FakeTables(world, settings))
         self._world = world
         self._line = FakeLine(world, self._line)
+        self.dead_letters = FakeDeadLetters(settings, self._line.tables, world.letters)
 
     async def submit_one(self, wish: Submission, *, follow: bool = False, timeout: float = DECISION) -> ExecutionHandle:
         command_of(wish)
@@ -118,7 +122,8 @@ class FakeLine(Line):
             raise self._world.error
         place = ("registry", 0, Address(7, 0))
         new = ExecutionId("e2-0") if isinstance(command, Retry) else None
-        return Answer(command.command_id, self._world.outcome, new, "because", "it is so", *place)
+        outcome = "rejected" if command.command_id in self._world.refused else self._world.outcome
+        return Answer(command.command_id, outcome, new, "because", "it is so", *place)
 
     async def act(self, command: RegistryCommand, timeout: float = DECISION) -> Answer:
         return self._decided(command)
@@ -134,6 +139,17 @@ class FakeLine(Line):
 
     async def act_at_home(self, command: Act, timeout: float = DECISION) -> Acted:
         return acted(self._decided(command), command.command_id)
+
+
+@dataclass(frozen=True)
+class FakeDeadLetters(DeadLetters):
+    letters: Sequence[DeadLetter] = ()
+
+    async def get(self, number: int) -> DeadLetter | None:
+        return next((one for one in self.letters if one.number == number), None)
+
+    async def named(self, letters: Collection[str]) -> Sequence[DeadLetter]:
+        return [one for one in self.letters if one.letter in letters]
 
 
 class FakeTables(Tables):
