@@ -8,6 +8,7 @@ import typer
 from ledger.cli import acting
 from ledger.cli.inputs import json_of
 from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
+from ledger.cli.resuming import ResumeOption, check_kind
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.submit import DECISION
 from ledger.cli.timing import Reason
@@ -69,29 +70,24 @@ def show(
 @app.command()
 def redrive(
     context: typer.Context,
-    numbers: Annotated[list[int], typer.Argument(min=0, show_default=False)],
+    numbers: Annotated[list[int] | None, typer.Argument(min=0, show_default=False)] = None,
     corrected: Annotated[
         str | None, typer.Option("--as", metavar="JSON|@FILE|-", help="What it was meant to be: a command, or an array of them.")
     ] = None,
+    resume: ResumeOption = None,
     reason: Reason = None,
     output: OutputOption = Form.table,
 ) -> None:
     """Send them once more to where they came from, as they are or corrected. Each once."""
+    numbers = numbers or []
+    if bool(numbers) == (resume is not None):
+        raise typer.BadParameter("name letters by their numbers, or say --resume", param_hint="NUMBERS")
     if corrected is not None and len(numbers) != 1:
         raise typer.BadParameter("one letter at a time is corrected", param_hint="--as")
     commands = NOTHING if corrected is None else json_of(corrected, "--as")
-
-    async def many(session: Session) -> None:
-        async with session.ledger() as ledger:
-            done = await ledger.redrive_many(numbers, reason=reason, timeout=DECISION)
-        show_one({name: value for name, value in row_of(done).items() if value != {}}, output)
-        if done.bulk_id is None:
-            talk("nothing had to be done: they were redriven before")
-        acting.check_done(done)
-
     session = session_of(context)
-    if len(numbers) > 1:
-        wait_for(many(session))
+    if resume is not None or len(numbers) > 1:
+        wait_for(_redrive_many(session, numbers, resume, reason, output))
         return
     [number] = numbers
     ask = acting.act(
@@ -101,6 +97,19 @@ def redrive(
         unchanged=f"it was redriven before: `jobledger dead-letters show {number}`",
     )
     wait_for(ask)
+
+
+async def _redrive_many(session: Session, numbers: list[int], resume: str | None, reason: str | None, form: Form) -> None:
+    async with session.ledger() as ledger:
+        if resume is None:
+            done = await ledger.redrive_many(numbers, reason=reason, timeout=DECISION)
+        else:
+            await check_kind(ledger, "redrive", resume)
+            done = await ledger.resume_bulk(resume, timeout=DECISION)
+    show_one({name: value for name, value in row_of(done).items() if value != {}}, form)
+    if done.bulk_id is None:
+        talk("nothing had to be done: they were redriven before")
+    acting.check_done(done)
 
 
 @app.command()

@@ -23,7 +23,7 @@ from ledger.cli.execution_filters import (
 )
 from ledger.cli.output import Form, OutputOption, row_of, show_one, talk
 from ledger.cli.progress import records_read
-from ledger.cli.resuming import check_kind, way_on
+from ledger.cli.resuming import ResumeOption, check_kind, way_on
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.submit import DECISION
 from ledger.cli.timing import Reason
@@ -62,7 +62,7 @@ def _command_of(kind: OnExecutions) -> Callable[..., None]:
         backfill: BackfillOption = None,
         from_: FromOption = None,
         to: ToOption = None,
-        resume: Annotated[str | None, typer.Option(metavar="BULK_ID", help="Go on with a bulk act that broke off.")] = None,
+        resume: ResumeOption = None,
         plan: Annotated[bool, typer.Option("--plan", help="Count them, and do nothing.")] = False,
         yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
         reason: Reason = None,

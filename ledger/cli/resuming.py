@@ -1,13 +1,16 @@
 """Which command goes on with a bulk act that broke off."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from ledger.client.ledger import Ledger
 from ledger.core.bulk import BulkKind
 from ledger.core.refusal import Refused
 
-COMMANDS: Final[Mapping[str, str]] = {"cancel": "executions cancel", "retry": "executions retry"}
+COMMANDS: Final[Mapping[str, str]] = {"cancel": "executions cancel", "retry": "executions retry", "redrive": "dead-letters redrive"}
+ResumeOption = Annotated[str | None, typer.Option(metavar="BULK_ID", help="Go on with a bulk act that broke off.")]
 
 
 def way_on(kind: str, bulk_id: str) -> str | None:

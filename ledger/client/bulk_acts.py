@@ -1,11 +1,13 @@
-"""Cancel or retry all executions that a filter names."""
+"""Cancel or retry all executions that a filter names; go on with what broke off."""
 
 from typing import Final
 from uuid import uuid4
 
 from ledger.client.bulk_frame import BulkDone, done_of
 from ledger.client.bulk_run import BulkRun, Told, plan_of
+from ledger.client.letters import DeadLetters
 from ledger.client.line import DECISION, Line
+from ledger.client.redriving import redrive_again
 from ledger.core.bulk import OnExecutions
 from ledger.core.refusal import Refused
 from projections.rows import ExecutionFilter
@@ -22,6 +24,7 @@ class BulkActing:
 
     _line: Line
     acting: str
+    dead_letters: DeadLetters
 
     async def cancel_many(
         self,
@@ -52,13 +55,17 @@ class BulkActing:
         return await self._act_on_many("retry", where, reason, plan, yes, told, timeout)
 
     async def resume_bulk(self, bulk_id: str, *, told: Told = _unheard, timeout: float = DECISION) -> BulkDone:
-        """Go on with a bulk act that broke off: what it did is not done again. One that came to its end stays as it is."""
+        """Go on with a bulk cancel, retry or redrive that broke off: what it did is not done again. One that came to its end stays as it
+        is. `told` hears of executions. Raises `Refused` if there is none."""
         reads = await self._line.reads()
+        rows = await reads.bulk_act(bulk_id)
+        if rows and rows[0].kind == "redrive":
+            return await redrive_again(self._line, self.dead_letters, rows, self.acting, timeout)
         run = await BulkRun.again(self._line, reads, bulk_id, self.acting, timeout, told)
         if run is not None:
             await run.run()
             return await run.frame.outcome({})
-        done = done_of(await reads.bulk_act(bulk_id))
+        done = done_of(rows)
         assert done is not None, "it was found a moment ago"
         return done
 

@@ -82,7 +82,7 @@ class BulkRun:
         rows = await reads.bulk_act(bulk_id)
         kinds: dict[str, OnExecutions] = {"cancel": "cancel", "retry": "retry"}
         if not rows or (kind := kinds.get(rows[0].kind)) is None:
-            raise Refused("unknown_bulk_act", f"there is no bulk cancel or retry {bulk_id}, or the tables do not have it yet")
+            raise Refused("unknown_bulk_act", f"there is no bulk cancel, retry or redrive {bulk_id}, or the tables do not have it yet")
         where = filter_of(rows[0].filter or {})
         counted = partitions_of(await reads.counted(kind, where))
         open_ones = {one.address.partition: one.planned for one in rows if one.finished_at is None}

@@ -12,7 +12,8 @@ from ledger.client.bulk_acts import BulkActing
 from ledger.client.execution_acts import ExecutionActs
 from ledger.client.handle import ExecutionHandle, handle_of
 from ledger.client.home_acts import HomeActs
-from ledger.client.letters import DeadLetters, LetterActs
+from ledger.client.letter_acts import LetterActs
+from ledger.client.letters import DeadLetters
 from ledger.client.line import DECISION, Line
 from ledger.client.past_acts import PastActs
 from ledger.client.pause_acts import PauseActs

@@ -1,31 +1,16 @@
-"""Dead letters: what could not be read, what became of it, and acts on it."""
+"""Dead letters: what could not be read, and what became of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
-from uuid import uuid4
 
-import orjson
-from msgspec import Raw
-
-from ledger.client.acted import Acted, acted
-from ledger.client.bulk_frame import BulkDone, BulkFrame
-from ledger.client.line import DECISION, Line
 from ledger.client.moments import datetime_of
 from ledger.client.tables import Tables
 from ledger.config import Settings
-from ledger.core.bodies import NOTHING
-from ledger.core.letters import Fate, Redriven, Source, command_of, source_of
-from ledger.core.refusal import Refused
-from ledger.core.request import Discard, Redrive
-from ledger.core.reread import commands_in
-from ledger.kafka.letters import Letter, read_fate, read_letter, read_page
-from ledger.submitting.encoding import encode_data
+from ledger.core.letters import Fate, Redriven, command_of
+from ledger.kafka.letters import Letter, read_fate, read_letter, read_named, read_page
 from projections.cursors import check_limit, cursor_of, read_cursor
 from projections.rows import CommandOutcome, Page
-
-MOST_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +58,12 @@ class DeadLetters:
         letter = await read_letter(self._settings, number)
         return None if letter is None else _with_fate(letter, await self._fates([letter]))
 
+    async def named(self, letters: Collection[str]) -> Sequence[DeadLetter]:
+        """Those of them that are kept, each once."""
+        found = await read_named(self._settings, letters)
+        fates = await self._fates(found)
+        return [_with_fate(one, fates) for one in found]
+
     async def provenance(self, letter: DeadLetter) -> Provenance | None:
         """Read from the log; None where nobody did anything."""
         if letter.letter is None or letter.fate is None:
@@ -114,75 +105,3 @@ def _with_fate(letter: Letter, outcomes: Mapping[str, CommandOutcome]) -> DeadLe
         None if found is None else found.actor,
         None if found is None else found.decided_at,
     )
-
-
-class LetterActs:
-    """A part of `Ledger`."""
-
-    _line: Line
-    acting: str
-    dead_letters: DeadLetters
-
-    async def redrive(self, number: int, *, commands: object = NOTHING, reason: str | None = None, timeout: float = DECISION) -> Acted:
-        """Send once more what could not be read, to where it came from: its own bytes, which this release may understand, or `commands`,
-        what they were meant to be (one, or a list of them). A letter is redriven once: again changes nothing."""
-        letter = await self._letter(number)
-        if letter.fate == "redriven":
-            return Acted(command_of("redrive", letter.letter or ""), "unchanged")
-        home, command = self._redrive(letter, commands, reason)
-        return acted(await self._line.act_in(home, command, timeout), command.command_id)
-
-    async def redrive_many(self, numbers: Sequence[int], *, reason: str | None = None, timeout: float = DECISION) -> BulkDone:
-        """Redrive these as they are, as one bulk act. Raises `Refused`, before any is sent, if one of them cannot be read or was discarded;
-        what was redriven before is left out."""
-        if len(numbers) > MOST_AT_ONCE:
-            raise Refused("too_many", f"{len(numbers)} dead letters, at most {MOST_AT_ONCE} in one go")
-        letters = [await self._letter(number) for number in dict.fromkeys(numbers)]
-        bulk_id = f"redrive-{uuid4().hex}"
-        commands = [self._redrive(one, NOTHING, reason, bulk_id) for one in letters if one.fate != "redriven"]
-        if not commands:
-            return BulkDone("redrive", 0)
-        homes = [home for home, _ in commands]
-        planned = {home: homes.count(home) for home in homes}
-        document = Raw(orjson.dumps({"letters": [command.letter for _, command in commands]}))
-        reads = await self._line.reads()
-        frame = BulkFrame(self._line, reads, bulk_id, "redrive", document, planned, self.acting, reason, timeout)
-        await frame.begin()
-        await frame.act(commands)
-        await frame.finish()
-        return await frame.outcome({})
-
-    async def discard(self, number: int, *, reason: str | None = None, timeout: float = DECISION) -> Acted:
-        """Say that nobody wants it any more. Its bytes stay in the topic until they are old."""
-        letter = await self._letter(number)
-        source = _source_of(letter)
-        command = Discard(command_of("discard", source.name), source.name, self.acting, reason)
-        if letter.fate == "discarded":
-            return Acted(command.command_id, "unchanged")
-        return acted(await self._line.act_in(source.home, command, timeout), command.command_id)
-
-    async def _letter(self, number: int) -> DeadLetter:
-        found = await self.dead_letters.get(number)
-        if found is None:
-            raise Refused("unknown_letter", f"there is no dead letter {number}, or no more: `jobledger dead-letters list` shows them")
-        return found
-
-    def _redrive(self, letter: DeadLetter, commands: object, reason: str | None, bulk_id: str | None = None) -> tuple[int, Redrive]:
-        """With its partition. Raises `Refused` for what cannot be redriven."""
-        source = _source_of(letter)
-        if letter.fate == "discarded":
-            raise Refused("discarded", f"dead letter {letter.number} was discarded: what it was to do has to be asked for anew")
-        if commands is NOTHING and not letter.is_whole:
-            raise Refused(
-                "too_large", f"of the {letter.size} bytes of dead letter {letter.number} a part is kept: say what they were to be"
-            )
-        record = letter.raw if commands is NOTHING else bytes(encode_data(commands))
-        commands_in(record, source)
-        return source.home, Redrive(command_of("redrive", source.name), source.name, Raw(record), self.acting, reason, bulk_id)
-
-
-def _source_of(letter: DeadLetter) -> Source:
-    source = None if letter.letter is None else source_of(letter.letter)
-    if source is None:
-        raise Refused("unknown_letter", f"dead letter {letter.number} does not say where in this log's commands it stood: it is not ours")
-    return source

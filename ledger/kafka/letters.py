@@ -1,6 +1,6 @@
 """The topic of dead letters, read: bytes that could not be understood, where they stood, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -54,6 +54,19 @@ async def read_letter(settings: Settings, number: int) -> Letter | None:
     async with LogReader(settings, TOPIC, 0) as reader:
         record = await reader.at(number) if number >= 0 else None
         return None if record is None else _letter_of(settings, record)
+
+
+async def read_named(settings: Settings, names: Collection[str]) -> list[Letter]:
+    """Those with a source of such a name, each once, the oldest first. Reads all that there are. Raises `Unavailable`."""
+    wanted = frozenset(names)
+    found: dict[str, Letter] = {}
+    async with LogReader(settings, TOPIC, 0) as reader, aclosing(reader.batches(*await reader.bounds())) as batches:
+        async for batch in batches:
+            for record in batch.records:
+                letter = _letter_of(settings, record)
+                if letter.source is not None and letter.source.name in wanted:
+                    found.setdefault(letter.source.name, letter)
+    return list(found.values())
 
 
 async def read_fate(settings: Settings, partition: int, offset: int, letter: str) -> letters.Event | None:

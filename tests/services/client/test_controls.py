@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 
 import pytest
 from msgspec import Raw
 
 from ledger import ExecutionCancelled, ExecutionFailed, Ledger, Refused
+from ledger.client.bulk_frame import BulkFrame
 from ledger.client.letters import DeadLetter
 from ledger.core import execution, wire
 from ledger.core.request import Submit
@@ -123,8 +125,9 @@ async def test_a_bulk_act_whose_client_died_goes_on_where_it_was(system: System,
 
     await until(is_going_on)
     decided: list[int] = []
-    done = await ledger.resume_bulk(names[0], told=lambda _, count, planned: decided.append(count))
-    assert (done.planned, done.done, done.refused) == (count, count, 0)
+    told = ledger.resume_bulk(names[0], told=lambda _, count, planned: decided.append(count))
+    both = await asyncio.wait_for(asyncio.gather(told, ledger.resume_bulk(names[0])), 60)  # two who find it at the same time
+    assert [(done.planned, done.done, done.refused) for done in both] == [(count, count, 0)] * 2
     assert decided == [0, 100]
     assert (await ledger.resume_bulk(names[0])).done == count
     verified = system.call("projections", "verify")
@@ -258,14 +261,21 @@ async def test_a_letter_is_corrected_and_sent_again_once(system: System, ledger:
         await ledger.discard(letter.number)
 
 
-async def test_letters_that_a_newer_release_can_read_are_redriven_as_one_act(system: System, ledger: Ledger) -> None:
-    letters = [submit(80_001), submit(80_002)]
-    for offset, one in enumerate(letters, 900_000):
+async def put(system: System, first: int, letters: Sequence[Submit]) -> None:
+    """Dead letters of partition 0, of places from `first` on that its commands have not."""
+    for offset, one in enumerate(letters, first):
         source = f"{system.settings.topic('commands')}/0/{offset}/0"
         record = wire.encode(one)
         await send(system, "dead-letters", record, {"source": source, "reason": "unknown_type", "detail": "", "size": str(len(record))})
+
+
+async def test_letters_that_a_newer_release_can_read_are_redriven_as_one_act(system: System, ledger: Ledger) -> None:
+    letters = [submit(80_001), submit(80_002)]
+    await put(system, 900_000, letters)
+    await put(system, 900_000, letters[:1])  # control ended before its commit, and wrote it again
     found = [one.number for one in (await ledger.dead_letters.list()).items if one.reason == "unknown_type"]
-    assert len(found) == 2
+    assert len(found) == 2  # once in a page
+    found.append(max(found) + 1)
     done = await ledger.redrive_many(found, reason="upgraded")
     assert (done.planned, done.done, done.refused) == (2, 2, 0)
     assert done.bulk_id is not None
@@ -278,6 +288,24 @@ async def test_letters_that_a_newer_release_can_read_are_redriven_as_one_act(sys
 
     await until(have_run)
     assert (await ledger.redrive_many(found)).planned == 0
+
+
+async def test_a_redrive_whose_client_died_goes_on_and_ends(system: System, ledger: Ledger) -> None:
+    letters = [submit(81_001), submit(81_002)]
+    await put(system, 910_000, letters)
+    about = Raw(b'{"letters":["events/0/910000/0","events/0/910001/0"]}')
+    reads, bulk_id = await ledger._line.reads(), f"redrive-{fresh_command_id()}"
+    await BulkFrame(ledger._line, reads, bulk_id, "redrive", about, {0: 2}, "ann", "upgraded", 20).begin()
+
+    async def is_going_on() -> bool:
+        return bool(await ledger.bulk_acts.get(bulk_id))
+
+    await until(is_going_on)
+    both = await asyncio.wait_for(asyncio.gather(ledger.resume_bulk(bulk_id), ledger.resume_bulk(bulk_id)), 60)
+    assert [(done.planned, done.done, done.refused) for done in both] == [(2, 2, 0)] * 2
+    [row] = await ledger.bulk_acts.get(bulk_id)
+    assert (row.actor, row.done, row.outcome) == ("ann", 2, "done")
+    assert (await ledger.resume_bulk(bulk_id)).done == 2
 
 
 async def test_bytes_of_any_kind_are_shown_and_discarded(system: System, ledger: Ledger) -> None:

@@ -94,8 +94,11 @@ def execution_row(state: str, *, result: object = None, reason: str | None = Non
     return replace(EXECUTION, state=state, result=result, reason=reason, error_type=error_type, error_message=error_message)
 
 
+REDRIVEN = ["events/0/5/0", "events/1/6/0", "events/1/7/0", "events/2/8/0", "events/2/9/0"]
 BULK_ACTS = (
     BulkAct("cancel-1", "cancel", {"job": "greet"}, 3, 3, 0, "ann", "wrong prices", "done", AT, AT, HERE),
     BulkAct("cancel-1", "cancel", {"job": "greet"}, 2, 0, 1, "ann", "wrong prices", None, AT, None, replace(HERE, partition=1)),
+    BulkAct("redrive-1", "redrive", {"letters": REDRIVEN}, 1, 1, 0, "ann", "upgraded", "done", AT, AT, replace(HERE, partition=0)),
+    BulkAct("redrive-1", "redrive", {"letters": REDRIVEN}, 2, 1, 0, "ann", "upgraded", None, AT, None, replace(HERE, partition=1)),
 )
 BULK = Bulk("cancel-1", "cancel", {"job": "greet"}, 5, 3, 1, "ann", "wrong prices", None, AT, None, 2)
