@@ -28,7 +28,7 @@ class LetterActs:
         letter = await self._letter(number)
         if letter.fate == "redriven":
             return Acted(command_of("redrive", letter.letter or ""), "unchanged")
-        home, command = redrive_of(letter, commands, self.acting, reason)
+        home, command = redrive_of(letter, commands, self.acting, reason, self._line.channel)
         return acted(await self._line.act_in(home, command, timeout), command.command_id)
 
     async def redrive_many(self, numbers: Sequence[int], *, reason: str | None = None, timeout: float = DECISION) -> BulkDone:

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct, ValidationError, convert
 from ledger.client.bulk_frame import BulkDone, BulkFrame, done_of
 from ledger.client.letters import DeadLetter, DeadLetters
 from ledger.client.line import Line
+from ledger.core import wire
 from ledger.core.bodies import NOTHING
 from ledger.core.letters import Source, command_of, source_of
 from ledger.core.refusal import Refused
@@ -36,15 +37,23 @@ def source_in(letter: DeadLetter) -> Source:
     return source
 
 
-def redrive_of(letter: DeadLetter, commands: object, actor: str | None, reason: str | None, bulk_id: str | None = None) -> Placed:
-    """Raises `Refused` for what cannot be redriven."""
+def redrive_of(
+    letter: DeadLetter, commands: object, actor: str | None, reason: str | None, channel: str, bulk_id: str | None = None
+) -> Placed:
+    """Raises `Refused` for what cannot be redriven. `channel`: of the answer, which counts in its size."""
     source = source_in(letter)
     if letter.fate == "discarded":
         raise Refused("discarded", f"dead letter {letter.number} was discarded: what it was to do has to be asked for anew")
     if commands is NOTHING and not letter.is_whole:
         raise Refused("too_large", f"of the {letter.size} bytes of dead letter {letter.number} a part is kept: say what they were to be")
     record = letter.raw if commands is NOTHING else bytes(encode_data(commands))
-    command = Redrive(command_of("redrive", source.name), source.name, Raw(record), actor, reason, bulk_id)
+    command = Redrive(command_of("redrive", source.name), source.name, Raw(record), actor, reason, bulk_id, channel)
+    if (over := len(wire.encode(command)) - wire.LARGEST_COMMAND) > 0:
+        raise Refused(
+            "too_large",
+            f"dead letter {letter.number} would be sent again as {len(record)} bytes, of which at most {len(record) - over} go into a "
+            "redrive: send what it was to do anew, and discard it",
+        )
     commands_in(record, source)
     return source.home, command
 
@@ -58,7 +67,7 @@ class Redriving:
     def commands(self, letters: Sequence[DeadLetter]) -> list[Placed]:
         """Of those that were not redriven before, each letter once. Raises `Refused`."""
         once = {one.letter or one.number: one for one in letters if one.fate != "redriven"}
-        return [redrive_of(one, NOTHING, self._actor, self._reason, self._bulk_id) for one in once.values()]
+        return [redrive_of(one, NOTHING, self._actor, self._reason, self._line.channel, self._bulk_id) for one in once.values()]
 
     async def run(self, names: Sequence[str], planned: Mapping[int, int], commands: Collection[Placed]) -> BulkDone:
         reads = await self._line.reads()

@@ -5,6 +5,7 @@ import pytest
 from ledger.client.letters import DeadLetter
 from ledger.core.letters import Fate
 from ledger.core.request import BeginBulk, FinishBulk, Redrive
+from ledger.core.wire import LARGEST_COMMAND
 from tests.unit.cli.cli_fakes import World
 from tests.unit.cli.conftest import Call
 from tests.unit.client.client_rows import AT
@@ -57,3 +58,11 @@ def test_another_kind_of_act_is_not_gone_on_with(call: Call, world: World) -> No
     ended = call("dead-letters", "redrive", "--resume", "cancel-1")
     assert (ended.code, world.acts) == (4, [])
     assert "`jobledger executions cancel --resume cancel-1`" in ended.stderr
+
+
+def test_what_is_too_large_for_a_redrive_is_said_of_the_letter(call: Call, world: World) -> None:
+    large = b"[%b]" % b",".join([ONE] * (LARGEST_COMMAND // len(ONE)))
+    world.letters += [letter(1, "events/0/7/0", raw=large)]
+    ended = call("dead-letters", "redrive", "1")
+    assert (ended.code, world.acts) == (4, [])
+    assert f"dead letter 1 would be sent again as {len(large)} bytes" in ended.stderr
