@@ -15,7 +15,8 @@ from projections.rows import CommandOutcome, Page
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """`letter`: where its bytes stood. `raw`: as they came; in a list their beginning. `fate`: what somebody did with it, and when."""
+    """`letter`: where its bytes stood; two numbers that say the same are one letter, written twice. `raw`: as they came; in a list their
+    beginning. `fate`: what somebody did with it, and when."""
 
     number: int
     letter: str | None
@@ -46,7 +47,7 @@ class DeadLetters:
     _tables: Tables
 
     async def list(self, *, cursor: str | None = None, limit: int = 50) -> Page[DeadLetter]:
-        """Newest first."""
+        """Newest first. A letter that was written twice is once in a page, and may be on two."""
         before = None if cursor is None else int(read_cursor(cursor, "dead_letters", int)[0])
         letters, following = await read_page(self._settings, check_limit(limit), before)
         fates = await self._fates(letters)

@@ -34,8 +34,8 @@ class Letter:
 
 async def read_page(settings: Settings, most: int, before: int | None = None) -> tuple[list[Letter], int | None]:
     """The newest, at most so many of those with a number below `before`, the newest first, each with the beginning of its bytes. And what
-    to go on before; None: there are no more. What was written twice, because the first time was not certain, is there once.
-    Raises `Unavailable`."""
+    to go on before; None: there are no more. What was written twice, because the first time was not certain or control ended before
+    its commit, is once in a page; over two pages it is seen by its source. Raises `Unavailable`."""
     async with LogReader(settings, TOPIC, 0) as reader:
         start, end = await reader.bounds()
         until = end if before is None else min(max(before, start), end)
