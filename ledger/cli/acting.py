@@ -26,6 +26,11 @@ def show(done: Acted, form: Form, unchanged: str) -> None:
         talk("nothing was done: a newer version is in force")
 
 
+def row_of_many(done: BulkDone) -> dict[str, object]:
+    """Without the filter, which the one who reads it has just said."""
+    return {name: value for name, value in row_of(done).items() if name != "where"}
+
+
 def check_done(done: BulkDone) -> None:
     """Raises `Refused` if some of many were."""
     if done.refused:

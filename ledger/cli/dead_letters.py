@@ -106,7 +106,7 @@ async def _redrive_many(session: Session, numbers: list[int], resume: str | None
         else:
             await check_kind(ledger, "redrive", resume)
             done = await ledger.resume_bulk(resume, timeout=DECISION)
-    show_one({name: value for name, value in row_of(done).items() if value != {}}, form)
+    show_one({name: value for name, value in acting.row_of_many(done).items() if value != {}}, form)
     if done.bulk_id is None:
         talk("nothing had to be done: they were redriven before")
     acting.check_done(done)

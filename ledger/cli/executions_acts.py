@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from ledger.cli.acting import check_done
+from ledger.cli.acting import check_done, row_of_many
 from ledger.cli.execution_filters import (
     BackfillOption,
     DataOption,
@@ -21,7 +21,7 @@ from ledger.cli.execution_filters import (
     WorkerOption,
     filter_of,
 )
-from ledger.cli.output import Form, OutputOption, row_of, show_one, talk
+from ledger.cli.output import Form, OutputOption, show_one, talk
 from ledger.cli.progress import records_read
 from ledger.cli.resuming import ResumeOption, check_kind, way_on
 from ledger.cli.session import Session, session_of, wait_for
@@ -111,7 +111,8 @@ async def _selected(
         if not plan and done.planned:
             if not yes:
                 _confirm(kind, done)
-            done = await _watched(kind, lambda told: many(wanted, reason=reason, yes=True, told=told, timeout=DECISION))
+            shown = done.where or wanted  # and not what was asked for while somebody read the number
+            done = await _watched(kind, lambda told: many(shown, reason=reason, yes=True, told=told, timeout=DECISION))
     _show(kind, done, form)
 
 
@@ -144,7 +145,7 @@ async def _watched(kind: OnExecutions, act: Callable[[Told], Awaitable[BulkDone]
 
 def _show(kind: OnExecutions, done: BulkDone, form: Form) -> None:
     """Raises `Refused` if some were."""
-    row = row_of(done)
+    row = row_of_many(done)
     if form is Form.table:
         planned_only = ("done", "refused") if done.bulk_id is None else ()
         row = {name: value for name, value in row.items() if value not in ({}, None) and name not in planned_only}

@@ -75,7 +75,7 @@ class BulkActing:
         reads = await self._line.reads()
         made = await plan_of(reads, kind, where)
         if plan or not made.planned:
-            return BulkDone(kind, made.planned, made.states)
+            return BulkDone(kind, made.planned, made.states, where=made.where)
         if made.planned > MOST_UNASKED and not yes:
             raise Refused("too_many", f"that are {made.planned} executions, more than {MOST_UNASKED}: confirm with `--yes` (yes=True)")
         run = BulkRun.of(self._line, reads, f"{kind}-{uuid4().hex}", made, self.acting, reason, timeout, told)

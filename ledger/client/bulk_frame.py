@@ -15,6 +15,7 @@ from ledger.core.outcome import Answer
 from ledger.core.request import BeginBulk, Control, FinishBulk
 from ledger.submitting.naming import fresh_command_id
 from projections.reads import Reads
+from projections.rows import ExecutionFilter
 from projections.schedule_rows import BulkAct
 
 LOG: Final = "events"
@@ -23,7 +24,8 @@ KINDS: Final[Mapping[str, BulkKind]] = {"cancel": "cancel", "retry": "retry", "r
 
 @dataclass(frozen=True, slots=True)
 class BulkDone:
-    """What a bulk act came to; only planned, nothing is done. `states`: of the executions it was planned for. `reasons`: of refusals."""
+    """What a bulk act came to; only planned, nothing is done. `states`: of the executions it was planned for. `reasons`: of refusals.
+    `where`, of a plan: its filter, bounded by what there was; given to the act, nothing is meant that was asked for after the plan."""
 
     kind: BulkKind
     planned: int
@@ -32,6 +34,7 @@ class BulkDone:
     done: int = 0
     refused: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
+    where: ExecutionFilter | None = None
 
 
 @dataclass(slots=True)

@@ -1,12 +1,15 @@
 """`executions cancel|retry`: one, and many by a filter."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from ledger.client.waits_for import WaitsFor
 from ledger.core.request import BeginBulk, Cancel, FinishBulk, Retry
 from tests.unit.cli.cli_fakes import World
 from tests.unit.cli.conftest import Call
-from tests.unit.client.client_rows import execution_row
+from tests.unit.client.client_rows import AT, execution_row
 
 
 def test_one_is_cancelled_with_actor_and_reason(call: Call, world: World) -> None:
@@ -99,6 +102,12 @@ def test_a_bulk_act_is_begun_done_and_finished_under_one_name(call: Call, world:
     assert (retry.bulk_id, retry.command_id) == (begin.bulk_id, f"{begin.bulk_id}:e1-0")
     assert finish.bulk_id == begin.bulk_id
     assert begin.bulk_id in ended.stderr
+
+
+def test_what_was_counted_is_what_is_done(call: Call, world: World) -> None:
+    assert call("executions", "cancel", "--where", "--job", "greet", "--yes").code == 0
+    shown, done = world.asked
+    assert (shown.to, done) == (None, replace(shown, to=AT + timedelta(microseconds=1)))  # the newest that was counted, and none later
 
 
 def test_what_broke_off_is_gone_on_with_as_what_it_is(call: Call, world: World) -> None:
