@@ -84,6 +84,7 @@ class Decisions:
     ) -> Decided:
         """Send, once it is its turn, and wait. Raises `Unavailable` if no broker takes it, `Undecided` if nobody decides within `timeout`
         from then on, or this is closed; one of a burst may take longer, as long as the others are answered."""
+        self.sender.belonging.check()
         await self.turns.take(len(record))
         try:
             if not self.ear.is_open and not self._is_closed:
@@ -105,6 +106,7 @@ class Decisions:
     async def ask_many(self, topic: str, partition: int, commands: Sequence[tuple[str, bytes]], *, timeout: float) -> list[Answer]:
         """Commands (id, bytes) for one partition: many in a record, each answered, in their order. What is not heard of is sent again one
         by one. Raises as `ask` does; then some of them may be decided."""
+        self.sender.belonging.check()
         if not self.ear.is_open and not self._is_closed:
             await self.ear.open()
         room = asyncio.Semaphore(RECORDS_UNDER_WAY)

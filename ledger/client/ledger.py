@@ -38,8 +38,10 @@ from ledger.submitting.unique import Unique
 class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, LetterActs, WhyActs, PastActs):
     """Servers are connected when they are first needed: Kafka and Redis to submit, Postgres to read.
 
-    Raises, everywhere: `Refused` (ask for something else), `Unavailable` (a server is away, by its address; within about 10 s),
-    `Undecided` (nobody decides), `Misconfigured` (no such topic).
+    It belongs to the process and the event loop in which it is first used: connect one in each.
+
+    Raises, everywhere: `Refused` (ask for something else; also of a client that was closed, or is at home elsewhere), `Unavailable` (a
+    server is away, by its address; within about 10 s), `Undecided` (nobody decides), `Misconfigured` (no such topic).
     """
 
     def __init__(

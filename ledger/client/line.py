@@ -36,7 +36,7 @@ class Line:
     def __init__(self, settings: Settings, jobs: Jobs | None, patience: float, tables: Tables) -> None:
         self.settings = settings
         self.tables = tables
-        self.sender = Sender(settings.kafka.bootstrap, patience=patience)
+        self.sender = Sender(settings.kafka.bootstrap, patience=patience, belonging=tables.belonging)
         self.routes = Routes(settings, jobs, tables.route)
         self.channel = settings.redis_key("answers", uuid4().hex)
         self._ear = Ear(settings.redis.url.get_secret_value(), self.channel, lambda answers: self._decisions.hear(answers))
@@ -45,7 +45,12 @@ class Line:
         self._decisions = Decisions(self.sender, self._ear, tables.decision, Newsroom(), resend_for)
 
     async def close(self) -> None:
-        """Sends what is under way and lets go of everything."""
+        """Sends what is under way and lets go of everything; once."""
+        belonging = self.tables.belonging
+        if belonging.is_closed:
+            return
+        belonging.check()
+        belonging.is_closed = True
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.tables.close)
             stack.push_async_callback(self._ear.close)
@@ -57,6 +62,7 @@ class Line:
 
     async def open(self) -> None:
         """Before a burst keeps the event loop busy: answers are heard from the first one on."""
+        self.tables.belonging.check()
         if not self._ear.is_open:
             await self._ear.open()
 

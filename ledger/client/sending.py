@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.structs import RecordMetadata
 
+from ledger.client.belonging import Belonging
 from ledger.core.refusal import Misconfigured, Unavailable
 from ledger.kafka.connect import new_producer, no_topic, unavailable
 from ledger.kafka.lasting_producer import LastingProducer
@@ -25,16 +26,21 @@ def _producer(bootstrap: str, patience: float) -> AIOKafkaProducer:
 
 
 class Sender:
-    def __init__(self, bootstrap: str, *, patience: float = PATIENCE, new: NewProducer = _producer) -> None:
+    def __init__(
+        self, bootstrap: str, *, patience: float = PATIENCE, new: NewProducer = _producer, belonging: Belonging | None = None
+    ) -> None:
         self.bootstrap = bootstrap
+        self.belonging = belonging or Belonging()
         self.patience = patience
         self._lasting = LastingProducer(lambda: new(bootstrap, patience), closing=CLOSING)
 
     async def post(self, topic: str, partition: int, record: bytes) -> Ack:
-        """Hand a record to the producer; the future is its ack, which may never come. Raises `Unavailable`, `Misconfigured`."""
+        """Hand a record to the producer; the future is its ack, which may never come. Raises `Unavailable`, `Misconfigured`,
+        `Refused` after the end."""
         deadline = asyncio.get_running_loop().time() + self.patience
         pause = FIRST_PAUSE
         while True:
+            self.belonging.check()
             producer: AIOKafkaProducer | None = None
             try:
                 producer = self._lasting.current or await self._lasting.started(deadline - asyncio.get_running_loop().time())

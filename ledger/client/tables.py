@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Final, TypeVar
 
+from ledger.client.belonging import Belonging
 from ledger.client.routes import Route
 from ledger.config import Settings
 from ledger.core.ids import ExecutionId
@@ -20,11 +21,13 @@ T = TypeVar("T")
 class Tables:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.belonging = Belonging()
         self._stack = AsyncExitStack()
         self._reads: Reads | None = None
         self._opening = asyncio.Lock()
 
     async def reads(self) -> Reads:
+        self.belonging.check()
         async with self._opening:
             if self._reads is None:
                 self._reads = await self._stack.enter_async_context(open_reads(self.settings))

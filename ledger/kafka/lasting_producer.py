@@ -43,6 +43,8 @@ class LastingProducer:
         leaves its connection open."""
         if self.current is not None:
             return self.current
+        if self._is_closed:
+            raise ProducerClosed
         if self._starting is None or time.monotonic() - self._started_at > self._longest_start:
             self._starting, self._started_at = asyncio.create_task(self._start()), time.monotonic()
             self._starts.add(self._starting)
@@ -66,7 +68,9 @@ class LastingProducer:
             self.current = producer
             return producer
         await self._stop(producer)  # it came too late
-        return self.current or producer
+        if self.current is None:
+            raise ProducerClosed
+        return self.current
 
     def _has_ended(self, starting: asyncio.Task[AIOKafkaProducer]) -> None:
         self._starts.discard(starting)

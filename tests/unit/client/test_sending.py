@@ -109,3 +109,11 @@ async def test_a_start_that_takes_too_long_is_not_cut_short_but_ended_afterwards
     broker.gate.set()
     await to_kafka.close()
     assert broker.producers[0].is_stopped
+
+
+async def test_what_wants_to_send_once_it_is_closed_is_told_so_and_does_not_wait() -> None:
+    to_kafka = sender(Broker())
+    await to_kafka.send("t", 0, b"x")
+    await to_kafka.close()
+    with pytest.raises(Unavailable):
+        await to_kafka.send("t", 0, b"x")
