@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import BigInteger, DateTime, Integer, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import BigInteger, DateTime, Integer, PrimaryKeyConstraint, SmallInteger, Table, Text
 from sqlalchemy import MetaData as _MetaData
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import SchemaItem
@@ -18,7 +18,7 @@ from ledger.core.ids import Micros
 from ledger.core.refusal import Misconfigured
 from ledger.core.wire import Event
 from projections import tables as ours
-from projections.columns import address, bigint, document, instant, integer, text
+from projections.columns import METADATA, address, bigint, document, instant, integer, text
 from projections.forms import form_of
 from projections.memory import Memory, put, remove
 from projections.patches import Changes, Form, Key, Patch, Place, Rows, Value
@@ -116,12 +116,16 @@ def own_projection(
     name: str, *, version: int, tables: Sequence[Table], fold: OwnFold, views: Mapping[str, str] | None = None
 ) -> Projection:
     """`views`: queries by name, `{schema}` in the place of the schema. Raises `Misconfigured`."""
-    taken = {str(table.name) for table in ours.TABLES} | set(ours.VIEWS)
-    for one in (name, *(str(table.name) for table in tables), *(views or {})):
+    taken = {*METADATA.tables, *ours.VIEWS, ours.VERSION_TABLE}
+    indexes = [index for table in tables for index in table.indexes]
+    for one in (name, *(str(table.name) for table in tables), *(str(index.name) for index in indexes), *(views or {})):
         if not _NAME.fullmatch(one) or one in taken or one == "tables" or one.endswith(("_next", "_old", "_held", "_aside")):
-            raise Misconfigured(f"{one!r} cannot be a name in a projection of your own: small letters, digits, _, and none of ours")
+            raise Misconfigured(f"{one!r} cannot be a name in a projection of your own: 40 small letters, digits, _, and none of ours")
+    for index in indexes:
+        if index.unique:
+            raise Misconfigured(f"{index.name}: an index of a projection cannot be unique, its key alone is")
     for table in tables:
-        wrong = [column.name for column in table.columns if not isinstance(column.type, KINDS)]
+        wrong = [column.name for column in table.columns if not isinstance(column.type, KINDS) or isinstance(column.type, SmallInteger)]
         if wrong or table.info.get("log") not in ("events", "registry"):
             raise Misconfigured(f"{table.name}: make it by `own_table`, of text, integer, bigint, instant and document; wrong: {wrong}")
     forms = tuple(form_of(table, log=table.info["log"], is_kept=True) for table in tables)

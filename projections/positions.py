@@ -99,6 +99,7 @@ class PositionRows:
             " WHERE {}"
         ).format(table, mine)
         self._stop = SQL("UPDATE {} SET stopped_note = %s, updated_at = now() WHERE {}").format(table, mine)
+        self._begun = SQL("SELECT FROM {} WHERE projection = %s AND log_seq > 0 LIMIT 1").format(table)
         self._versions = SQL("SELECT DISTINCT version FROM {} WHERE projection = %s").format(table)
 
     def open(self, connection: Connection[TupleRow], source: Source) -> Position:
@@ -132,6 +133,10 @@ class PositionRows:
     def versions(self, connection: Connection[TupleRow]) -> set[int]:
         """Of the tables with this suffix; none if there are no such tables, or nothing was folded into them yet."""
         return {int(version) for (version,) in connection.execute(self._versions, (self._name,))}
+
+    def have_begun(self, connection: Connection[TupleRow]) -> bool:
+        """Something was folded into the tables with this suffix."""
+        return connection.execute(self._begun, (self._name,)).fetchone() is not None
 
     def check_version(self, connection: Connection[TupleRow]) -> None:
         """Raises `OtherVersion`."""

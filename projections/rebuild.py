@@ -14,6 +14,7 @@ from typing import Final
 from ledger.config import Settings
 from ledger.core.refusal import Conflict, Refused
 from ledger.kafka.opening import LogIdentity, check_identity
+from projections import schema
 from projections.behind import Behind
 from projections.building import Building, copied
 from projections.builtin import TABLES
@@ -77,6 +78,7 @@ async def rebuild(
 ) -> Progress:
     """Fold the log again and put the result in the tables' place. Raises `Conflict`, `Differs`, `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
+    schema.check(settings)
     with connected(settings) as connection, Behind("rebuild-sql", connection) as behind:
         keep = keep_ms(settings) if projection is TABLES else {}
         building = Building(connection, settings.database.table_schema, projection, keep)

@@ -10,15 +10,20 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema
 
 from ledger.config import Settings
-from projections.connecting import conninfo_of, unavailable
+from ledger.core.refusal import Conflict, Misconfigured
+from projections.connecting import conninfo_of, not_allowed, unavailable
+from projections.tables import VERSION_TABLE
 
-VERSION_TABLE: Final = "schema_migrations"
+__all__ = ["VERSION_TABLE", "Status", "check", "status", "upgrade"]
+
+_IS_THERE: Final = text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :name)")
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"
 
 
@@ -38,14 +43,26 @@ def upgrade(settings: Settings) -> Status:
         connection.execute(text(_LOCK), {"name": f"jobledger upgrade {schema}"})
         before = _status(connection, schema)
         if before.pending:
-            connection.execute(CreateSchema(schema, if_not_exists=True))
+            if not connection.execute(_IS_THERE, {"name": schema}).scalar():  # `IF NOT EXISTS` asks for the right to make one first
+                connection.execute(CreateSchema(schema, if_not_exists=True))
             command.upgrade(_config(schema, connection), "head")
     return before
 
 
 def status(settings: Settings) -> Status:
+    """Raises `Conflict` where a newer program has been at work."""
     with _transaction(settings) as connection:
         return _status(connection, settings.database.table_schema)
+
+
+def check(settings: Settings) -> None:
+    """Raises `Misconfigured` where an upgrade has something to do."""
+    found = status(settings)
+    if found.pending:
+        raise Misconfigured(
+            f"the schema {settings.database.table_schema!r} is of version {found.current or 'none'}, this program's is {found.wanted}: "
+            "run `jobledger db upgrade` first"
+        )
 
 
 @contextmanager
@@ -54,6 +71,10 @@ def _transaction(settings: Settings) -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             yield connection
+    except ProgrammingError as error:
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise
+        raise not_allowed(settings, error.orig) from error
     except (OperationalError, psycopg.OperationalError) as error:
         raise unavailable(settings, getattr(error, "orig", None) or error) from error
 
@@ -62,6 +83,11 @@ def _status(connection: Connection, schema: str) -> Status:
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "version_table_schema": schema})
     current = context.get_current_revision()
     scripts = ScriptDirectory.from_config(_config(schema, connection))
+    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+        raise Conflict(
+            f"the schema {schema!r} is of version {current}, this program knows those up to {scripts.get_current_head()}: a newer program "
+            "upgraded it, install that one"
+        )
     pending = [script for script in scripts.iterate_revisions("head", current or "base") if script.revision != current]
     return Status(current, scripts.get_current_head() or "", tuple(f"{one.revision} {one.doc}" for one in reversed(pending)))
 

@@ -17,6 +17,7 @@ from sqlalchemy.schema import CreateIndex
 
 from ledger.core.refusal import Conflict
 from projections.patches import Form
+from projections.positions import PositionRows
 from projections.projection import LIVE, Projection
 
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
@@ -46,6 +47,11 @@ class TableSet:
         with self.connection.transaction():
             self.connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"jobledger tables {self.schema}",))
             missing = [form for form in self.projection.forms if not self._has(form.table + self.suffix)]
+            if missing and PositionRows(self.schema, self.projection, self.suffix).have_begun(self.connection):
+                raise Conflict(
+                    f"tables of projection {self.projection.name!r} are gone that commits were folded into: "
+                    f"{', '.join(form.table for form in missing)}; `jobledger projections rebuild {self.projection.name}` makes them again"
+                )
             for form in missing:
                 self.connection.execute(SQL("CREATE TABLE {} ({})").format(self.named(form), _columns(form)))
             if missing:
@@ -114,16 +120,17 @@ class TableSet:
         )
 
     def _delete_earlier(self, form: Form) -> Composed:
-        same = SQL(" AND ").join(SQL("a.{0} = b.{0}").format(Identifier(name)) for name in form.key)
-        return SQL("DELETE FROM {0} a USING {0} b WHERE {1} AND (a.log_offset, a.log_index) < (b.log_offset, b.log_index)").format(
-            self.named(form), same
-        )
+        """By one sort: without a key, a search for the fellow of each row would read the table for each."""
+        return SQL(
+            "DELETE FROM {0} WHERE ctid = ANY(ARRAY(SELECT row FROM (SELECT ctid AS row, row_number() OVER"
+            " (PARTITION BY {1} ORDER BY log_offset DESC, log_index DESC) AS place FROM {0}) AS placed WHERE place > 1))"
+        ).format(self.named(form), _names(form.key))
 
     def _create_index(self, form: Form, index: Index) -> Composed:
         """The index as the table's definition has it, under the name of this set."""
         ddl = str(CreateIndex(index).compile(dialect=_DIALECT))
-        head, _, tail = ddl.partition(f" ON {form.table} ")
-        assert head == f"CREATE INDEX {index.name}"
+        _, found, tail = ddl.partition(f" ON {_DIALECT.identifier_preparer.format_table(form.definition)} ")
+        assert found, ddl
         return SQL("CREATE INDEX {} ON {} {}").format(Identifier(f"{index.name}{self.suffix}"), self.named(form), SQL(tail))
 
     def _leave_room(self, form: Form) -> None:

@@ -223,6 +223,7 @@ retention_horizons: Final = Table(
     PrimaryKeyConstraint("projection", "state", name="retention_horizons_pkey"),
 )
 
+VERSION_TABLE: Final = "schema_migrations"  # Alembic's own
 TABLES: Final = (
     job_definitions,
     job_versions,

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 
 from ledger.config import Settings
 from ledger.core.chain import Head
-from ledger.core.refusal import Conflict
+from ledger.core.refusal import Conflict, Misconfigured
 from ledger.kafka.opening import LogIdentity, check_identity
 from projections.behind import Behind
 from projections.builtin import TABLES
@@ -29,6 +29,7 @@ from projections.projection import LIVE, Projection
 from projections.retention import Retention
 from projections.strangers import Strangers
 from projections.sweeping import USUAL, Sizes, Sweep, end_of
+from projections.table_sets import TableSet
 from projections.tail import Reached, Source, Tail
 
 MOST_KEPT: Final = 50_000  # differences that a later event of the same partition may still take back
@@ -65,6 +66,11 @@ async def verify(
     the transaction in which all was compared. Raises `ChainBroken`, `Conflict`, `Unavailable`, `Misconfigured`."""
     identity = await check_identity(settings)
     with connected(settings) as connection, Behind("verify-sql", connection) as behind:
+        if projection is not TABLES and not TableSet(connection, settings.database.table_schema, projection, suffix).is_there():
+            raise Misconfigured(
+                f"projection {projection.name!r} has no tables of version {projection.version}: "
+                f"`jobledger projections run {projection.name}` makes them, and folds the log into them"
+            )
         work = _Verification(settings, identity, projection, suffix, connection, behind, verified, report, sizes, at_end)
         async with aclosing(work.run()) as differences:
             async for one in differences:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Identifier
+from sqlalchemy import Index
 
 from ledger.config import Settings
 from ledger.core import execution
@@ -145,13 +147,53 @@ async def test_one_that_fails_does_not_keep_ours(logs: Logs, reads: Reads) -> No
         await asyncio.wait_for(consumer.run(logs.settings, asyncio.Event(), projection=broken), DEADLINE)
 
 
+async def test_a_table_with_a_word_of_sql_as_its_name_is_made_and_rebuilt_with_its_index(logs: Logs, reads: Reads) -> None:
+    def fold(rows: Own, event: Event, at: Micros) -> None: ...
+
+    order = own_table("order", text("group", "a", required=True), key=("group",))
+    Index("order_group", order.c.group)
+    orders = own_projection("orders", version=1, tables=[order], fold=fold)
+    with pytest.raises(Misconfigured, match="jobledger projections run orders"):
+        await differences(logs.settings, orders)
+    await followed(logs, reads, orders)
+    assert (await rebuild(logs.settings, projection=orders)).phase == "swapped"
+
+
+async def test_a_table_that_is_gone_is_not_made_empty_beside_the_sums_of_others(
+    logs: Logs, reads: Reads, sql: Connection[TupleRow], costs: Projection
+) -> None:
+    logs.fill(0, life(1, 0, "a", 5))
+    await logs.send()
+    await followed(logs, reads, costs)
+    sql.execute(SQL("DROP TABLE {} CASCADE").format(Identifier(costs.forms[0].table)))
+    with pytest.raises(Conflict, match="jobledger projections rebuild costs"):
+        await asyncio.wait_for(consumer.run(logs.settings, asyncio.Event(), projection=costs), DEADLINE)
+
+
+def test_two_projections_with_one_table_are_refused(upgraded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "twins.py").write_text(
+        "from projections.own import own_projection, own_table, text\n"
+        "def one(name):\n"
+        "    table = own_table('daily', text('a', 'a', required=True), key=('a',))\n"
+        "    return own_projection(name, version=1, tables=[table], fold=lambda rows, event, at: None)\n"
+        "first, second = one('first'), one('second')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Misconfigured, match="both have daily"):
+        known(upgraded.model_copy(update={"projections": ["twins:first", "twins:second"]}))
+
+
 def test_names_that_cannot_be_are_refused(upgraded: Settings) -> None:
     def fold(rows: Own, event: Event, at: Micros) -> None: ...
 
     table = own_table("mine", text("a", "a", required=True), key=("a",))
-    for name in ("tables", "Mine", "mine_old", "jobs"):
+    for name in ("tables", "Mine", "mine_old", "jobs", "schema_migrations", "projection_positions"):
         with pytest.raises(Misconfigured, match=name):
             own_projection(name, version=1, tables=[table], fold=fold)
+    for index in (Index("a" * 41, "a"), Index("mine_a", "a", unique=True)):
+        indexed = own_table("mine", text("a", "a", required=True), index, key=("a",))
+        with pytest.raises(Misconfigured, match=str(index.name)):
+            own_projection("mine", version=1, tables=[indexed], fold=fold)
     with pytest.raises(Refused, match="the projections are tables"):
         named(upgraded, "mine")
     with pytest.raises(Misconfigured, match="no module 'nowhere'"):

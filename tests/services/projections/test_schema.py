@@ -3,18 +3,23 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from psycopg import Connection
 from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import create_engine, text
 
 from ledger.config import Settings
+from ledger.config.settings import Database
+from ledger.core.refusal import Conflict, Misconfigured
 from projections import schema
 from projections.builtin import TABLES
 from projections.columns import METADATA
 from projections.connecting import connect
 from projections.migrations.versions import v0001_first_tables
+from projections.rebuild import rebuild
 from projections.table_sets import TableSet
 from projections.tables import VIEWS
 
@@ -87,6 +92,34 @@ def test_tables_without_schedules_begin_anew(settings: Settings) -> None:
         assert [one[:4] for one in schema.upgrade(settings).pending] == ["0002", "0003", "0004", "0005", "0006", "0007", "0008"]
         assert connection.execute("SELECT count(*) FROM projection_positions").fetchone() == (0,)
         assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+
+
+def test_a_schema_of_a_newer_program_is_left_to_it(upgraded: Settings, sql: Connection[TupleRow]) -> None:
+    sql.execute("UPDATE schema_migrations SET version_num = '9999'")
+    for act in (schema.status, schema.upgrade):
+        with pytest.raises(Conflict, match=r"9999.*up to 0008"):
+            act(upgraded)
+
+
+def test_whoever_owns_the_schema_upgrades_it_and_who_may_not_make_one_hears_it(settings: Settings) -> None:
+    role, name = f"{settings.prefix}_owner", settings.database.table_schema
+    with connect(settings) as connection:
+        connection.execute(SQL("CREATE ROLE {} LOGIN PASSWORD 'pw'").format(Identifier(role)))
+        url = re.sub(r"//[^@/]*@", f"//{role}:pw@", settings.database.url.get_secret_value())
+        theirs = settings.model_copy(update={"database": Database.model_validate({"url": url, "schema": name})})
+        with pytest.raises(Misconfigured, match="grant it"):
+            schema.upgrade(theirs)
+        connection.execute(SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(Identifier(name), Identifier(role)))
+        assert len(schema.upgrade(theirs).pending) == 8
+        connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)))
+        connection.execute(SQL("DROP ROLE {}").format(Identifier(role)))
+
+
+async def test_nothing_is_rebuilt_before_the_schema_is_upgraded(upgraded: Settings, opened: object, sql: Connection[TupleRow]) -> None:
+    """The indexes of a later version would stand in the way of the upgrade to it."""
+    sql.execute("UPDATE schema_migrations SET version_num = '0006'")
+    with pytest.raises(Misconfigured, match=r"0006.*0008.*jobledger db upgrade"):
+        await rebuild(upgraded)
 
 
 def test_an_upgrade_leaves_other_schemas_alone(upgraded: Settings) -> None:
