@@ -31,7 +31,7 @@ def export(
         As, typer.Option("--format", help="jsonl: the commits' own bytes, which `ledger import` takes; cloudevents: CloudEvents 1.0.")
     ] = As.jsonl,
 ) -> None:
-    """Write out every commit of both logs, up to the ends that there are when it begins. Each chain is checked on the way."""
+    """Write out every commit of both logs that is there when it begins, up to one moment. Each chain is checked on the way."""
     settings = quiet_settings()
     with records_read() as progress, _whole(file) as out:
         lines = exporting.lines(settings, progress) if form is As.jsonl else exporting.cloudevents(settings, progress)
