@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated, BinaryIO
 
 import typer
@@ -33,35 +34,50 @@ def export(
 ) -> None:
     """Write out every commit of both logs that is there when it begins, up to one moment. Each chain is checked on the way."""
     settings = quiet_settings()
-    with records_read() as progress, _whole(file) as out:
+    with records_read() as progress, opened(file) as out:
         lines = exporting.lines(settings, progress) if form is As.jsonl else exporting.cloudevents(settings, progress)
-        asyncio.run(_copy(lines, out))
+        written = asyncio.run(_copy(lines, out))
     if file != STDOUT:
-        talk(f"{file}: {file.stat().st_size} bytes")
+        talk(f"{file}: {written} bytes")
 
 
-async def _copy(lines: AsyncGenerator[bytes, None], out: BinaryIO) -> None:
+async def _copy(lines: AsyncGenerator[bytes, None], out: BinaryIO) -> int:
+    """How many bytes there were."""
+    written = 0
     async with aclosing(lines) as found:
         async for some in found:
             out.write(some)
+            written += len(some)
+    return written
 
 
 @contextmanager
-def _whole(file: Path) -> Iterator[BinaryIO]:
-    """The file takes its name when everything is in it and on the disk: a half one is never taken for a backup."""
+def opened(file: Path) -> Iterator[BinaryIO]:
     if file == STDOUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    part = file.with_name(f"{file.name}.part")
     try:
-        with part.open("wb") as out:
+        if file.is_dir():
+            raise typer.BadParameter(f"{file} is a folder: name a file in it", param_hint="FILE")
+        is_special = file.exists() and not file.is_file()  # a device or a pipe, which stays what it is
+        with file.open("wb") if is_special else _whole(Path(os.path.realpath(file))) as out:
+            yield out
+    except OSError as error:
+        raise Refused("unwritable", f"{file} cannot be written: {error}") from error
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[BinaryIO]:
+    """The file takes its name when everything is in it and on the disk: a half one is never taken for a backup. Until then it has a name
+    that no other export has."""
+    part = file.with_name(f"{file.name}.{token_hex(4)}.part")
+    try:
+        with part.open("xb") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())
         part.replace(file)
-    except OSError as error:
-        raise Refused("unwritable", f"{file} cannot be written: {error}") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -37,7 +37,7 @@ def test_the_file_holds_every_accepted_commit_and_takes_its_name_when_it_is_whol
             found.setdefault(taken[0], []).append(taken[1])
     assert checker.whole()[0].partitions == settings.partitions
     assert found == original
-    assert not (tmp_path / "backup.jsonl.part").exists()
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith("backup")] == ["backup.jsonl"]
 
 
 def test_a_broken_chain_gives_no_file(settings: Settings, original: Logs, tmp_path: Path) -> None:
