@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from msgspec import json
 
 from ledger.cli.errors import DIFFERENCES, NOT_FOUND
 from ledger.cli.ledger_export import export
@@ -16,6 +15,7 @@ from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.progress import records_read
 from ledger.cli.session import quiet_settings
 from ledger.config import Settings
+from ledger.core import wire
 from ledger.core.refusal import Misconfigured, Unavailable
 from ledger.kafka import history
 from ledger.kafka import tail as tails
@@ -146,5 +146,5 @@ async def _find(settings: Settings, log: Log, partition: int, place: int, is_seq
 
 def _write(lines: list[tails.Line]) -> None:
     for line in lines:
-        sys.stdout.write(json.encode(line).decode() + "\n")
+        sys.stdout.write(wire.encode_line(line).decode())
     sys.stdout.flush()

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from re import compile as regular
 from typing import Final, Literal
 
-from msgspec import Raw, Struct, json
+from msgspec import Raw, Struct
 
 from ledger.core import backfill, bulk, causes, definition, execution, letters, outcome, pause, tick, wire
 from ledger.core.causes import Cause, Story
@@ -61,7 +61,7 @@ class Outgoing:
         """Each event of the commit as a line of JSON. `appended_ms`: the time of one that says none itself, as the one that opens a log."""
         time = (_EPOCH + timedelta(microseconds=commit.at or appended_ms * 1000)).isoformat(timespec="microseconds").replace("+00:00", "Z")
         for nth, event in enumerate(commit.events):
-            yield json.encode(self._event(commit, nth, event, time)) + b"\n"
+            yield wire.encode_line(self._event(commit, nth, event, time))
 
     def _event(self, commit: Commit, nth: int, event: Event, time: str) -> CloudEvent:
         known = self._of_execution(event) if isinstance(event, execution.Event) else None

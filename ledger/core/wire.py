@@ -81,6 +81,11 @@ def encode(message: Struct) -> bytes:
     return _encode(message)
 
 
+def encode_line(message: Struct) -> bytes:
+    """The bytes of a message as a line. Bodies may hold line breaks, in JSON only ever between tokens: there a space means the same."""
+    return _encode(message).replace(b"\n", b" ").replace(b"\r", b" ") + b"\n"
+
+
 def encode_each(messages: Iterable[Struct]) -> list[bytes]:
     """The bytes of each."""
     return list(map(_encode, messages))

@@ -63,7 +63,8 @@ async def test_tail_follows_what_comes_until_it_is_interrupted(settings: Setting
             assert tail.stdout is not None
             assert json.loads(await tail.stdout.readline())["event"]["type"] == "log.opened.v1"
             head = await read_head(settings, "events", 3)
-            await append(settings, "events", 3, [wire.encode(commit(2, head.digest, partition=3))])
+            pretty = wire.encode(commit(2, head.digest, partition=3)).replace(b'{"n":', b'{\n  "n":')
+            await append(settings, "events", 3, [pretty])
             line = json.loads(await tail.stdout.readline())
             assert (line["partition"], line["seq"], line["event"]["execution_id"]) == (3, 2, "e2-3")
             tail.send_signal(signal.SIGINT)

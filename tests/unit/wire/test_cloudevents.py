@@ -93,6 +93,12 @@ def test_the_two_logs_have_two_sources_as_their_ids_may_be_the_same() -> None:
     assert [outgoing(opened, log=log)[0]["source"] for log in ("events", "registry")] == ["/jobledger/abc", "/jobledger/abc/registry"]
 
 
+def test_each_is_one_line_whatever_its_data_looked_like() -> None:
+    [line] = Outgoing("abc", "events", 3).of(commit([requested(data=Raw(b'{\r\n  "lines": "a\\nb",\r  "n": 1\n}'))]))
+    assert (line.count(b"\n"), line.count(b"\r"), line[-1:]) == (1, 0, b"\n")
+    assert json.loads(line)["data"]["data"] == {"lines": "a\nb", "n": 1}
+
+
 def test_what_opens_a_log_has_the_time_of_its_append() -> None:
     """Its own time is 0: that of the append is not known before it is appended."""
     out = Outgoing("abc", "events", 3)
