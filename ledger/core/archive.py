@@ -113,7 +113,7 @@ class Checker:
         self.end: End | None = None
         self.commits = 0
         self.heads: dict[Place, Head] = {}
-        self._expected: list[Place] = []
+        self._expected: Iterator[Place] = iter(())
         self._here: Place | None = None
 
     def take(self, line: bytes) -> "Log | tuple[Place, bytes] | End":
@@ -137,14 +137,14 @@ class Checker:
         if log.format > FORMAT:
             raise Conflict(f"it has format {log.format}, this jobledger reads up to {FORMAT}: upgrade it")
         self.log = log
-        self._expected = list(places(log.partitions))[::-1]
+        self._expected = places(log.partitions)
 
     def _commit(self, one: Commit) -> tuple[Place, bytes]:
         if self.log is None or self.end is not None:
             raise Conflict("a commit outside of an export: the first line has to say which log it is, the last that it ends")
         place = one.log, one.partition
         if place != self._here:
-            if not self._expected or self._expected.pop() != place:
+            if next(self._expected, None) != place:
                 raise Conflict(f"a commit of {place[0]}[{place[1]}], out of turn: commits are missing, or lines were moved")
             self._here, self.heads[place] = place, Head(*place)
         try:
@@ -171,7 +171,7 @@ class Checker:
     def _finish(self, end: End) -> None:
         if self.end is not None:
             raise Conflict("it ends twice: two files were put together")
-        if self.log is None or self._expected:
+        if self.log is None or next(self._expected, None) is not None:
             raise Conflict("it ends before every partition was there: lines are missing")
         found = tuple(Ended(head.log, head.partition, head.seq, head.digest) for head in self.heads.values())
         if (end.commits, end.heads) != (self.commits, found):

@@ -1,5 +1,7 @@
 """An export proves itself: whatever is taken out of it, put in, moved or altered is said, with words."""
 
+import tracemalloc
+
 import pytest
 
 from ledger.core import archive
@@ -90,3 +92,14 @@ def test_no_byte_of_a_commit_can_be_altered(place: int) -> None:
 def test_what_is_no_export_is_said_so(lines: list[bytes], why: str) -> None:
     with pytest.raises(Conflict, match=why):
         checked(lines)
+
+
+def test_a_damaged_number_of_partitions_costs_no_memory() -> None:
+    damaged = GOOD[0].replace(b'"partitions":4', b'"partitions":444444')
+    tracemalloc.start()
+    try:
+        with pytest.raises(Conflict, match="not opened as what the first line says"):
+            checked([damaged, *GOOD[1:]])
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
