@@ -1,5 +1,6 @@
 """An export as a file: checked from its first line to its last before anything is done with it, then read again partition by partition."""
 
+from binascii import Error as NotBase64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Final
 from ledger.core import archive, chain, wire
 from ledger.core.archive import Checker, Place
 from ledger.core.chain import Head
-from ledger.core.refusal import Conflict, Refused
+from ledger.core.refusal import Conflict, Refused, Undecodable
 from ledger.kafka.opening import LogIdentity
 from ledger.kafka.verify import Progress
 
@@ -27,7 +28,8 @@ class ArchiveFile:
     """A whole export. Its commits are judged again as they are read: the file may have changed since."""
 
     def __init__(self, path: Path, progress: Progress = lambda done, total: None) -> None:
-        """Raises `Conflict` with the number of the first line that does not fit, `Refused` where there is no such file."""
+        """Raises `Conflict` with the number of the byte at which the first line stands that does not fit, `Refused` where there is no such
+        file, or one that cannot be read twice."""
         self.path = path
         self._sections: dict[Place, Section] = {}
         try:
@@ -39,6 +41,8 @@ class ArchiveFile:
         checker, begins = Checker(), dict[Place, int]()
         size, done = self.path.stat().st_size, 0
         with self.path.open("rb") as file:
+            if not file.seekable():
+                raise Refused("unreadable", f"{self.path} can be read only once, and an export is read twice: unpack it to a file")
             while line := file.readline(archive.LONGEST_LINE):
                 try:
                     taken = checker.take(line)
@@ -67,15 +71,21 @@ class ArchiveFile:
     def records(self, place: Place) -> Iterator[bytes]:
         """The commits of a partition, in order. Raises `Conflict` if the file is not the one any more that was checked."""
         section, head = self._sections[place], Head(*place)
-        with self.path.open("rb") as file:
-            file.seek(section.begins)
-            while head.seq < section.head.seq:
-                line = archive.decode(file.readline(archive.LONGEST_LINE))
-                record = line.record() if isinstance(line, archive.Commit) else b""
-                header, digest = wire.decode_header(record), chain.digest(record)
-                if chain.judge(head, header) != chain.ACCEPTED:
-                    raise Conflict(f"{self.path} was changed while it was read")
-                head = chain.after(head, header, digest, 0)
-                yield record
+        try:
+            with self.path.open("rb") as file:
+                file.seek(section.begins)
+                while head.seq < section.head.seq:
+                    line = archive.decode(file.readline(archive.LONGEST_LINE))
+                    record = line.record() if isinstance(line, archive.Commit) else b""
+                    header, digest = wire.decode_header(record), chain.digest(record)
+                    if chain.judge(head, header) != chain.ACCEPTED:
+                        raise self._changed(f"seq {header.seq} stands behind seq {head.seq}")
+                    head = chain.after(head, header, digest, 0)
+                    yield record
+        except (OSError, NotBase64, Undecodable) as error:
+            raise self._changed(error) from error
         if head.digest != section.head.digest:
-            raise Conflict(f"{self.path} was changed while it was read")
+            raise self._changed(f"seq {head.seq} is another")
+
+    def _changed(self, why: object) -> Conflict:
+        return Conflict(f"{self.path} was changed while it was read: {why}")
