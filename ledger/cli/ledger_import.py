@@ -71,4 +71,7 @@ def _show(done: Imported, output: Form) -> None:
         },
         output,
     )
-    talk("the log is open: run `jobledger ledger verify`, then `jobledger db upgrade` and the projections, then control and workers")
+    talk(
+        "the log is open: run `jobledger db upgrade` and `jobledger projections rebuild`, as tables of the former log may be ahead of it; "
+        "then `jobledger ledger verify`, which asks the tables; then the projections, control and workers"
+    )
