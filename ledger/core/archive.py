@@ -32,7 +32,8 @@ class Log(Struct, frozen=True, tag_field="is", tag="log"):
 
 
 class Commit(Struct, frozen=True, omit_defaults=True, tag_field="is", tag="commit"):
-    """A commit as it stood in its partition: `commit` is its very text, `base64` its bytes where that does not fit a line."""
+    """A commit as it stood in its partition: `commit` is its very text, `base64` its bytes where that does not fit a line. Where and when
+    it stood there is for people; no digest covers it."""
 
     log: str
     partition: int
