@@ -1,6 +1,7 @@
 """From an error to what a person reads and what a script gets. The one place that knows exit codes of errors."""
 
 import os
+from errno import EDQUOT, EFBIG, ENOSPC
 from typing import Final
 
 from ledger.client.errors import ExecutionEnded
@@ -16,6 +17,7 @@ NOT_COMPLETED: Final = 6
 DIFFERENCES: Final = 7
 OUT_OF_TIME: Final = 124
 INTERRUPTED: Final = 130
+NO_ROOM: Final = (ENOSPC, EDQUOT, EFBIG)
 TRACEBACK: Final = "JOBLEDGER_TRACEBACK"
 
 
@@ -42,6 +44,8 @@ def message_of(error: BaseException) -> str:
             return f"error: {detail} ({reason})"
         case LedgerError():
             return f"error: {error}"
+        case OSError() if error.errno in NO_ROOM:
+            return f"error: what is written has no room: {error.strerror}; see where stdout goes, and the disk there"
         case KeyboardInterrupt():
             return "interrupted"
     return f"internal error: {type(error).__name__}: {error}\nplease report it; {TRACEBACK}=1 shows where it happened"

@@ -110,18 +110,36 @@ def command_in(arguments: Sequence[str]) -> str | None:
 def run(arguments: Sequence[str], loaded: Callable[[], object] = lambda: None) -> int:
     """The exit code. Nothing is raised, whatever happens. `loaded`: called before the command itself is."""
     try:
-        _check_edges(arguments)
-        program = get_command(build(command_in(arguments)))
-        loaded()
-        program.main(args=list(arguments), prog_name="jobledger")
-        return 0
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = _run(arguments, loaded)
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its own end
         return 1
     except (Exception, KeyboardInterrupt) as error:
         return _explain(error)
+    finally:
+        _let_go_of_stdout()
+
+
+def _run(arguments: Sequence[str], loaded: Callable[[], object]) -> int:
+    _check_edges(arguments)
+    try:
+        program = get_command(build(command_in(arguments)))
+        loaded()
+        program.main(args=list(arguments), prog_name="jobledger")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _let_go_of_stdout() -> None:
+    """What it does not take is dropped: else Python complains at its own end."""
+    if sys.__stdout__ is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _check_edges(arguments: Sequence[str]) -> None:

@@ -104,6 +104,16 @@ def test_what_no_command_can_work_with_is_a_usage_error(tmp_path: Path, command:
     assert words in ended.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is a device of Linux")
+@pytest.mark.parametrize("written", ["sys.stdout.write('x')", "sys.stdout.write('x' * 100_000)", "sys.stdout.buffer.write(b'x')"])
+def test_a_full_disk_at_stdout_is_said_in_words(tmp_path: Path, written: str) -> None:
+    code = f"import sys; from ledger.cli.main import run; sys.exit(run(['--version'], lambda: ({written}, sys.exit(0))))"
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1), ended.stderr
+    assert ended.stderr.startswith("error: what is written has no room: No space left on device")
+
+
 def test_an_interrupt_is_130_and_no_traceback() -> None:
     assert (exit_code_of(KeyboardInterrupt()), message_of(KeyboardInterrupt())) == (130, "interrupted")
 
