@@ -45,7 +45,7 @@ class Tape:
         self.beats: list[Beat] = []
         self.recorded: list[tuple[Micros, Event]] = []
         self._cast, self._first = cast, first
-        self._words = [b'"' + name.encode() + b'"' for name in (*cast.jobs, *cast.keys)]
+        self._words = [wire.quoted(name) for name in (*cast.jobs, *cast.keys)]
         self._live: dict[ExecutionId, bytes] = {}
 
     def feed(self, header: Header, record: bytes, offset: int) -> None:

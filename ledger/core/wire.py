@@ -96,6 +96,11 @@ def encode_many(messages: list[M]) -> bytes:
     return _encode(messages)
 
 
+def quoted(text: str) -> bytes:
+    """A string as it stands in the bytes of a message: commits are searched for it before they are decoded."""
+    return _encode(text)
+
+
 def encode_commit(header: Header, events: list[bytes]) -> bytes:
     """The bytes of a commit whose events are encoded already."""
     return _encode(

@@ -2,12 +2,14 @@
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
+from msgspec import Raw
 
 from ledger.client.whatif_tape import Cast, Tape, books, registry_under
 from ledger.core import request, wire
+from ledger.core.definition import Register
 from ledger.core.execution import Active, Waiting
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.invalid import Invalid
@@ -80,13 +82,14 @@ class Past(Home):
         assert not draft.events and self.writer.confirm(draft, record, len(self.log))
         self.log.append(record)
 
-    def live_for(self, minutes: int, runs_for: int, wait: int = 2) -> None:
-        """Every run starts `wait` seconds after it may and takes `runs_for` seconds, one after the other."""
+    def live_for(self, minutes: int, runs_for: int, wait: int = 2, asks: Callable[[int], Sequence[wire.Command]] = lambda _: ()) -> None:
+        """Every run starts `wait` seconds after it may and takes `runs_for` seconds, one after the other. `asks`: what comes then."""
         starts: dict[ExecutionId, int] = {}
         for second in range(0, minutes * 60, 2):
             self.act(NOON + second * SECOND)
-            for execution_id in list(self.live()):
-                state = self.partition.executions[execution_id]
+            for command in asks(second):
+                self.send(command)
+            for execution_id, state in list(self.partition.executions.items()):
                 if isinstance(state, Waiting) and state.eligible_at <= self.now - wait * SECOND:
                     self.start(execution_id)
                     starts[execution_id] = self.now
@@ -233,3 +236,26 @@ def test_jobs_that_share_a_key_are_replayed_together() -> None:
     found = replayed(home, [JOB, other], NOON, home.now, Policy(cron=("0 0 1 1 *",)), [JOB], cast=cast)
     assert found[JOB].replayed.fired == 0 and not found[other].is_same
     assert found[other].waited_us < 0, "nobody is before it in the line any more"
+
+
+def keyed(key: str, **more: object) -> Past:
+    """A job under an exclusivity key, and submits of another one under the same."""
+    home = Past()
+    home.ask(Register(home.name(), "by-hand", "beat", "on_demand", "default", 1, "h", exclusive_scope="key"))
+    home.schedule(JOB, every_ms=60_000, exclusive_scope="key", exclusive_key=key, overlap="buffer_all")
+
+    def asks(second: int) -> list[wire.Command]:
+        submit = request.Submit(home.name(), "by-hand", Raw(b"1"), exclusive_key=key, **more)  # type: ignore[arg-type]  # by name
+        return [submit] if second % 90 in (50, 52) else []
+
+    home.live_for(20, 30, asks=asks)
+    return home
+
+
+def is_given_again(home: Past, key: str) -> bool:
+    return replayed(home, [JOB], NOON, home.now, cast=Cast(0, frozenset((JOB,)), frozenset((f"key:beat:{key}",))))[JOB].is_same
+
+
+@pytest.mark.parametrize("key", ["plain", '7" pipe', "a\\b", "caf\u00e9", "tab\t"])
+def test_runs_under_a_key_are_found_however_json_writes_it(key: str) -> None:
+    assert is_given_again(keyed(key), key)
