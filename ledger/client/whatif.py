@@ -1,5 +1,6 @@
 """`whatif`: the recorded past of some jobs replayed under another policy. The logs are read; nothing is written anywhere."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Final
 from ledger.client.as_of_reading import REGISTRY, Progress, accepted_until, commits_until, quietly
 from ledger.client.moments import datetime_of
 from ledger.client.whatif_tape import Cast, Tape, books, has_other_ticks, registry_under
+from ledger.client.whatif_world import RegistryCommit
 from ledger.config import Settings
 from ledger.core import definition
 from ledger.core.definition import Registered, ScheduleSpec
@@ -63,9 +65,16 @@ async def whatif(
                 tape.feed(accepted.header, accepted.record, accepted.offset)
         tape.end()
         under = list(registry_under(policy, registry, cast, frozenset(mine)))
-        recorded, replayed = books(tape, under, policy, [one for one in mine if one in changed])
-        jobs += [compared(job_id, recorded, replayed) for job_id in mine]
+        # It may take minutes, and the caller's event loop owes others their turns.
+        jobs += await asyncio.to_thread(_replayed, tape, under, policy, mine, [one for one in mine if one in changed])
     return WhatIf(datetime_of(first.at), datetime_of(second.at), policy, tuple(jobs), _warnings(registry))
+
+
+def _replayed(
+    tape: Tape, registry: Sequence[RegistryCommit], policy: Policy, job_ids: Sequence[str], changed: Sequence[str]
+) -> list[JobWhatIf]:
+    recorded, replayed = books(tape, registry, policy, changed)
+    return [compared(job_id, recorded, replayed) for job_id in job_ids]
 
 
 async def _registry(settings: Settings, progress: Progress) -> list[Commit]:

@@ -1,5 +1,6 @@
 """What became of some jobs, in two accounts: as it is recorded, and as it would be under another policy. Pure."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -117,9 +118,10 @@ class Book:
                 run.ended_at, run.state = at, execution.state_at_end(event)
 
     def outcome(self, job_id: str, tick_at: int | None) -> str:
-        """What became of this tick."""
-        found = (one.said for one in self.ticks.get(job_id, ()) if tick_at is not None and one.first <= tick_at <= one.last)
-        return next(found, NOT_EXPECTED)
+        """What became of this tick. A job's ticks are decided in their order."""
+        known = self.ticks.get(job_id, [])
+        nth = 0 if tick_at is None else bisect_right(known, tick_at, key=lambda one: one.first)
+        return known[nth - 1].said if tick_at is not None and nth and tick_at <= known[nth - 1].last else NOT_EXPECTED
 
     def _tick(self, job_id: str, outcome: Outcome) -> None:
         known = self.ticks.setdefault(job_id, [])

@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from msgspec import Raw
@@ -15,7 +15,7 @@ from ledger.core.ids import ExecutionId, Micros
 from ledger.core.invalid import Invalid
 from ledger.core.moment import Moment
 from ledger.core.pause import Pause, Resume
-from ledger.core.whatif import JobWhatIf, Policy, compared, policy_of
+from ledger.core.whatif import Book, JobWhatIf, Outcome, Policy, compared, policy_of
 from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home
 from tests.unit.simulation.year import Year
 
@@ -259,3 +259,17 @@ def is_given_again(home: Past, key: str) -> bool:
 @pytest.mark.parametrize("key", ["plain", '7" pipe', "a\\b", "caf\u00e9", "tab\t"])
 def test_runs_under_a_key_are_found_however_json_writes_it(key: str) -> None:
     assert is_given_again(keyed(key), key)
+
+
+class NeverRead(list[Outcome]):
+    def __iter__(self) -> Iterator[Outcome]:
+        raise AssertionError("all outcomes were read for one tick")
+
+
+def test_what_became_of_a_tick_is_found_without_reading_all_of_them() -> None:
+    book = Book(ticks={JOB: NeverRead([Outcome(10, 10, 1, "fired"), Outcome(20, 40, 3, "skipped(overlap)"), Outcome(50, 50, 1, "fired")])})
+    found = {at: book.outcome(JOB, at) for at in (9, 10, 11, 20, 30, 40, 41, 50, 51)}
+    assert {at for at, said in found.items() if said == "skipped(overlap)"} == {20, 30, 40}
+    assert {at for at, said in found.items() if said == "fired"} == {10, 50}
+    assert {at for at, said in found.items() if said == "not expected"} == {9, 11, 41, 51}
+    assert book.outcome(JOB, None) == book.outcome("another", 10) == "not expected"
