@@ -178,7 +178,7 @@ class World:
         else:
             for asked in self._recorder.asked.get(seq, ()):
                 heappush(queue, (asked.mark.nth, 0, asked))
-        while queue or draft.events:
+        while queue or draft.events or draft.acknowledges:
             while queue:
                 draft = self._include(draft, seq, heappop(queue)[2])
             draft = self._begun(self._append(draft))

@@ -197,6 +197,20 @@ def test_a_pause_holds_what_is_replayed_too() -> None:
     assert all(change.what == "added" for change in found.changes)
 
 
+def test_a_range_may_end_while_the_job_is_paused() -> None:
+    """As it does by default where the job is paused now: what the pause skips is said a minute at a time."""
+    home = Past(takes=3000)
+    home.schedule(JOB, every_ms=10_000, exclusive_scope="none", overlap="skip")
+    home.live_for(5, 3)
+    home.ask(Pause(home.name(), "job", JOB, "stop"))
+    home.act()
+    for _ in range(30):
+        home.act(home.now + 4 * SECOND)
+        home.beat()
+        assert home.whatif(AS_IT_WAS).is_same, f"{(home.now - NOON) / SECOND} s"
+    assert home.whatif(AS_IT_WAS).recorded.ticks["skipped(paused)"] == 12
+
+
 def test_a_backfill_that_is_under_way_where_the_range_begins_goes_on_as_it_did() -> None:
     """Its portions follow from the ends of those before."""
     home = Past(takes=3000)
