@@ -19,7 +19,7 @@ from ledger.core.consequences import followed
 from ledger.core.definition import Registry
 from ledger.core.engines import Engines
 from ledger.core.exclusivity import admit
-from ledger.core.execution import Active, Cancelled, CancelRequested, Requested, Waiting
+from ledger.core.execution import Active, Buffered, Cancelled, CancelRequested, Delayed, Requested, Waiting, begun
 from ledger.core.ids import Address, ExecutionId, Micros
 from ledger.core.overlap import FREE, place
 from ledger.core.partition import Partition
@@ -27,6 +27,7 @@ from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import names_of
 from ledger.core.recorded import Asked, Recorder
 from ledger.core.registry import RegistryFold, Touched
+from ledger.core.uniqueness import name_of
 from ledger.core.wire import Event
 from processors.control.schedules import Schedules
 
@@ -259,7 +260,8 @@ class World:
                 placed = FREE
                 if requested.trigger == "run_now":
                     placed = place(asked.policy, draft.live(requested.job_id), requested.execution_id, draft.at)
-                return admit(draft, structs.replace(requested, blocked_by=placed.blocked_by), placed.events)
+                gone = [*placed.events, *(one for one in asked.replaced if _may_be_replaced(draft.state_of(one.execution_id), requested))]
+                return admit(draft, structs.replace(requested, blocked_by=placed.blocked_by), gone)
             case CancelRequested() | Cancelled() as wish:
                 cancel = execution.Cancel(wish.execution_id, "asked", None, wish.actor, wish.detail)
                 return followed(draft, executing.decide(cancel, draft.state_of(wish.execution_id), draft.at))
@@ -292,3 +294,10 @@ class World:
         held, self._held = self._held, []
         for planned in held:
             self._plans.again(planned, self._partition.head.at)
+
+
+def _may_be_replaced(state: execution.State | None, by: Requested) -> bool:
+    """It has the same unique key and has not begun."""
+    if isinstance(state, Buffered) or (isinstance(state, Waiting | Delayed) and not begun(state)):
+        return name_of(state.request) == name_of(by)
+    return False

@@ -107,6 +107,7 @@ class Asked:
     mark: Mark
     event: Requested | CancelRequested | Cancelled | tick.SkipOrdered
     policy: tick.Overlap = "allow_all"  # of a run by hand, as far as it shows
+    replaced: tuple[Skipped, ...] = ()  # by one that is unique: those whose place it takes
 
 
 class Recorder:
@@ -167,7 +168,7 @@ class Recorder:
         if event.trigger == "schedule" and event.tick_at is not None:
             self.decided.setdefault(event.job_id, []).append((event.tick_at, event.tick_at, mark.seq))
         else:
-            self.asked.setdefault(mark.seq, []).append(Asked(mark, event, _policy_of(event, here)))
+            self.asked.setdefault(mark.seq, []).append(Asked(mark, event, _policy_of(event, here), _replaced_by(event, here)))
         if may_run_at_once(event, mark.at):
             script.tries.append(Try(mark))
 
@@ -225,6 +226,14 @@ def _policy_of(event: Requested, here: Sequence[tuple[int, execution.Event | tic
         if isinstance(other, Cancelled | CancelRequested) and other.because_of == event.execution_id:
             return "terminate_other" if other.reason == "terminate_other" else "cancel_other"
     return "buffer_all" if event.blocked_by is not None and event.exclusive_key is None else "allow_all"
+
+
+def _replaced_by(event: Requested, here: Sequence[tuple[int, execution.Event | tick.Event]]) -> tuple[Skipped, ...]:
+    """The detail of those begins with who came after them. Not all have its unique key: others waited for an exclusivity key."""
+    if event.unique_key is None:
+        return ()
+    others = (one for _, one in here if isinstance(one, Skipped) and one.reason == "replaced")
+    return tuple(one for one in others if (one.detail or "").partition(" ")[0] == event.execution_id)
 
 
 def _is_of_workers(event: Skipped) -> bool:

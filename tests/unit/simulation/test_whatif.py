@@ -10,11 +10,12 @@ from msgspec import Raw
 from ledger.client.whatif_tape import Cast, Tape, books, registry_under
 from ledger.core import request, wire
 from ledger.core.definition import Register
-from ledger.core.execution import Active, Waiting
+from ledger.core.execution import Active, Skipped, Waiting
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.invalid import Invalid
 from ledger.core.moment import Moment
 from ledger.core.pause import Pause, Resume
+from ledger.core.uniqueness import Unique
 from ledger.core.whatif import Book, JobWhatIf, Outcome, Policy, compared, policy_of
 from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home
 from tests.unit.simulation.year import Year
@@ -273,6 +274,13 @@ def is_given_again(home: Past, key: str) -> bool:
 @pytest.mark.parametrize("key", ["plain", '7" pipe', "a\\b", "caf\u00e9", "tab\t"])
 def test_runs_under_a_key_are_found_however_json_writes_it(key: str) -> None:
     assert is_given_again(keyed(key), key)
+
+
+def test_a_submit_that_replaces_does_so_again() -> None:
+    home = keyed("mine", unique=Unique("invoice", on_conflict="replace"))
+    skips = [event for record in home.log for event in wire.decode_commit(record).events if isinstance(event, Skipped)]
+    assert len(skips) > 5 and {event.reason for event in skips} == {"replaced"}
+    assert is_given_again(home, "mine")
 
 
 class NeverRead(list[Outcome]):
