@@ -9,8 +9,8 @@ from typing import Final
 
 from ledger.client.as_of_reading import REGISTRY, Progress, accepted_until, commits_until, quietly
 from ledger.client.moments import datetime_of
+from ledger.client.whatif_facts import RegistryCommit
 from ledger.client.whatif_tape import Cast, Tape, books, has_other_ticks, registry_under
-from ledger.client.whatif_world import RegistryCommit
 from ledger.config import Settings
 from ledger.core import definition
 from ledger.core.definition import Registered, ScheduleSpec

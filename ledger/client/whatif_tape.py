@@ -6,8 +6,9 @@ from typing import Final
 
 from msgspec import structs
 
+from ledger.client.whatif_facts import Facts, RegistryCommit
 from ledger.client.whatif_plans import Plans
-from ledger.client.whatif_world import Beat, Facts, RegistryCommit, World
+from ledger.client.whatif_world import Beat, World
 from ledger.core import definition, execution, outcome, pause, tick, wire
 from ledger.core.chain import Header
 from ledger.core.consequences import ENDS

@@ -6,15 +6,15 @@ decide. Nothing here reads or writes a log.
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final, assert_never
 
 from msgspec import structs
 
+from ledger.client.whatif_facts import Facts
 from ledger.client.whatif_plans import Planned, Plans, Queue
 from ledger.core import executing, execution, tick
-from ledger.core.chain import Header
 from ledger.core.consequences import followed
 from ledger.core.definition import Registry
 from ledger.core.engines import Engines
@@ -26,7 +26,6 @@ from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import names_of
 from ledger.core.recorded import Asked, Recorder
-from ledger.core.registry import RegistryFold, Touched
 from ledger.core.uniqueness import name_of
 from ledger.core.wire import Event
 from processors.control.schedules import Schedules
@@ -42,29 +41,6 @@ class Beat:
     seq: int
     at: Micros
     registry: Address | None
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryCommit:
-    header: Header
-    events: tuple[Event, ...]
-
-
-@dataclass(slots=True)
-class Facts:
-    """The registry, followed from commit to commit."""
-
-    commits: Sequence[RegistryCommit]
-    fold: RegistryFold = field(default_factory=RegistryFold)
-    _next: int = 0
-
-    def reach(self, place: Address | None) -> Touched:
-        while place is not None and self._next < len(self.commits) and self.commits[self._next].header.seq <= place.seq:
-            commit = self.commits[self._next]
-            self.fold.accept(commit.header, commit.events, "", self._next)
-            self._next += 1
-        touched, self.fold.touched = self.fold.touched, Touched()
-        return touched
 
 
 class Replayed(Schedules):
@@ -92,6 +68,7 @@ class World:
         self._schedules = Replayed(partition, facts.fold.registry, recorder, beats)
         self._schedules.begin()
         self._nth = 0  # the next recorded commit
+        self._news_at: int | None = None  # when the registry said what that one is the first to know
         self._held: list[Planned] = []
         self._running: dict[str, set[ExecutionId]] = {}
         self._quiet_at: int | None = None  # a wish of the clock that came to nothing
@@ -106,7 +83,7 @@ class World:
     def run(self) -> None:
         """To the time of the last recorded commit: what is due behind that is not decided in the record either."""
         for nth, beat in enumerate(self._beats):
-            self._nth = nth
+            self._nth, self._news_at = nth, self._facts.news_at(beat.registry)
             self._between(beat.at)
             if self._schedules.notice(self._facts.reach(beat.registry)):
                 self._release()
@@ -131,13 +108,14 @@ class World:
         return None if at is None else self._when_there(at)
 
     def _when_there(self, at: int) -> int:
-        """Control decides at once where it was there; else when it came back."""
+        """Control decides at once where it was there; else when it came back. What the registry moves it takes over at once, too."""
         now = self._partition.head.at
         if self._nth == len(self._beats):
             return max(at, now)
         before = self._beats[self._nth - 1].at if self._nth else now
         after = self._beats[self._nth].at
-        return max(at, now, after if after - before > AWAY else now)
+        was_away = after - before > AWAY or (self._news_at is not None and self._news_at < at)
+        return max(at, now, after if was_away else now)
 
     def _next_timer(self) -> int | None:
         timers = self._timers()

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from ledger.client.whatif_tape import Cast, Tape, books, registry_under
 from ledger.core import request, wire
-from ledger.core.definition import Register
+from ledger.core.definition import Register, Retire
 from ledger.core.execution import Active, Skipped, Waiting
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.invalid import Invalid
@@ -210,6 +210,22 @@ def test_a_range_may_end_while_the_job_is_paused() -> None:
         home.beat()
         assert home.whatif(AS_IT_WAS).is_same, f"{(home.now - NOON) / SECOND} s"
     assert home.whatif(AS_IT_WAS).recorded.ticks["skipped(paused)"] == 12
+
+
+def test_nothing_fires_that_was_retired_or_changed_while_control_was_away_for_less_than_its_idle_minute() -> None:
+    """As in a deploy: who comes back settles the ticks up to the change, and those after it are not expected any more."""
+    for change in (lambda home: home.ask(Retire(home.name(), JOB)), lambda home: home.schedule(JOB, every_ms=3_600_000)):
+        home = Past(takes=3000)
+        home.schedule(JOB, every_ms=10_000, exclusive_scope="none", overlap="skip")
+        home.live_for(5, 3)
+        home.act(NOON + 5 * MINUTE)
+        home.now += 5 * SECOND
+        change(home)
+        home.now += 40 * SECOND
+        home.restart()
+        home.act()
+        home.beat()
+        assert home.whatif(AS_IT_WAS).is_same
 
 
 def test_a_backfill_that_is_under_way_where_the_range_begins_goes_on_as_it_did() -> None:
