@@ -44,14 +44,17 @@ class Beat:
 
 
 class Replayed(Schedules):
-    """Ticks that were recorded are due when the commits that decided them come."""
+    """Ticks that were recorded are due when the commits that decided them come, in the order in which they were due then."""
 
     def __init__(self, partition: Partition, registry: Registry, recorder: Recorder, beats: Sequence[Beat]) -> None:
         super().__init__(partition, registry, Engines())
         self._recorder = recorder
         self._times = {one.seq: one.at for one in beats}
+        self._due: dict[str, int] = {}
+        self._turn = lambda job_id: (self._due[job_id], job_id)
 
     def _decided_at(self, job_id: str, following: int, due: int) -> Micros:
+        self._due[job_id] = due
         seq = self._recorder.decision(job_id, following)
         return Micros(due if seq is None else max(due, self._times.get(seq, due)))
 

@@ -1,5 +1,6 @@
 """The schedules of a home partition: which are in force there, when each is due next, and what the registry changed. No I/O here."""
 
+from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import chain
 
@@ -34,6 +35,7 @@ class Schedules:
         self._instants: list[Micros] = []  # a heap of those at which something is due
         self._due_at: dict[Micros, list[str]] = {}  # the jobs of each; many are due at once, and a job that was moved stays in a list
         self._next: dict[str, Micros] = {}
+        self._turn: Callable[[str], tuple[int, str]] | None = None  # of those that are due at one instant, where it is not by their ids
         self.plans = Plans()
         self._settled: set[str] = set()  # by the draft under way
         self._adopted: set[str] = set()
@@ -232,7 +234,7 @@ class Schedules:
     def _fire_at(self, draft: PartitionDraft, due: Micros) -> bool:
         """What is due at one instant, by the id of the job. False: the rest belongs to the next commit."""
         jobs = self._due_at[due]
-        jobs.sort(reverse=True)
+        jobs.sort(key=self._turn, reverse=True)
         while jobs:
             job_id = jobs.pop()
             if self._next.get(job_id) != due:

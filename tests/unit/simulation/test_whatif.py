@@ -269,6 +269,22 @@ def test_jobs_that_share_a_key_are_replayed_together() -> None:
     assert found[other].waited_us < 0, "nobody is before it in the line any more"
 
 
+def test_after_an_outage_jobs_that_share_a_key_stand_in_line_by_when_they_were_due() -> None:
+    """The job whose id comes last was due first."""
+    home, other, key = Past(takes=3000), "beat:2", "tenant:beat:acme"
+    for job_id, every in ((JOB, 90_000), (other, 60_000)):
+        home.schedule(job_id, every_ms=every, exclusive_scope="tenant", tenant="acme", overlap="skip")
+    home.act()
+    home.now += 400 * SECOND
+    home.restart()
+    home.act()
+    [first] = [one for one in home.live() if isinstance(home.partition.executions[one], Waiting)]
+    assert first in home.partition.runs[other]
+    home.finish_all()
+    found = replayed(home, [JOB, other], NOON, home.now, cast=Cast(0, frozenset((JOB, other)), frozenset((key,))))
+    assert all(one.is_same and one.recorded.fired for one in found.values())
+
+
 def keyed(key: str, **more: object) -> Past:
     """A job under an exclusivity key, and submits of another one under the same."""
     home = Past()
