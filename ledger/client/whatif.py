@@ -30,7 +30,7 @@ MOST_JOBS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """The range is (from_, until]. `is_same`: the policy would have changed nothing."""
+    """The range is (from_, until], in whole commits. `is_same`: the policy would have changed nothing."""
 
     from_: datetime
     until: datetime

@@ -13,7 +13,7 @@ from ledger.core.definition import Register, Retire
 from ledger.core.execution import Active, Skipped, Waiting
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.invalid import Invalid
-from ledger.core.moment import Moment
+from ledger.core.moment import EventName, Moment
 from ledger.core.pause import Pause, Resume
 from ledger.core.uniqueness import Unique
 from ledger.core.whatif import Book, JobWhatIf, Outcome, Policy, compared, policy_of
@@ -313,6 +313,24 @@ def test_a_submit_that_replaces_does_so_again() -> None:
     skips = [event for record in home.log for event in wire.decode_commit(record).events if isinstance(event, Skipped)]
     assert len(skips) > 5 and {event.reason for event in skips} == {"replaced"}
     assert is_given_again(home, "mine")
+
+
+def test_with_the_name_of_an_event_a_range_begins_or_ends_behind_its_whole_commit() -> None:
+    home, jobs = Home(takes=3000), ["beat:1", "beat:2", "beat:3"]
+    for job_id in jobs:
+        home.schedule(job_id, every_ms=60_000, exclusive_scope="none")
+    home.act()
+    home.act(NOON + MINUTE)
+    last = wire.decode_header(home.log[-1])
+    assert len(wire.decode_commit(home.log[-1]).events) == 3
+    for index in (None, 0, 1, 2):
+        moment = Moment(Micros(last.at), EventName("events", 0, last.seq, index))
+        tape = Tape(Cast(0, frozenset(jobs), frozenset()), moment)
+        for offset, record in enumerate(home.log):
+            header = wire.decode_header(record)
+            assert moment.covers(header)
+            tape.feed(header, record, offset)
+        assert not tape.recorded and len(tape.partition.executions) == 3
 
 
 class NeverRead(list[Outcome]):
