@@ -43,8 +43,8 @@ class PastActs:
         progress: Progress = quietly,
     ) -> WhatIf:
         """The recorded past of jobs with a schedule, replayed in memory as if they had had this policy: runs added, removed and moved,
-        ticks skipped, the change in waiting. With none it is the recorded history. `concurrency`: so many runs of a job at once. With the name
-        of an event the range begins or ends behind its whole commit."""
+        ticks skipped, the change in waiting. With none it is the recorded history. `concurrency`: so many runs of a job at once.
+        With the name of an event the range begins or ends behind its whole commit."""
         settings, now = self._line.settings, _now()
         first, second = await moment_of(settings, "from", from_, now), await moment_of(settings, "to", to or datetime_of(now), now)
         policy = policy_of(overlap, cron, timezone, catchup_window, concurrency)
