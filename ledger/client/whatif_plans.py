@@ -71,9 +71,9 @@ class Plans:
             found.append(heappop(self._free)[2])
         return found
 
-    def again(self, planned: Planned, at: int) -> None:
-        """It was held: it happens then."""
-        self._push(at, planned)
+    def again(self, planned: Planned, place: int) -> None:
+        """It was held: it tries as soon as control is there, before whoever was not, in the order of their places."""
+        heappush(self._free, (0, place, planned))
 
     def follow(self, event: execution.Event, state: execution.State | None, at: Micros) -> None:
         """An event of the replay, and the state after it."""

@@ -13,13 +13,14 @@ from typing import Final, assert_never
 from msgspec import structs
 
 from ledger.client.whatif_facts import Facts
+from ledger.client.whatif_held import Held
 from ledger.client.whatif_plans import Planned, Plans, Queue
 from ledger.core import executing, execution, tick
 from ledger.core.consequences import followed
 from ledger.core.definition import Registry
 from ledger.core.engines import Engines
 from ledger.core.exclusivity import admit
-from ledger.core.execution import Active, Buffered, Cancelled, CancelRequested, Delayed, Requested, Waiting, begun
+from ledger.core.execution import Active, Buffered, Cancelled, CancelRequested, Delayed, Requested, Started, Waiting, begun
 from ledger.core.ids import Address, ExecutionId, Micros
 from ledger.core.overlap import FREE, place
 from ledger.core.partition import Partition
@@ -72,7 +73,7 @@ class World:
         self._schedules.begin()
         self._nth = 0  # the next recorded commit
         self._news_at: int | None = None  # when the registry said what that one is the first to know
-        self._held: list[Planned] = []
+        self._held = Held(plans)
         self._running: dict[str, set[ExecutionId]] = {}
         self._quiet_at: int | None = None  # a wish of the clock that came to nothing
         self._followed = 0  # events of the draft under way
@@ -89,7 +90,7 @@ class World:
             self._nth, self._news_at = nth, self._facts.news_at(beat.registry)
             self._between(beat.at)
             if self._schedules.notice(self._facts.reach(beat.registry)):
-                self._release()
+                self._held.resumed()
             self._decide(beat.at, beat.seq)
             self._plans.reached = beat.seq + 1
         if self._beats:
@@ -113,12 +114,13 @@ class World:
     def _when_there(self, at: int) -> int:
         """Control decides at once where it was there; else when it came back. What the registry moves it takes over at once, too."""
         now = self._partition.head.at
+        at = max(at, now)
         if self._nth == len(self._beats):
-            return max(at, now)
+            return at
         before = self._beats[self._nth - 1].at if self._nth else now
         after = self._beats[self._nth].at
         was_away = after - before > AWAY or (self._news_at is not None and self._news_at < at)
-        return max(at, now, after if was_away else now)
+        return max(at, after) if was_away else at
 
     def _next_timer(self) -> int | None:
         timers = self._timers()
@@ -163,6 +165,8 @@ class World:
         while queue or draft.events or draft.acknowledges:
             while queue:
                 draft = self._include(draft, seq, heappop(queue)[2])
+                while (other := self._held.instead()) is not None:
+                    draft = self._include(draft, seq, other)
             draft = self._begun(self._append(draft))
 
     def _draft(self, at: Micros) -> PartitionDraft:
@@ -198,7 +202,7 @@ class World:
         events, self._followed = draft.events[self._followed :], len(draft.events)
         for event in events:
             if isinstance(event, tick.AutoResumed):
-                self._release()
+                self._held.resumed()
             elif isinstance(event, execution.Event):
                 after = draft.state_of(event.execution_id)
                 self._plans.follow(event, after, draft.at)
@@ -208,10 +212,10 @@ class World:
                     self._stopped(event.execution_id)
 
     def _stopped(self, execution_id: ExecutionId) -> None:
-        for running in self._running.values():
+        for job_id, running in self._running.items():
             if execution_id in running:
                 running.discard(execution_id)
-                self._release()
+                self._held.ended(job_id)
 
     def _include(self, draft: PartitionDraft, seq: int | None, what: Planned | Asked) -> PartitionDraft:
         if not draft.include(self._events_of(draft, what, seq)):
@@ -224,16 +228,18 @@ class World:
         if isinstance(what, Asked):
             return self._of_asked(draft, what)
         state = draft.state_of(what.execution_id)
+        event: execution.Event | None = None
         if self._plans.nth.get(what.execution_id, 0) != what.nth:
-            return ()
-        if what.act == "start" and isinstance(state, Waiting):
-            if seq is None and self._has_to_wait(draft, state.request):
-                self._held.append(what)
+            pass  # it is over
+        elif what.act == "start" and isinstance(state, Waiting):
+            if seq is None and self._has_to_wait(draft, what, state.request):
                 return ()
-            return followed(draft, [self._plans.of_start(what, state)])
-        if what.act != "start" and isinstance(state, Active):
-            return followed(draft, [self._plans.of_end(what, state, draft.at)])
-        return ()
+            event = self._plans.of_start(what, state)
+        elif what.act != "start" and isinstance(state, Active):
+            event = self._plans.of_end(what, state, draft.at)
+        if seq is None and not isinstance(event, Started):
+            self._held.came_to_nothing(what)
+        return () if event is None else followed(draft, [event])
 
     def _of_asked(self, draft: PartitionDraft, asked: Asked) -> Sequence[Event]:
         match asked.event:
@@ -260,21 +266,20 @@ class World:
 
     # Who has to wait with its start
 
-    def _has_to_wait(self, draft: PartitionDraft, request: Requested) -> bool:
+    def _has_to_wait(self, draft: PartitionDraft, planned: Planned, request: Requested) -> bool:
         """For a pause, or for another of its job to end. Asked of those alone that do not start as recorded."""
-        if self._most is not None and len(self._running.get(request.job_id, ())) >= self._most:
+        is_full = self._most is not None and len(self._running.get(request.job_id, ())) >= self._most
+        if is_full or self._is_paused(draft, request):
+            self._held.hold(planned, request.job_id, is_full=is_full)
             return True
+        return False
+
+    def _is_paused(self, draft: PartitionDraft, request: Requested) -> bool:
         if request.ignore_pause:
             return False
         standing, state = self._facts.fold.registry.pauses.standing, draft.schedule_of(request.job_id)
         names = names_of(request.job_id, request.queue, request.tenant, request.exclusive_key)
         return (state is not None and state.stopped is not None) or any(name in standing for name in names)
-
-    def _release(self) -> None:
-        """Who was held tries again."""
-        held, self._held = self._held, []
-        for planned in held:
-            self._plans.again(planned, self._partition.head.at)
 
 
 def _may_be_replaced(state: execution.State | None, by: Requested) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from msgspec import Raw
 
+from ledger.client.whatif_held import Held
+from ledger.client.whatif_plans import Planned, Plans
 from ledger.client.whatif_tape import Cast, Tape, books, registry_under
 from ledger.core import request, wire
 from ledger.core.definition import Register, Retire
@@ -15,6 +17,7 @@ from ledger.core.ids import ExecutionId, Micros
 from ledger.core.invalid import Invalid
 from ledger.core.moment import EventName, Moment
 from ledger.core.pause import Pause, Resume
+from ledger.core.recorded import Recorder
 from ledger.core.uniqueness import Unique
 from ledger.core.whatif import Book, JobWhatIf, Outcome, Policy, compared, policy_of
 from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home
@@ -331,6 +334,31 @@ def test_with_the_name_of_an_event_a_range_begins_or_ends_behind_its_whole_commi
             assert moment.covers(header)
             tape.feed(header, record, offset)
         assert not tape.recorded and len(tape.partition.executions) == 3
+
+
+def test_where_a_run_ends_the_first_in_the_line_of_its_job_alone_tries_to_start() -> None:
+    plans = Plans(Recorder(), capped=True)
+    held, [a, b, c, other] = Held(plans), [Planned(ExecutionId(name), "start", 0) for name in "abcd"]
+    for planned, job_id in ((a, JOB), (b, JOB), (other, "beat:2"), (c, JOB)):
+        held.hold(planned, job_id, is_full=True)
+
+    held.ended(JOB)
+    assert plans.pop_free(0) == [a]
+    held.hold(a, JOB, is_full=True)
+    held.ended(JOB)
+    assert plans.pop_free(0) == [a], "it keeps its place"
+
+    held.came_to_nothing(a)
+    assert held.instead() == b, "the place is for the next one"
+    held.hold(b, JOB, is_full=False)
+    assert held.instead() == c, "and where that is paused for the one behind it"
+    held.hold(c, JOB, is_full=False)
+    assert held.instead() is None
+
+    held.ended(JOB)
+    assert plans.pop_free(0) == []
+    held.resumed()
+    assert plans.pop_free(0) == [b, c]
 
 
 class NeverRead(list[Outcome]):
