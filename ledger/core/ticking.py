@@ -135,7 +135,7 @@ class Outcomes:
     def _fire(self, tick_at: Micros) -> None:
         job, view = self._job, self._view
         new = execution_of_tick(job.job_id, tick_at, view.partition.number)
-        former = view.live(job.job_id) if self._former is None else self._admitting.left_of(job.job_id, self._former)
+        former = self._left_of_former() if self._overlap != "allow_all" else {}
         placed = place(self._overlap, former, new, view.at)
         if placed.refused is not None:
             self._skip(placed.refused, due.Range(tick_at, tick_at, 1), placed.blocked_by)
@@ -156,6 +156,11 @@ class Outcomes:
         self._former = former
         if self._left is not None:
             self._left -= 1
+
+    def _left_of_former(self) -> dict[ExecutionId, Live]:
+        """The executions of the job that this firing may have to do with; there may be thousands, so nobody asks in vain."""
+        job_id = self._job.job_id
+        return self._view.live(job_id) if self._former is None else self._admitting.left_of(job_id, self._former)
 
     def _busy(self, placed: Placed) -> ExecutionId | None:
         """Who is before this tick at the exclusivity key, if the version says that its ticks do not wait for it."""

@@ -4,9 +4,10 @@ import pytest
 
 from ledger.core import tick, wire
 from ledger.core.definition import Retire, ScheduleJob, ScheduleSpec
-from ledger.core.execution import Active, Cancelled, CancelRequested, Due, Options, Report, ReportRefused, Requested
-from ledger.core.ids import execution_of_tick
+from ledger.core.execution import Active, Cancelled, CancelRequested, Due, Live, Options, Report, ReportRefused, Requested
+from ledger.core.ids import ExecutionId, execution_of_tick
 from ledger.core.overlap import MOST_CANCELLED
+from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import Pause
 from ledger.core.policies import engine_versions
 from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home, counted, fired, told
@@ -131,6 +132,19 @@ def test_an_owner_with_other_zone_data_says_so_once() -> None:
     assert rezoned == tick.Rezoned(*engine_versions(), 0, "1999a")
     home.restart()
     assert home.act() == []
+
+
+class NobodyAsks(PartitionDraft):
+    def live(self, job_id: str) -> dict[ExecutionId, Live]:
+        raise AssertionError("all live executions of a job were gone through for one firing")
+
+
+def test_a_firing_that_nothing_stands_before_does_not_go_through_who_is_live() -> None:
+    """There may be thousands."""
+    home = Home(deciding=NobodyAsks)
+    home.schedule(overlap="allow_all")
+    home.act()
+    assert len(fired(home.act(NOON + SECOND))) == len(fired(home.act(NOON + 2 * SECOND))) == 1
 
 
 # Late ticks
