@@ -31,8 +31,11 @@ Row = Mapping[str, object]
 
 
 def talk(text: str) -> None:
-    """To the person: stderr."""
-    typer.echo(plain(text, keep="\n"), err=True)
+    """To the person: stderr. Once nobody reads there, it is lost: the command goes on."""
+    try:
+        typer.echo(plain(text, keep="\n"), err=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # what is in the buffer would fail again, at the end too
 
 
 def say(text: str = "") -> None:

@@ -52,7 +52,8 @@ class Stack:
         redis: str | None = None,
         database: str | None = None,
     ) -> Self:
-        """Blocks until every server answers; raises `StackFailed`. A server given by its address has to answer, and is used instead."""
+        """Blocks until every server answers; raises `StackFailed`. A server given by its address has to answer, and is used instead.
+        `on_progress` is called by a thread; once it has raised, it is not called again."""
         directory = Path(directory).absolute()
         given = Given(kafka, redis, database)
         check_given(given)
@@ -146,30 +147,37 @@ class Stack:
             raise
 
     def _read(self, lines: IO[bytes]) -> None:
-        for line in lines:
-            message = msgspec.json.decode(line, type=Message)
-            match message:
-                case Note(text):
-                    self._tell(text)
-                case Up():
-                    self._up[message.name] = message
-                    self._tell(f"{message.name} {message.version} is ready ({message.seconds:.1f} s)")
-                    self._answers.put(message)
-                case Failed():
-                    self.failure = message
-                    if self._is_up:  # else `start` raises it
-                        self._tell(message.message)
-                case Dead(asked=False):
-                    self._tell(f"{message.server} ended with {message.exit_code} and is left dead")
-                case Dead() | Ready() | Refusal():
-                    self._answers.put(message)
-                case Stopped():
-                    pass
-        self._answers.put(None)
+        try:
+            for line in lines:
+                self._hear(msgspec.json.decode(line, type=Message))
+        finally:
+            self._answers.put(None)
+
+    def _hear(self, message: Message) -> None:
+        match message:
+            case Note(text):
+                self._tell(text)
+            case Up():
+                self._up[message.name] = message
+                self._tell(f"{message.name} {message.version} is ready ({message.seconds:.1f} s)")
+                self._answers.put(message)
+            case Failed():
+                self.failure = message
+                if self._is_up:  # else `start` raises it
+                    self._tell(message.message)
+            case Dead(asked=False):
+                self._tell(f"{message.server} ended with {message.exit_code} and is left dead")
+            case Dead() | Ready() | Refusal():
+                self._answers.put(message)
+            case Stopped():
+                pass
 
     def _tell(self, text: str) -> None:
         if self._progress:
-            self._progress(text)
+            try:
+                self._progress(text)
+            except Exception:  # mostly nobody reads any more: the keeper has to be heard all the same
+                self._progress = None
 
     def _ask(self, act: Act) -> None:
         if self._keeper is None or not self._keeper.stdin:

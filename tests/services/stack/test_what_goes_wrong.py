@@ -137,6 +137,18 @@ def test_a_colon_in_the_cache_s_path(tmp_path: Path) -> None:
         Stack.start(tmp_path / "s", cache=tmp_path / "a:b")
 
 
+def test_who_cannot_be_told_of_the_start_is_told_no_more_and_the_stack_comes_up(tmp_path: Path, stack: Stack) -> None:
+    said: list[str] = []
+
+    def leave(text: str) -> None:
+        said.append(text)
+        raise BrokenPipeError
+
+    with Stack.start(tmp_path, kafka=stack.kafka, on_progress=leave) as own:
+        own.kill("valkey")
+    assert len(said) == 1
+
+
 def test_a_server_that_was_named_and_is_silent(tmp_path: Path) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

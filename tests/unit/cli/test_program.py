@@ -67,6 +67,14 @@ def test_what_an_error_names_does_not_steer_the_terminal(tmp_path: Path) -> None
     )
 
 
+def test_a_reader_of_stderr_that_left_does_not_end_a_command(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    ended = subprocess.run([*PROGRAM, "stack", "status"], cwd=tmp_path, stderr=theirs, timeout=60)
+    os.close(theirs)
+    assert ended.returncode == 3  # nothing runs there
+
+
 def test_settings_and_handlers_are_compared(tmp_path: Path) -> None:
     (tmp_path / "jobledger.yaml").write_text("app: jobs:jobs\njobs: [{name: a}]\n")
     (tmp_path / "jobs.py").write_text("from ledger import Jobs\njobs = Jobs()\n@jobs.job('b')\ndef b() -> None: ...\n")
