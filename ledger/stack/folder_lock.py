@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -28,31 +28,44 @@ def holder(layout: Layout) -> int | None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return int(os.pread(lock, 20, 0) or b"0")
+        return _written(lock)
     finally:
         os.close(lock)
     return None
 
 
 def take(layout: Layout, *, dying: float = DYING, ending: float = ENDING) -> int:
-    """The lock's file, locked. A living keeper is refused at once; leftovers of a killed one are waited for, then ended."""
+    """The lock's file, locked. A living keeper is refused; leftovers of a killed one are waited for, then ended.
+
+    Of several that wait for the same leftovers one wins: the others look again, and end none of its servers.
+    """
     try:
         layout.directory.mkdir(parents=True, exist_ok=True)
         lock = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StackFailed(unusable(layout.directory, error)) from error
-    if not _within(lock, 0) and is_keeper(pid := int(os.pread(lock, 20, 0) or b"0")):
+    if not _within(layout, lock, 0):
+        left = leftovers(layout)
+        if not _within(layout, lock, dying):
+            _kill(layout, left & leftovers(layout))
+            if not _within(layout, lock, ending):
+                raise FolderBusy(f"Servers of an earlier stack in {layout.directory} do not end: see {layout.pids} for their pids.")
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    layout.pids.unlink(missing_ok=True)  # none of them runs: their numbers may be others' soon
+    return lock
+
+
+def _refuse_keeper(layout: Layout, lock: int) -> None:
+    if is_keeper(pid := _written(lock)):
         raise FolderBusy(
             f"The stack in {layout.directory} is running already (keeper: pid {pid}). "
             f"Use it (`jobledger stack env`), stop it (`jobledger stack stop`), or name another folder; each takes --dir."
         )
-    if not _within(lock, dying):
-        end_leftovers(layout)
-        if not _within(lock, ending):
-            raise FolderBusy(f"Servers of an earlier stack in {layout.directory} do not end: see {layout.pids} for their pids.")
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
-    return lock
+
+
+def _written(lock: int) -> int:
+    return int(os.pread(lock, 20, 0) or b"0")
 
 
 def unusable(directory: Path, error: OSError) -> str:
@@ -60,25 +73,27 @@ def unusable(directory: Path, error: OSError) -> str:
 
 
 def note_pids(layout: Layout, programs: dict[str, str]) -> None:
-    """pid -> program, for `end_leftovers` of a later start."""
+    """pid -> program, for `leftovers` as a later start finds them."""
     write_private(layout.pids, msgspec.json.encode(programs))
 
 
-def end_leftovers(layout: Layout) -> None:
-    """Kills what a killed keeper left: on Linux what servers had started themselves, elsewhere the servers too, by the pids noted."""
-    end_orphans(layout, SERVER_PROGRAMS)
+def leftovers(layout: Layout) -> frozenset[int]:
+    """What a killed keeper left: who holds the lock, as far as that is told, and the servers whose pids are noted."""
     try:
         noted = msgspec.json.decode(layout.pids.read_bytes(), type=dict[int, str])
     except (FileNotFoundError, msgspec.DecodeError):
-        return
-    for pid, program in ((int(text), program) for text, program in noted.items()):
-        if program in command_of(pid):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            except PermissionError as error:
-                raise StackFailed(f"Process {pid} of an earlier stack in {layout.directory} belongs to another user: end it.") from error
+        noted = {}
+    return frozenset(orphans(layout, SERVER_PROGRAMS)) | {pid for pid, program in noted.items() if program in command_of(pid)}
+
+
+def _kill(layout: Layout, pids: Iterable[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        except PermissionError as error:
+            raise StackFailed(f"Process {pid} of an earlier stack in {layout.directory} belongs to another user: end it.") from error
 
 
 def end_orphans(layout: Layout, programs: frozenset[str]) -> bool:
@@ -87,13 +102,17 @@ def end_orphans(layout: Layout, programs: frozenset[str]) -> bool:
     For after the server itself has ended. A backend of Postgres that computes notices the death of its postmaster only when it
     next waits: until then it would keep the folder's lock and the shared memory, and no Postgres would start.
     """
-    orphans = [pid for pid in lock_holders(layout) if pid != os.getpid() and program_of(pid) in programs]
-    for pid in orphans:
+    found = orphans(layout, programs)
+    for pid in found:
         try:
             os.kill(pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             continue
-    return not orphans
+    return not found
+
+
+def orphans(layout: Layout, programs: frozenset[str]) -> list[int]:
+    return [pid for pid in lock_holders(layout) if pid != os.getpid() and program_of(pid) in programs]
 
 
 def lock_holders(layout: Layout) -> Iterator[int]:
@@ -146,12 +165,14 @@ def command_of(pid: int) -> str:
         return ""
 
 
-def _within(lock: int, seconds: float) -> bool:
+def _within(layout: Layout, lock: int, seconds: float) -> bool:
+    """Whether it could be locked. Raises `FolderBusy` for a keeper that has it, or takes it meanwhile."""
     limit = time.monotonic() + seconds
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            _refuse_keeper(layout, lock)
             if time.monotonic() >= limit:
                 return False
             time.sleep(0.02)
