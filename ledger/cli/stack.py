@@ -37,7 +37,7 @@ def stop_it(directory: Directory = DEFAULT) -> None:
 
 @app.command()
 def status(directory: Directory = DEFAULT, output: OutputOption = Form.table) -> None:
-    """What runs and where; exit 3 when it is stopped or still starting."""
+    """What runs and where; exit 3 when it is stopped, starting or ending."""
     here = directory.absolute()
     running = Running.find(here)
     servers = _rows(running)
@@ -53,17 +53,12 @@ def status(directory: Directory = DEFAULT, output: OutputOption = Form.table) ->
 
 @app.command()
 def env(directory: Directory = DEFAULT) -> None:
-    """Print `export` lines for the settings, password included."""
+    """Print `export` lines for the settings, password included, of the servers that run there."""
     running = Running.find(directory.absolute())
     if running is None:
         talk(f"the stack in {directory.absolute()} is {state(directory.absolute())}: `jobledger stack start` starts it")
         raise typer.Exit(NOT_FOUND)
-    settings = {
-        "JOBLEDGER_KAFKA__BOOTSTRAP": running.kafka,
-        "JOBLEDGER_REDIS__URL": running.redis,
-        "JOBLEDGER_DATABASE__URL": running.database,
-    }
-    for name, value in settings.items():
+    for name, value in running.environment().items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 

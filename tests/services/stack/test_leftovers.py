@@ -7,31 +7,41 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from ledger.stack import Running, state, stop
 from ledger.stack.failure import FolderBusy
 from ledger.stack.folder_lock import KEEPER_MODULE, holder, note_pids, take
 from ledger.stack.layout import Layout
+from ledger.stack.messages import Ready
 from tests.services.stack.processes import until
 
+NOBODY = 999_999_999
 
-def server(layout: Layout, lock: int, program: str = "java") -> "subprocess.Popen[bytes]":
+
+@contextmanager
+def server(layout: Layout, lock: int, program: str = "java") -> "Iterator[subprocess.Popen[bytes]]":
     """Does nothing, and holds the folder's lock, as every server does."""
     path = layout.directory / program
-    if not path.exists():
-        shutil.copy("/bin/sleep", path)
-    return subprocess.Popen([path, "600"], pass_fds=(lock,))
+    shutil.copy("/bin/sleep", path)
+    with subprocess.Popen([path, "600"], pass_fds=(lock,)) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def left_behind(layout: Layout, program: str = "java") -> "subprocess.Popen[bytes]":
+@contextmanager
+def left_behind(layout: Layout, program: str = "java") -> "Iterator[subprocess.Popen[bytes]]":
     """The keeper's number in the lock is nobody's."""
     lock = take(layout)
-    left = server(layout, lock, program)
-    os.pwrite(lock, b"999999999", 0)
-    os.close(lock)
-    return left
+    with server(layout, lock, program) as left:
+        os.pwrite(lock, str(NOBODY).encode(), 0)
+        os.close(lock)
+        yield left
 
 
 def test_servers_that_were_left_behind_are_ended(tmp_path: Path) -> None:
@@ -59,7 +69,17 @@ def test_a_number_that_went_to_another_program_is_left_alone(tmp_path: Path) -> 
         with pytest.raises(FolderBusy, match=f"do not end: see {layout.pids} for their pids"):
             take(layout, dying=0.1, ending=0.1)
         assert left.poll() is None
-        left.kill()
+
+
+def test_a_stack_whose_keeper_was_killed_is_ending_and_can_be_stopped(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    with left_behind(layout) as left:
+        layout.write_state(Ready(NOBODY, (), 1.0))
+        assert state(tmp_path) == "ending"
+        assert Running.find(tmp_path) is None
+        assert stop(tmp_path, dying=0.1)
+        assert left.wait(5) == -9
+    assert state(tmp_path) == "stopped"
 
 
 @pytest.fixture
@@ -85,7 +105,6 @@ def test_who_waits_ends_no_server_that_came_meanwhile(tmp_path: Path, waiting: T
         with pytest.raises(FolderBusy):
             late.result()
         assert new.poll() is None
-        new.kill()
     os.close(lock)
 
 

@@ -13,8 +13,10 @@ from ledger.stack.failure import FolderBusy, ServerSilent, StackFailed
 from ledger.stack.folder_lock import holder, take
 from ledger.stack.given import Given, check_given, shown
 from ledger.stack.layout import Layout, check_space, write_private
+from ledger.stack.messages import Ready, Up
 from ledger.stack.offspring import lean_environment
 from ledger.stack.ports import Ports
+from ledger.stack.running import Running
 
 
 def test_the_cache_is_where_it_is_told_else_the_user_s_else_beside_the_data(tmp_path: Path) -> None:
@@ -115,6 +117,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_what_is_given_is_not_started() -> None:
     assert Given().missing() == ("kafka", "valkey", "postgres")
     assert Given(kafka="a:1", database="postgresql://b").missing() == ("valkey",)
+
+
+def test_of_a_stack_without_a_server_only_the_others_are_named(tmp_path: Path) -> None:
+    running = Running(tmp_path, Ready(1, (Up("valkey", "9", 2, "redis://127.0.0.1:1/0", 0.1),), 0.1))
+    assert running.environment() == {"JOBLEDGER_REDIS__URL": "redis://127.0.0.1:1/0"}
+    with pytest.raises(StackFailed, match=f"The stack in {tmp_path} runs without kafka: .* an address of its own"):
+        running.kafka  # noqa: B018  # asking is the test
 
 
 def test_an_address_isshown_without_its_password() -> None:
