@@ -83,12 +83,21 @@ class Jars:
             raise StackFailed(
                 f"The cache's path {self._cache} holds a '{os.pathsep}', which Java's class path cannot: name another with JOBLEDGER_CACHE."
             )
-        if found := find(self._cache):
+        if found := self._find():
             return found
         await self._fetch(offspring, folder)
-        if found := find(self._cache):
+        if found := self._find():
             return found
         raise StackFailed(f"Kafka's jars in {self._cache} are still not whole after fetching them: delete that folder and start again.")
+
+    def _find(self) -> tuple[Path, ...]:
+        try:
+            return find(self._cache)
+        except OSError as error:
+            raise StackFailed(
+                f"Kafka's jars in the cache {self._cache} cannot be read: {error.filename}: {error.strerror}. "
+                "Name another folder with JOBLEDGER_CACHE."
+            ) from error
 
     async def _fetch(self, offspring: Offspring, folder: Path) -> None:
         self._say(f"fetching Kafka {KAFKA_VERSION} into {self._cache} ({len(wanted())} jars, 44 MB, once)")

@@ -5,6 +5,7 @@ JSON lines on stdin and stops at its end, that is when its parent is gone; detac
 """
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -36,9 +37,13 @@ ORPHANS_END = 5.0
 
 
 def say(message: Message) -> None:
-    """A parent that is gone reads nothing; stdin tells of that."""
+    put(1, msgspec.json.encode(message))
+
+
+def put(file: int, line: bytes) -> None:
+    """A parent that is gone reads nothing (stdin tells of that), a full disk takes nothing: the servers are ended in order all the same."""
     try:
-        os.write(1, msgspec.json.encode(message) + b"\n")
+        os.write(file, line + b"\n")
     except OSError:
         pass
 
@@ -96,7 +101,8 @@ class Keeper:
         """Detached, also to the log: there the parent is gone by then."""
         say(message)
         if not self._request.attached:
-            sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {message.text if isinstance(message, Note) else message.message}\n")
+            text = message.text if isinstance(message, Note) else message.message
+            put(2, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}".encode())
 
     def _finish(self, failed: Failed | None) -> None:
         if not self._end.done():
@@ -106,10 +112,8 @@ class Keeper:
         async def guarded() -> None:
             try:
                 await work
-            except StackFailed as failed:
-                self._finish(Failed(str(failed), failed.exit_code))
             except Exception as error:  # nobody else would hear of it, and the servers would run on unwatched
-                self._finish(Failed(f"the keeper failed: {type(error).__name__}: {error}", 1))
+                self._finish(failed_by(error, self._layout.directory))
 
         task = asyncio.create_task(guarded())
         self._tasks.add(task)
@@ -122,11 +126,6 @@ class Keeper:
             async with asyncio.TaskGroup() as group:
                 for server in self._servers.values():
                     group.create_task(self._bring_up(server))
-        except BaseExceptionGroup as failures:  # not `except*`: Python before 3.11.4 wraps what is raised there
-            mine, others = failures.split(StackFailed)
-            if mine is None or others is not None:
-                raise
-            raise first_of(mine) from None
         finally:
             progress.cancel()
         ready = Ready(os.getpid(), tuple(self._up[name] for name in self._servers), round(time.monotonic() - began, 2))
@@ -241,10 +240,24 @@ class Keeper:
         await self._bring_up(server, same_port=True)
 
 
-def first_of(failures: BaseExceptionGroup[StackFailed]) -> StackFailed:
-    """Several servers can fail at once, mostly for one cause; one message is enough."""
-    first = failures.exceptions[0]
-    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
+def failed_by(error: Exception, directory: Path) -> Failed:
+    """In words, as far as they are known."""
+    match first_of(error):
+        case StackFailed() as told:
+            return Failed(str(told), told.exit_code)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT, filename=file):
+            return Failed(f"The disk of {file or directory} is full: free some space and start again; what was acknowledged is kept.", 1)
+        case OSError(filename=str(file), strerror=reason):
+            return Failed(f"The stack in {directory} cannot work with {file}: {reason}.", 1)
+        case other:
+            return Failed(f"the keeper failed: {type(other).__name__}: {other}", 1)
+
+
+def first_of(error: Exception) -> Exception:
+    """Several servers can fail at once, mostly for one cause; one message is enough, and one that we wrote says most."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    return first_of((error.subgroup(StackFailed) or error).exceptions[0])
 
 
 async def run(request: Request) -> int:
@@ -258,8 +271,8 @@ def main() -> int:
     request = msgspec.json.decode(sys.argv[1], type=Request)
     try:
         return asyncio.run(run(request))
-    except StackFailed as failed:
-        say(Failed(str(failed), failed.exit_code))
+    except (StackFailed, OSError) as error:
+        say(failed := failed_by(error, Path(request.directory)))
         return failed.exit_code
 
 

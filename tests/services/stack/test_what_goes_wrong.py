@@ -24,6 +24,7 @@ from ledger.core.refusal import Unavailable
 from ledger.stack import ServerSilent, Stack, StackFailed
 from ledger.stack.jars import ENVIRONMENTS, cache_folder, find
 from ledger.stack.layout import Layout
+from ledger.stack.messages import Failed, Message, Request, Stopped, Up
 from tests.services.stack.processes import ROOT, nothing_left, until
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk, which only root may")
@@ -227,6 +228,19 @@ def test_a_disk_that_fills_up_later_ends_the_stack_with_the_line_about_space(tmp
         (disk / "more ballast").unlink()
         with Stack.start(disk / "s", fast=True) as again:
             assert again.failure is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk here that is always full")
+def test_a_keeper_whose_log_takes_no_more_ends_its_servers_in_order(tmp_path: Path) -> None:
+    request = Request(str(tmp_path), str(tmp_path / "cache"), ("valkey",), attached=False)
+    argv = [sys.executable, "-m", "ledger.stack.keeper", msgspec.json.encode(request).decode()]
+    with Path("/dev/full").open("wb") as full, subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=full) as keeper:
+        assert keeper.stdout
+        up = msgspec.json.decode(keeper.stdout.readline(), type=Up)
+        os.kill(up.pid, signal.SIGKILL)
+        said = [msgspec.json.decode(line, type=Message) for line in keeper.stdout]
+    assert [type(message) for message in said[-2:]] == [Failed, Stopped]
+    assert keeper.returncode == 1
 
 
 async def make_topic(stack: Stack) -> None:

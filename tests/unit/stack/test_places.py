@@ -14,7 +14,7 @@ from ledger.stack.folder_lock import holder, take
 from ledger.stack.given import Given, check_given, shown
 from ledger.stack.layout import Layout, check_space, write_private
 from ledger.stack.messages import Ready, Up
-from ledger.stack.offspring import lean_environment
+from ledger.stack.offspring import Offspring, lean_environment
 from ledger.stack.ports import Ports
 from ledger.stack.running import Running
 
@@ -67,6 +67,14 @@ def test_a_jar_too_few_or_too_many_is_not_whole(environment: Path, tmp_path: Pat
     (environment / "jars" / "b.jar").unlink()
     (environment / "jars" / "a.jar").unlink()
     assert jars.find(tmp_path, ONE_JAR) == ()
+
+
+async def test_jars_that_cannot_be_read_are_named(environment: Path, tmp_path: Path) -> None:
+    (environment / "jars" / "a.jar").unlink()
+    for name in jars.wanted():
+        (environment / "jars" / name).mkdir()  # not even root reads a folder
+    with pytest.raises(StackFailed, match=f"in the cache {tmp_path} cannot be read: {environment}/jars/.*jar: .* JOBLEDGER_CACHE"):
+        await jars.Jars(tmp_path, print).ensure(Offspring(0), tmp_path)
 
 
 def test_ports_are_kept_and_a_busy_one_is_replaced_aloud(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """What is said when a server ends: the line of its log that explains it, and what to do."""
 
 import asyncio
+import errno
 import signal
 from pathlib import Path
 
 import pytest
 
 from ledger.stack.failure import FolderBusy, ServerSilent, StackFailed, failure
+from ledger.stack.keeper import failed_by
+from ledger.stack.messages import Failed
 from ledger.stack.offspring import Child, Offspring, Program
 from ledger.stack.server import explain_end, port_was_busy, telling_line
 
@@ -66,6 +69,24 @@ async def test_a_full_disk_is_named_with_its_folder_and_what_to_do(tmp_path: Pat
 async def test_only_the_lines_of_this_run_count(tmp_path: Path) -> None:
     await ended(tmp_path, "echo 'error of yesterday'; exit 1")
     assert (await ended(tmp_path, "echo today; exit 1")).said() == ["today"]
+
+
+DENIED = PermissionError(errno.EACCES, "Permission denied", "/d/valkey/x")
+FULL = OSError(errno.ENOSPC, "No space left on device", "/d/ports.json.new")
+
+
+@pytest.mark.parametrize(
+    ("errors", "words", "exit_code"),
+    [
+        ([DENIED], "The stack in /d cannot work with /d/valkey/x: Permission denied.", 1),
+        ([FULL], "The disk of /d/ports.json.new is full: free some space and start again; what was acknowledged is kept.", 1),
+        ([OSError(errno.ENOSPC, "No space")], "The disk of /d is full: free some space and start again; what was acknowledged is kept.", 1),
+        ([DENIED, ServerSilent("of our own")], "of our own", 5),
+        ([ExceptionGroup("", [ValueError("x")]), DENIED], "the keeper failed: ValueError: x", 1),
+    ],
+)
+def test_of_what_broke_a_start_one_error_is_told_in_words(errors: list[Exception], words: str, exit_code: int) -> None:
+    assert failed_by(ExceptionGroup("several servers", errors), Path("/d")) == Failed(words, exit_code)
 
 
 def test_exit_codes_choose_the_family_of_the_error() -> None:
