@@ -1,5 +1,6 @@
 """`jobledger stack`: the three servers in the background, without containers."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -43,7 +44,8 @@ def status(directory: Directory = DEFAULT, output: OutputOption = Form.table) ->
     servers = _rows(running)
     if output is not Form.table:
         keeper = running.ready.keeper if running else None
-        show_one({"directory": str(here), "state": state(here), "keeper": keeper, "servers": servers}, output)
+        name = os.fsencode(here).decode("utf-8", "backslashreplace")  # what is printed here is UTF-8
+        show_one({"directory": name, "state": state(here), "keeper": keeper, "servers": servers}, output)
     elif running:
         show_rows(servers, COLUMNS, output)
     if running is None:

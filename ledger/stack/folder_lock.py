@@ -25,6 +25,8 @@ def holder(layout: Layout) -> int | None:
         lock = os.open(layout.lock, os.O_RDWR)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StackFailed(unusable(layout.directory, error)) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -208,10 +208,14 @@ def spawn_keeper(request: Request, stdin: int, stdout: "int | IO[bytes]") -> "su
     home = str(Path(__file__).resolve().parents[2])
     others = os.environ.get("PYTHONPATH")
     try:
+        said = msgspec.json.encode(request).decode()
+    except UnicodeEncodeError as error:
+        raise StackFailed(f"The stack cannot work in {error.object}: that name is no UTF-8. Name another folder.") from error
+    try:
         layout.directory.mkdir(parents=True, exist_ok=True)
         with open_log(layout.keeper_log) as log:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "ledger.stack.keeper", msgspec.json.encode(request).decode()],
+                [sys.executable, "-P", "-m", "ledger.stack.keeper", said],
                 stdin=stdin,
                 stdout=stdout,
                 stderr=log,

@@ -1,5 +1,6 @@
 """The program itself: quick, without tracebacks, with the right exit code whatever happens."""
 
+import json
 import os
 import subprocess
 import sys
@@ -73,6 +74,13 @@ def test_a_reader_of_stderr_that_left_does_not_end_a_command(tmp_path: Path) -> 
     ended = subprocess.run([*PROGRAM, "stack", "status"], cwd=tmp_path, stderr=theirs, timeout=60)
     os.close(theirs)
     assert ended.returncode == 3  # nothing runs there
+
+
+def test_the_state_of_a_stack_is_told_in_a_folder_whose_name_is_no_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"a\xff")
+    folder.mkdir()
+    ended = run("stack", "status", "-o", "json", cwd=folder)
+    assert (ended.returncode, json.loads(ended.stdout)["directory"]) == (3, f"{tmp_path}/a\\xff/.jobledger")
 
 
 def test_settings_and_handlers_are_compared(tmp_path: Path) -> None:

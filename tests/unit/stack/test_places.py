@@ -4,11 +4,12 @@ import hashlib
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ledger.stack import jars
+from ledger.stack import Stack, jars
 from ledger.stack.failure import FolderBusy, ServerSilent, StackFailed
 from ledger.stack.folder_lock import holder, take
 from ledger.stack.given import Given, check_given, shown
@@ -116,10 +117,16 @@ def test_a_folder_held_by_no_keeper_is_refused_after_a_while(tmp_path: Path) -> 
     assert holder(layout) is None
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asks", [take, holder])
+def test_a_folder_that_cannot_be_one_is_named(tmp_path: Path, asks: Callable[[Layout], object]) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StackFailed, match=f"cannot keep its data in {tmp_path}/file/x: Not a directory. Name another folder with --dir"):
-        take(Layout(tmp_path / "file" / "x"))
+        asks(Layout(tmp_path / "file" / "x"))
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StackFailed, match="that name is no UTF-8"):
+        Stack.start(tmp_path / os.fsdecode(b"a\xff"))
 
 
 def test_what_is_given_is_not_started() -> None:
