@@ -109,7 +109,8 @@ class Supervisor:
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, self._stopping.set)
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # `nohup`: it outlives its terminal
+                loop.add_signal_handler(number, self._stopping.set)
         codes = await asyncio.gather(*(self._keep(part) for part in self.parts))
         log.info("worker stopped", action="worker.stopped")
         return max(codes, default=0)

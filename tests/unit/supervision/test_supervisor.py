@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -79,6 +80,24 @@ async def test_what_was_drained_does_not_come_back_and_without_a_part_left_it_en
         child = supervisor.children["part"]
         await until(lambda: child.last_code == EXIT_DRAINED and child.pid is None)
     assert child.restarts == 0
+
+
+@pytest.fixture
+def nohup() -> Iterator[None]:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("nohup")
+async def test_under_nohup_it_goes_on_when_its_terminal_is_gone() -> None:
+    async with supervising(TELLS) as supervisor:
+        child = supervisor.children["part"]
+        await until(lambda: child.pid is not None)
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(child.pid or 0, signal.SIGKILL)
+        await until(lambda: child.restarts == 1)
+        assert not supervisor.is_stopping
 
 
 async def test_the_watchdog_of_a_control_process_is_at_work_before_any_server_answers(tmp_path: Path) -> None:
