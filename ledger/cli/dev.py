@@ -19,7 +19,7 @@ from ledger.core.refusal import Conflict
 from ledger.handlers import Jobs
 from ledger.kafka import topics
 from ledger.kafka.opening import open_log
-from ledger.stack import Running, Stack, state
+from ledger.stack import Running, Stack, StackFailed, state
 from processors import logs
 from projections import schema
 
@@ -29,7 +29,7 @@ SERVERS: Final = ("name", "version", "seconds_to_ready", "address")
 
 def command(
     directory: Annotated[Path, typer.Argument(help="The project: where jobledger.yaml is.")] = Path(),
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin with empty servers: wipes .jobledger first.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin with empty servers: empties .jobledger first.")] = False,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Start everything; Ctrl-C stops it. What it stores stays in .jobledger. Saving a handler or the settings restarts what uses them."""
@@ -57,9 +57,17 @@ def command(
 
 
 def _wipe(directory: Path) -> None:
+    """Empties it, and leaves it: it may be a link to where there is room."""
     if state(directory) != "stopped":
         raise Conflict(f"the servers in {directory} run: end them (`jobledger stack stop`, or the other `jobledger dev`) before --fresh")
-    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        for entry in list(directory.iterdir()) if directory.exists() else ():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+    except OSError as error:
+        raise StackFailed(f"{error.filename} cannot be removed: {error.strerror}. Empty {directory} before --fresh.") from error
 
 
 def _servers(settings: Settings) -> Stack | Running:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.cli.dev import _wipe
 from ledger.cli.development import Development
 from ledger.config import Settings
 
@@ -23,6 +24,19 @@ def test_the_project_is_watched_and_nothing_else(tmp_path: Path) -> None:
         file.touch()
     stamps = Development(Settings(), tmp_path)._stamps()
     assert {str(path.relative_to(tmp_path)) for path in stamps} == {"jobs.py", "jobledger.yaml", "pkg/more.py"}
+
+
+def test_a_fresh_begin_empties_the_folder_behind_a_link(tmp_path: Path) -> None:
+    there, link = tmp_path / "there", tmp_path / ".jobledger"
+    (there / "kafka").mkdir(parents=True)
+    (there / "kafka" / "record").touch()
+    (there / "lock").touch()
+    link.symlink_to(there)
+    _wipe(link)
+    assert link.is_symlink()
+    assert list(there.iterdir()) == []
+    there.rmdir()
+    _wipe(link)  # nothing is there
 
 
 def sleeper() -> "subprocess.Popen[bytes]":
