@@ -16,6 +16,7 @@ from ledger.core import wire
 from ledger.core.bodies import NOTHING
 from ledger.core.refusal import Misconfigured, Refused
 from ledger.core.strict_json import check_json
+from ledger.submitting.encoding import check_whole
 
 _LIKE_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 MOST_PROBLEMS: Final = 5  # named in the message about invalid data
@@ -59,8 +60,9 @@ class Signature:
                 return NOTHING
             raise InvalidResult("the handler returned None although its annotation promises a result")
         try:
-            text = self.result.dump_json(value, warnings="error")
+            text = self.result.dump_json(value, by_alias=True, warnings="error")
             if len(text) <= wire.LARGEST_RESULT:
+                check_whole(text, value, self.result)
                 check_json(text)
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             raise InvalidResult(str(error)) from None

@@ -1,11 +1,13 @@
 """From what a caller says to a command, and what is refused before anything is sent."""
 
 import dataclasses
+import math
 from datetime import UTC, datetime, timedelta
 
+import pydantic
 import pytest
-from msgspec import Raw
-from pydantic import BaseModel
+from msgspec import Raw, Struct
+from pydantic import BaseModel, Field, SecretStr, field_serializer
 
 from ledger.client.line import checked
 from ledger.core import wire
@@ -29,6 +31,40 @@ class Line:
     text: str
 
 
+@dataclasses.dataclass
+class Hidden:
+    _number: int
+
+
+class Customer(BaseModel):
+    customer_id: int = Field(alias="customerId")
+
+
+@pydantic.dataclasses.dataclass
+class Client:
+    customer_id: int = Field(alias="customerId")
+
+
+class Login(BaseModel):
+    password: SecretStr
+
+
+class Revealed(Login):
+    note: str | None
+
+    @field_serializer("password", when_used="json")
+    def reveal(self, password: SecretStr) -> str:
+        return password.get_secret_value()
+
+
+class Rate(BaseModel):
+    rate: float
+
+
+class Packed(Struct):
+    rate: float
+
+
 def refusal_of(wish: Submission) -> str:
     with pytest.raises(Refused) as error:
         command_of(wish)
@@ -42,6 +78,42 @@ def test_models_dataclasses_and_plain_json_become_bytes() -> None:
     assert bytes(encode_data({"invoices": [Invoice(number=1, at=at)]})) == b'{"invoices":[{"number":1,"at":"2026-01-02T00:00:00Z"}]}'
     assert bytes(encode_data(None)) == b"null"
     assert bytes(encode_data(Raw(b"[1]"))) == b"[1]"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (Customer(customerId=7), b'{"customerId":7}'),
+        ([Customer(customerId=7)], b'[{"customerId":7}]'),
+        ({"customer": Client(customerId=7)}, b'{"customer":{"customerId":7}}'),
+        (Client(customerId=7), b'{"customerId":7}'),
+        (Hidden(7), b'{"_number":7}'),
+        (Revealed(password=SecretStr("x"), note=None), b'{"password":"x","note":null}'),
+        ({"note": None, "mask": "**********"}, b'{"note":null,"mask":"**********"}'),
+    ],
+)
+def test_what_a_handler_reads_is_what_was_submitted(value: object, written: bytes) -> None:
+    assert bytes(encode_data(value)) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (math.nan, "it is nan"),
+        ({"none": None, "rates": [1.5, math.inf]}, "/rates/1 is inf"),
+        (Rate(rate=math.nan), "/rate is nan"),
+        ({"by": {"name": Rate(rate=math.nan)}}, "/by/name/rate is nan"),
+        (Packed(math.nan), "/rate is nan"),
+        (Login(password=SecretStr("hunter2")), "/password is a SecretStr"),
+        ({"password": SecretStr("hunter2")}, "/password is a SecretStr"),
+    ],
+)
+def test_what_json_would_say_as_something_else_is_refused_by_its_place(value: object, words: str) -> None:
+    with pytest.raises(Refused) as error:
+        encode_data(value)
+    assert error.value.reason == "invalid_data"
+    assert words in str(error.value)
+    assert "hunter2" not in str(error.value)
 
 
 @pytest.mark.parametrize("value", [object(), {1: object()}, {"a": 1 << 70}, Raw(b"{"), Raw(b'"\\ud800"'), {"a": "\0"}])
