@@ -21,7 +21,7 @@ from ledger.core.limits import Rate, parse_rate
 from ledger.core.refusal import Misconfigured, Refused
 from ledger.core.retry import Backoff, Policy
 from ledger.core.wire import NAME
-from ledger.signature import Signature, read_signature
+from ledger.signature import Signature, read_signature, runs_async
 
 Duration = str | timedelta
 RunIn = Literal["async", "thread", "process"]
@@ -126,7 +126,7 @@ class Jobs:
 
     def __post_init__(self) -> None:
         for one in self.middleware:
-            if not inspect.iscoroutinefunction(one) and not inspect.iscoroutinefunction(getattr(one, "__call__", None)):  # noqa: B004
+            if not runs_async(one):
                 raise Misconfigured(f"middleware {one!r}: write it as `async def name(ctx, call_next)` that awaits `call_next()`")
 
     def job(

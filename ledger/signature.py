@@ -1,5 +1,6 @@
 """What a handler's signature says: which data it takes, what it returns, and whether it wants its context."""
 
+import functools
 import inspect
 import types
 from collections.abc import Callable
@@ -36,7 +37,7 @@ class ResultTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """`read` makes the handler's data from JSON, `write` JSON from its result."""
+    """`read` makes the handler's data from JSON, `write` JSON from its result. `default`: the data where there is none, or null."""
 
     takes_data: bool
     takes_context: bool
@@ -44,11 +45,15 @@ class Signature:
     data: TypeAdapter[object]
     result: TypeAdapter[object]
     may_return_nothing: bool
+    default: object = inspect.Parameter.empty
 
     def read(self, data: Raw) -> object:
         """What the handler is called with; of no interest where it takes no data."""
+        text = bytes(data) or b"null"
+        if text == b"null" and self.default is not inspect.Parameter.empty:
+            return self.default
         try:
-            return self.data.validator.validate_json(bytes(data) or b"null")
+            return self.data.validator.validate_json(text)
         except ValidationError as error:
             raise InvalidData(_problems(error)) from None
         except (ValueError, RecursionError) as error:
@@ -59,6 +64,8 @@ class Signature:
             if self.may_return_nothing:
                 return NOTHING
             raise InvalidResult("the handler returned None although its annotation promises a result")
+        if inspect.isawaitable(value) or inspect.isasyncgen(value):
+            raise InvalidResult(_never_run(value))
         try:
             text = self.result.dump_json(value, by_alias=True, warnings="error")
             if len(text) <= wire.LARGEST_RESULT:
@@ -75,9 +82,21 @@ class Signature:
         return Raw(text)
 
 
+def runs_async(function: object) -> bool:
+    """Calling it makes a coroutine: it is an async function, an object whose `__call__` is one, or a `functools.partial` of such."""
+    return any(inspect.iscoroutinefunction(code) for code in _codes(function))
+
+
+def _codes(function: object) -> tuple[object, object]:
+    """What a call may run."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function, getattr(function, "__call__", None)  # noqa: B004  # its code is looked at, too
+
+
 def read_signature(function: Callable[..., object], place: str) -> Signature:
     """`place` says where the handler is, for the message of `Misconfigured`."""
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    if any(inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code) for code in _codes(function)):
         raise Misconfigured(f"{place} is a generator: a handler is a plain or an async function that returns its result")
     try:
         signature = inspect.signature(function, eval_str=True)
@@ -85,35 +104,56 @@ def read_signature(function: Callable[..., object], place: str) -> Signature:
         raise Misconfigured(
             f"the annotations of {place} cannot be read: {error}. Types of handlers stand at the top of a module"
         ) from error
-    data, context = _roles(list(signature.parameters.values()), place)
+    data, context = _roles(signature, place)
+    wanted = inspect.Parameter.empty if data is None else data.annotation
     result = _without_answers(signature.return_annotation)
     written = _adapter(object if result is inspect.Signature.empty else result, f"the result of {place}")
     return Signature(
         takes_data=data is not None,
         takes_context=context,
-        is_async=inspect.iscoroutinefunction(function),
-        data=_adapter(object if data in (None, inspect.Parameter.empty) else data, f"the data of {place}"),
+        is_async=runs_async(function),
+        data=_adapter(object if wanted is inspect.Parameter.empty else wanted, f"the data of {place}"),
         result=written,
         may_return_nothing=_allows_none(written),
+        default=inspect.Parameter.empty if data is None else data.default,
     )
 
 
-def _roles(parameters: list[inspect.Parameter], place: str) -> tuple[object | None, bool]:
-    """The annotation of the data parameter, None if there is no such parameter, and whether there is one for the context."""
-    wanted = [one for one in parameters if one.kind in _LIKE_POSITIONAL and one.default is inspect.Parameter.empty]
-    needed_by_name = any(one.kind is inspect.Parameter.KEYWORD_ONLY and one.default is inspect.Parameter.empty for one in parameters)
-    match wanted:
+def _roles(signature: inspect.Signature, place: str) -> tuple[inspect.Parameter | None, bool]:
+    """The parameter for the data, None if there is no such, and whether there is one for the context. What can only be given by name is the
+    function's own and keeps its default."""
+    parameters = signature.parameters.values()
+    match [one for one in parameters if one.kind in _LIKE_POSITIONAL]:
         case []:
-            roles: tuple[object | None, bool] | None = (None, False)
+            roles: tuple[inspect.Parameter | None, bool] | None = (None, False)
         case [only]:
-            roles = (None, True) if only.annotation is Context else (only.annotation, False)
-        case [data, context] if data.annotation is not Context and context.annotation in (Context, inspect.Parameter.empty):
-            roles = (data.annotation, True)
+            roles = (None, True) if _is_context(only) else (only, False)
+        case [data, context] if not _is_context(data) and (_is_context(context) or _says_nothing(context)):
+            roles = (data, True)
         case _:
             roles = None
-    if roles is None or needed_by_name:
-        raise Misconfigured(f"{place} takes {[one.name for one in parameters]}: a handler takes its data and, if it likes, `ctx: Context`")
+    if roles is None or any(_is_in_the_way(one) for one in parameters):
+        named = [one.replace(annotation=inspect.Parameter.empty, default=inspect.Parameter.empty) for one in parameters]
+        raise Misconfigured(
+            f"{place} takes {inspect.Signature(named)}: a handler takes its data and then, if it likes, `ctx: Context`; "
+            "what else it has stands behind a `*` with a default, and a decorator shows what it decorates by functools.wraps"
+        )
     return roles
+
+
+def _is_context(parameter: inspect.Parameter) -> bool:
+    return parameter.annotation in (Context, Context | None)
+
+
+def _says_nothing(parameter: inspect.Parameter) -> bool:
+    return parameter.annotation is parameter.default is inspect.Parameter.empty
+
+
+def _is_in_the_way(parameter: inspect.Parameter) -> bool:
+    """Nobody would give it anything."""
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+        return parameter.default is inspect.Parameter.empty or _is_context(parameter)
+    return parameter.kind not in _LIKE_POSITIONAL
 
 
 def _without_answers(annotation: object) -> object:
@@ -131,6 +171,14 @@ def _adapter(annotation: object, place: str) -> TypeAdapter[object]:
         return TypeAdapter(annotation)  # type: ignore[arg-type]  # read from a signature, so it may be no type: then this raises
     except (PydanticUserError, TypeError) as error:
         raise Misconfigured(f"{place}: {annotation!r} cannot be read from JSON: {str(error).splitlines()[0]}") from error
+
+
+def _never_run(value: object) -> str:
+    """What to say of a result that is code which nobody ran; a coroutine is closed, so that Python does not say it once more."""
+    if inspect.iscoroutine(value):
+        value.close()
+    kind = type(value).__name__
+    return f"the handler returned a {kind}, whose code never ran: write it, and each decorator of it, as `async def` with `await`"
 
 
 def _allows_none(adapter: TypeAdapter[object]) -> bool:

@@ -1,8 +1,9 @@
 """The registry of handlers: what a declaration accepts, refuses and remembers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -110,10 +111,77 @@ class NotJson:
     what: "type[NotJson] | None" = None
 
 
-@pytest.mark.parametrize("function", [two_data, keyword_only, of_an_unknown_type, async_generator])
+def context_first(ctx: Context, data: int) -> None: ...
+def context_by_name(data: int, *, ctx: Context | None = None) -> None: ...
+def more_with_a_default(data: int, limit=10) -> None: ...  # type: ignore[no-untyped-def]
+def whatever_comes(*args: object) -> None: ...
+def whatever_is_named(data: int, **more: object) -> None: ...
+
+
+class Generator:
+    async def __call__(self, data: int) -> AsyncIterator[int]:
+        yield data
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        two_data,
+        keyword_only,
+        of_an_unknown_type,
+        async_generator,
+        context_first,
+        context_by_name,
+        more_with_a_default,
+        whatever_comes,
+        whatever_is_named,
+    ],
+)
 def test_a_signature_that_is_no_handlers_is_refused_with_its_place(function: object) -> None:
     with pytest.raises(Misconfigured, match=r"test_jobs\.py:"):
         Jobs().job("x")(function)  # type: ignore[type-var]  # that is the point
+
+
+def test_an_object_that_is_called_as_a_generator_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="is a generator"):
+        Jobs().job("x")(Generator())
+
+
+def test_a_refused_signature_is_told_without_the_values_of_its_defaults() -> None:
+    def secretive(first: int, second: int = 4711, *, token: str = "hunter2") -> None: ...
+
+    with pytest.raises(Misconfigured, match=r"takes \(first, second, \*, token\): a handler takes its data") as refusal:
+        Jobs().job("x")(secretive)
+    assert "hunter2" not in str(refusal.value)
+
+
+def with_defaults(data: int = 7, ctx: Context | None = None) -> None: ...
+def context_alone(ctx: Context | None = None) -> None: ...
+def with_a_switch(data: int, *, dry: bool = False) -> None: ...
+
+
+def test_parameters_with_defaults_are_given_what_those_without_are() -> None:
+    jobs = Jobs()
+    handlers: list[Callable[..., object]] = [with_defaults, context_alone, with_a_switch]
+    for number, function in enumerate(handlers):
+        jobs.job(str(number))(function)
+    roles = [(handler.signature.takes_data, handler.signature.takes_context) for handler in jobs]
+    assert roles == [(True, True), (False, True), (True, False)]
+
+
+class Called:
+    async def __call__(self, data: int, ctx: Context) -> None: ...
+
+
+async def with_more(more: int, data: int) -> None: ...
+
+
+def test_what_makes_a_coroutine_is_awaited_however_it_is_written() -> None:
+    jobs = Jobs()
+    handlers: list[Callable[..., object]] = [Called(), partial(Called()), partial(with_more, 3), Called().__call__]
+    for number, function in enumerate(handlers):
+        jobs.job(str(number))(function)
+    assert [handler.run_in for handler in jobs] == ["async"] * 4
 
 
 def test_a_handler_may_do_without_a_parameter_it_does_not_use() -> None:
