@@ -15,12 +15,12 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
+from ledger.config.fields import check_job_name
 from ledger.context import Context
 from ledger.core.durations import parse_duration_ms
 from ledger.core.limits import Rate, parse_rate
 from ledger.core.refusal import Misconfigured, Refused
 from ledger.core.retry import Backoff, Policy
-from ledger.core.wire import NAME
 from ledger.signature import Signature, read_signature, runs_async
 
 Duration = str | timedelta
@@ -275,8 +275,10 @@ def place_of(function: Callable[..., object]) -> str:
 
 
 def _check(name: str, version: int, minimal: int, concurrency: int | None, place: str) -> None:
-    if NAME.fullmatch(name) is None:
-        raise Misconfigured(f"{place}: {name!r} is no name of a job: 1 to 200 of A-Z a-z 0-9 . _ : ~ / @ -")
+    try:
+        check_job_name(name)
+    except ValueError as error:
+        raise Misconfigured(f"{place}: {error}") from None
     if not 1 <= minimal <= version:
         raise Misconfigured(
             f"{place}: version={version}, minimal_supported_version={minimal}: both from 1, the minimal not above the other"

@@ -44,7 +44,7 @@ class Bulk:
         self._records: dict[int, _Record] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
-    async def submit(self, wishes: Iterable[Wish], first: int = 0) -> list[ExecutionId | None]:
+    async def submit(self, wishes: Iterable[Wish], first: int = 1) -> list[ExecutionId | None]:
         """Returns once all records are acknowledged. `first` is the number of the first item, for messages."""
         submitted: list[ExecutionId | None] = []
         left = iter(wishes)
@@ -117,7 +117,7 @@ class Bulk:
 
 
 def check(record: bytes, *, registry: bool = False) -> None:
-    """Read it as control will. Raises `Refused` for what would become a dead letter there."""
+    """Read it as control will. Raises `Refused` for what would become a dead letter there. It says where, not what stands there."""
     for item in wire.decode_commands(record, registry=registry):
         if isinstance(item, Undecodable):
-            raise Refused("invalid", f"{item.detail}: {(item.raw or b'')[:200].decode(errors='replace')}")
+            raise Refused("invalid", item.detail)

@@ -9,7 +9,6 @@ from msgspec import Raw, structs
 
 from ledger.client.content import content_hash, content_of
 from ledger.config import Settings
-from ledger.config.fields import name_fault
 from ledger.config.jobs import number_of
 from ledger.config.settings import Execution, Job, SystemJob
 from ledger.core.bodies import NOTHING
@@ -54,11 +53,6 @@ def declared(settings: Settings, jobs: Jobs) -> list[Declared]:
     wanted = [one for job in settings.jobs if (one := _of_job(job, jobs, problems)) is not None]
     wanted += [_implied(handler) for handler in _unnamed(settings, jobs, problems)]
     wanted += [one for job in settings.system_jobs if (one := _of_system_job(job, jobs, problems)) is not None]
-    problems += [
-        f"the handler {handler.name!r} at {handler.place}: its name {fault}; for example 'clean-carts'"
-        for handler in jobs
-        if (fault := name_fault(handler.name)) is not None
-    ]
     for one in wanted:
         if one.queue not in settings.queues:
             near = near_miss(one.queue, list(settings.queues))

@@ -139,9 +139,10 @@ class Ledger(ScheduleActs, PauseActs, HomeActs, ExecutionActs, BulkActing, Lette
         decided = await self._line.submit(command, timeout)
         return handle_of(decided, command.command_id, self.executions.get)
 
-    async def submit_many(self, wishes: Iterable[Wish], *, first: int = 0) -> list[ExecutionId | None]:
+    async def submit_many(self, wishes: Iterable[Wish], *, first: int = 1) -> list[ExecutionId | None]:
         """Many at once, each a `Submission`, a mapping with its fields or a (job, data). Returns when Kafka has them all: nobody waits
-        for decisions. The ids of their executions; None where control names it (a submit with an idempotency key, or unique)."""
+        for decisions. The ids of their executions; None where control names it (a submit with an idempotency key, or unique). `first` is
+        the number of the first, for the message of `Refused`; those before the one that is refused are sent."""
         line = self._line
         return await Bulk(line.sender, line.routes, self.settings.topic("commands"), self.actor).submit(wishes, first)
 

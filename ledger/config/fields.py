@@ -89,12 +89,19 @@ def name_fault(name: str) -> str | None:
     return f"has {wrong!a} in it" if wrong != name[0] or not re.match(r"[._:~@-]", wrong) else f"begins with {wrong!r}"
 
 
-def _name(value: object) -> object:
-    if isinstance(value, str) and (fault := name_fault(value)) is not None:
+def check_job_name(name: object) -> None:
+    """Raises `ValueError` with what to say of a name that cannot be a job's."""
+    fault = name_fault(name) if isinstance(name, str) else f"is of type {type(name).__name__}"
+    if fault is not None:
         raise ValueError(
-            f"{quoted(value)} is no name of a job: it {fault}; 1 to {LONGEST_NAME} of A-Z a-z 0-9 . _ : ~ @ -, the first a letter or a "
+            f"{quoted(name)} is no name of a job: it {fault}; 1 to {LONGEST_NAME} of A-Z a-z 0-9 . _ : ~ @ -, the first a letter or a "
             "digit; for example 'clean-carts'"
         )
+
+
+def _name(value: object) -> object:
+    if isinstance(value, str):
+        check_job_name(value)
     return value
 
 

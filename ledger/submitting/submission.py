@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
+from operator import attrgetter
+from types import NoneType
 from typing import Final
 
 import pydantic
 from msgspec import Struct, ValidationError, convert, structs
 
+from ledger.config.fields import check_job_name
 from ledger.config.settings import Execution
-from ledger.core import wire
 from ledger.core.definition import check_said
 from ledger.core.durations import parse_duration_ms
 from ledger.core.execution import Options, check_instant, check_options
@@ -48,6 +50,9 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
     unique: object = None
 
 
+_SAID: Final = attrgetter("tenant", "exclusive_key", "idempotency_key", "correlation_id", "trace_id", "reason")
+_USUAL: Final = frozenset({str, NoneType})
+
 Wish = Submission | Mapping[str, object] | tuple[str, object]
 
 
@@ -59,6 +64,10 @@ def submission_of(wish: Wish) -> Submission:
         return Submission(*wish)
     if type(wish) is not dict and not isinstance(wish, Mapping):
         raise Refused("invalid", f"a {type(wish).__name__} is no submit: hand in a mapping with `job` and `data`, or a Submission")
+    return _converted(wish)
+
+
+def _converted(wish: Mapping[str, object]) -> Submission:
     try:
         return convert(wish, Submission)
     except ValidationError as error:
@@ -74,8 +83,12 @@ def submission_of(wish: Wish) -> Submission:
 def command_of(wish: Submission, *, actor: str | None = None, answer: str | None = None, follow: bool = False) -> Submit:
     """The command. Raises `Refused` for what no control would accept."""
     job, key = wish.job, wish.idempotency_key
-    if wire.NAME.fullmatch(job) is None:
-        raise Refused("invalid", f"{job!r} is no name of a job: 1 to 200 of A-Z a-z 0-9 . _ : ~ / @ -")
+    if wish.priority is not None or wish.labels is not None or not _USUAL.issuperset(map(type, _SAID(wish))):
+        _check_types(wish)
+    try:
+        check_job_name(job)
+    except ValueError as error:
+        raise Refused("invalid", str(error)) from None
     check_said(actor, wish.reason)
     command_id = fresh_command_id() if key is None else keyed_command_id(job, wish.tenant, wish.exclusive_key, key)
     data = encode_data(wish.data)
@@ -100,6 +113,12 @@ def command_of(wish: Submission, *, actor: str | None = None, answer: str | None
         follow,
         None if wish.unique is None else unique_of(wish.unique, data),
     )
+
+
+def _check_types(wish: Submission) -> None:
+    _converted({name: value for name, value in structs.asdict(wish).items() if name not in ("job", "data")} | {"job": ""})
+    if wish.labels is not None and "" in wish.labels:
+        raise Refused("invalid", "labels: one has no name")
 
 
 def _instant(wish: Submission) -> Micros:

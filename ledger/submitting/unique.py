@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
-from msgspec import Raw, Struct, ValidationError, convert
+from msgspec import Raw, Struct, ValidationError, convert, structs
 
 from ledger.core import uniqueness
 from ledger.core.bodies import field_of, value_of
@@ -42,8 +42,8 @@ def unique_of(given: object, data: Raw) -> uniqueness.Unique:
 
 
 def _understood(given: object) -> Unique:
-    if isinstance(given, Unique):
-        return given
+    if isinstance(given, Unique):  # its fields may be anything so far
+        given = structs.asdict(given)
     if isinstance(given, str | list | tuple):
         given = {"by": given}
     try:

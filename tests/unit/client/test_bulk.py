@@ -6,7 +6,7 @@ from collections import Counter
 import orjson
 import pytest
 
-from ledger.client.bulk import Bulk
+from ledger.client.bulk import Bulk, check
 from ledger.client.decisions import BYTES_PER_RECORD, COMMANDS_PER_RECORD
 from ledger.client.routes import Route, Routes
 from ledger.config import Settings
@@ -14,7 +14,7 @@ from ledger.core import wire
 from ledger.core.ids import ExecutionId, execution_of_command, partition_for
 from ledger.core.refusal import Refused
 from ledger.core.request import Submit
-from ledger.submitting.submission import Wish
+from ledger.submitting.submission import Submission, Wish
 from tests.unit.client.client_fakes import FakeSender
 
 
@@ -65,9 +65,23 @@ async def test_a_large_command_has_a_record_of_its_own() -> None:
 
 async def test_one_too_large_is_refused_with_its_number_and_the_others_before_it_are_sent() -> None:
     sender = FakeSender()
-    with pytest.raises(Refused, match="item 1: the command has"):
+    with pytest.raises(Refused, match="item 2: the command has"):
         await bulk(sender).submit([("a", 1), ("a", "x" * 300_000), ("a", 2)])
     assert [len(wire.decode_commands(record)) for _, _, record in sender.sent] == [1]
+
+
+async def test_what_is_no_submit_is_refused_before_it_is_sent_with_its_number() -> None:
+    sender = FakeSender()
+    with pytest.raises(Refused, match=r"item 2: this is no submit: Expected `int \| null`, got `str` - at `\$.priority`"):
+        await bulk(sender).submit([("a", 1), Submission("a", priority="3")])  # type: ignore[arg-type]  # that is the point
+    assert [len(wire.decode_commands(record)) for _, _, record in sender.sent] == [1]
+
+
+def test_a_refused_record_is_not_shown() -> None:
+    record = b'{"type":"execution.submit.v1","command_id":"c","job_id":"a","data":{"iban":"DE00"},"priority":"3"}'
+    with pytest.raises(Refused, match=r"at `\$.priority`") as refusal:
+        check(record)
+    assert "DE00" not in str(refusal.value)
 
 
 async def test_with_an_idempotency_key_the_execution_is_not_known() -> None:

@@ -68,11 +68,6 @@ def test_immediately_is_no_content() -> None:
     assert first.content_hash == second.content_hash
 
 
-@pytest.mark.parametrize("name", ["a/b", "a..b", "~a"])
-def test_a_handler_whose_name_cannot_be_that_of_a_job(name: str) -> None:
-    assert f"the handler {name!r} at {__file__}" in told(handlers(name))
-
-
 def test_a_version_outside_of_what_the_handler_understands() -> None:
     said = told(handlers("a", version=3, minimal=2), system_jobs=[{"name": "a", "every": "5s"}])
     assert "system job 'a' has version 1, but the handler at" in said

@@ -19,6 +19,7 @@ from ledger.core.request import RunNow
 from ledger.submitting.encoding import check_size, encode_data
 from ledger.submitting.naming import fresh_command_id
 from ledger.submitting.submission import Submission, command_of, submission_of
+from ledger.submitting.unique import Unique
 
 
 class Invoice(BaseModel):
@@ -162,6 +163,7 @@ def test_durations_instants_and_options_are_read() -> None:
     ("wish", "words"),
     [
         (Submission("a b"), "is no name of a job"),
+        (Submission("a/b"), "is no name of a job: it has '/' in it"),
         (Submission(""), "is no name of a job"),
         (Submission("a", delay="5"), "has no unit"),
         (Submission("a", delay=5), "say its unit"),
@@ -172,6 +174,15 @@ def test_durations_instants_and_options_are_read() -> None:
         (Submission("a", run_at=datetime(2026, 1, 1, tzinfo=UTC), delay="5s"), "both say when"),
         (Submission("a", options={"timeot": "5s"}), "options.timeot"),
         (Submission("a", options={"attempts": 0}), "options.attempts"),
+        (Submission(None), "is no name of a job"),  # type: ignore[arg-type]  # that is the point
+        (Submission("a", tenant=5), "$.tenant"),  # type: ignore[arg-type]
+        (Submission("a", idempotency_key=7), "$.idempotency_key"),  # type: ignore[arg-type]
+        (Submission("a", reason=5), "$.reason"),  # type: ignore[arg-type]
+        (Submission("a", priority="3"), "$.priority"),  # type: ignore[arg-type]
+        (Submission("a", labels={"a": 1}), "$.labels"),  # type: ignore[dict-item]
+        (Submission("a", labels={"": "x"}), "labels: one has no name"),
+        (Submission("a", {"b": 1}, unique=Unique("b", states="delayed")), "unique: Expected `array`"),  # type: ignore[arg-type]
+        (Submission("a", {"b": 1}, unique=Unique("b", on_conflict="x")), "unique: Invalid enum value 'x'"),  # type: ignore[arg-type]
     ],
 )
 def test_what_cannot_be_meant_is_refused(wish: Submission, words: str) -> None:

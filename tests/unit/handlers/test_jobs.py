@@ -215,9 +215,10 @@ def test_a_declaration_that_cannot_be_is_refused(declaration: dict[str, object],
         Jobs().job("x", **declaration)(a_job)  # type: ignore[arg-type]  # that is the point
 
 
-def test_a_name_with_strange_characters_is_refused() -> None:
-    with pytest.raises(Misconfigured, match="is no name of a job"):
-        Jobs().job("a b")(a_job)
+@pytest.mark.parametrize("name", ["a b", "a/b", "a..b", "~a", "", None])
+def test_a_name_that_no_job_can_have_is_refused_at_once(name: str) -> None:
+    with pytest.raises(Misconfigured, match=r"is no name of a job: it .*; 1 to 200 of"):
+        Jobs().job(name)(a_job)
 
 
 def test_code_for_a_process_of_its_own_is_accepted_where_it_is_plain() -> None:
