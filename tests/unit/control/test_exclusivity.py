@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.core import execution, request, tick
-from ledger.core.definition import Register
+from ledger.core.definition import Register, Scope
 from ledger.core.execution import (
     Active,
     Blocked,
@@ -28,6 +28,7 @@ from ledger.core.execution import (
 )
 from ledger.core.ids import Address, ExecutionId, WorkerId
 from ledger.core.orders import Order
+from ledger.core.outcome import Answer, Rejected
 from ledger.core.partition import Partition
 from tests.unit.control.home import NOON, SECOND, WORKER, Home, fired
 
@@ -53,6 +54,30 @@ def asked(home: Home, *busy: Busy | None) -> list[ExecutionId]:
 def waiting(home: Home) -> list[ExecutionId]:
     """Who may run."""
     return [one for one, state in home.partition.executions.items() if isinstance(state, Waiting | Active)]
+
+
+# a key for a job that has none
+
+
+@pytest.mark.parametrize(
+    ("scope", "words"), [("none", "is not exclusive"), ("job", "is exclusive by job"), ("tenant", "is exclusive by tenant")]
+)
+def test_a_key_that_nothing_would_wait_for_is_refused(scope: Scope, words: str) -> None:
+    home = world()
+    home.ask(Register(home.name(), "other", "other", "on_demand", "default", 1, "h", exclusive_scope=scope))
+    [refused] = home.send(request.Submit(home.name(), "other", exclusive_key="acme"))
+    assert isinstance(refused, Rejected) and refused.reason == "invalid"
+    assert f"by key alone, and other {words}" in refused.detail
+    assert home.partition.executions == {}
+
+
+def test_what_was_accepted_before_is_answered_again_and_not_refused() -> None:
+    home = world()
+    name = home.name()
+    [one] = fired(home.send(request.Submit(name, "beat")))
+    assert home.send(request.Submit(name, "beat", exclusive_key="acme", answer="me")) == []
+    answer = home.answers[-1]
+    assert isinstance(answer, Answer) and answer.execution_id == one
 
 
 # wait
