@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from ledger.core.refusal import Refused as Refused
     from ledger.core.refusal import Unavailable as Unavailable
     from ledger.handlers import CallNext as CallNext
-    from ledger.handlers import Exclusive as Exclusive
     from ledger.handlers import Jobs as Jobs
-    from ledger.handlers import Retry as Retry
     from ledger.submitting.submission import Submission as Submission
     from ledger.submitting.unique import Unique as Unique
+    from ledger.terms import Exclusive as Exclusive
+    from ledger.terms import Retry as Retry
     from ledger.version import __version__ as __version__
     from projections.rows import ExecutionFilter as ExecutionFilter
 
@@ -52,7 +52,8 @@ _HOMES: Final = {
     "ledger.config.settings": ("Settings",),
     "ledger.context": ("AttemptCancelled", "Cancel", "Context", "ProcessDied", "Snooze", "Submitted", "UnrecoverableError"),
     "ledger.core.refusal": ("Conflict", "LedgerError", "Misconfigured", "Refused", "Unavailable"),
-    "ledger.handlers": ("CallNext", "Exclusive", "Jobs", "Retry"),
+    "ledger.handlers": ("CallNext", "Jobs"),
+    "ledger.terms": ("Exclusive", "Retry"),
     "ledger.version": ("__version__",),
     "projections.rows": ("ExecutionFilter",),
 }

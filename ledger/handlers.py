@@ -8,22 +8,21 @@ async def send_invoice(data: Invoice, ctx: Context) -> Receipt: ...
 
 import importlib
 import inspect
+import types
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from ledger.config.fields import check_job_name
 from ledger.context import Context
-from ledger.core.durations import parse_duration_ms
 from ledger.core.limits import Rate, parse_rate
 from ledger.core.refusal import Misconfigured, Refused
-from ledger.core.retry import Backoff, Policy
+from ledger.core.retry import Policy
 from ledger.signature import Signature, read_signature, runs_async
+from ledger.terms import Duration, Exclusive, ExclusiveScope, Retry, is_whole, milliseconds
 
-Duration = str | timedelta
 RunIn = Literal["async", "thread", "process"]
 CallNext = Callable[[], Awaitable[object]]
 Middleware = Callable[[Context, CallNext], Awaitable[object]]
@@ -32,47 +31,6 @@ DEFAULT_QUEUE = "default"
 DEFAULT_TIMEOUT = "15m"
 
 F = TypeVar("F", bound=Callable[..., object])
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """`attempts` includes the first. `on`: only these exceptions are tried again (all, if empty); `never`: these are not."""
-
-    attempts: int = 3
-    backoff: Backoff = "exponential"
-    first: Duration = "15s"
-    maximum: Duration = "1h"
-    on: tuple[type[BaseException], ...] = ()
-    never: tuple[type[BaseException], ...] = ()
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.attempts <= 1000:
-            raise Misconfigured(f"Retry(attempts={self.attempts}): 1 (no retry) to 1000, the first attempt included")
-        named: dict[str, object] = {"on": self.on, "never": self.never}
-        for name, errors in named.items():
-            if not isinstance(errors, tuple) or not all(isinstance(one, type) and issubclass(one, BaseException) for one in errors):
-                raise Misconfigured(f"Retry({name}={errors!r}): a tuple of exceptions, for example `(KeyError,)`")
-        self.policy()
-
-    def policy(self) -> Policy:
-        return Policy(self.attempts, self.backoff, milliseconds(self.first, "first"), milliseconds(self.maximum, "maximum"))
-
-    def allows(self, error: BaseException) -> bool:
-        """Whether this error is one that another attempt may mend."""
-        return not isinstance(error, self.never) and (not self.on or isinstance(error, self.on))
-
-
-@dataclass(frozen=True, slots=True)
-class Exclusive:
-    """What this job excludes while it runs, and what becomes of one that comes meanwhile. `field`: where in the data a key is found."""
-
-    scope: Literal["job", "tenant", "key"]
-    busy: Literal["wait", "skip", "keep_last"] = "wait"
-    field: str | None = None  # of the data of a submit that gives no value itself, as `order.account`
-
-    def __post_init__(self) -> None:
-        if self.field is not None and self.scope != "key":
-            raise Misconfigured(f"exclusive by {self.scope} with the field {self.field!r}: a field gives the value for the scope 'key'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +94,7 @@ class Jobs:
         version: int = 1,
         minimal_supported_version: int = 1,
         queue: str = DEFAULT_QUEUE,
-        exclusive: Exclusive | None = None,
+        exclusive: Exclusive | ExclusiveScope | None = None,
         concurrency: int | None = None,
         rate: str | None = None,
         timeout: Duration = DEFAULT_TIMEOUT,
@@ -150,19 +108,27 @@ class Jobs:
         content, and is for any handler. `concurrency` and `rate` (`"100/s"`) hold over all workers.
         `run_in` is by default "async" for coroutines and "thread" for plain functions;
         "process" gives a plain function a process of its own: for code that reckons, and so that it can be killed when its time is up.
-        `configured=False`: no file needs to name this job."""
+        `exclusive="tenant"` is short for `Exclusive("tenant")`. `configured=False`: no file needs to name this job."""
+        if callable(name):
+            raise Misconfigured(f'{place_of(name)}: a handler is declared by its name, as `@jobs.job("clean-carts")`')
 
         def declare(function: F) -> F:
             place = place_of(function)
             signature = read_signature(function, place)
-            _check(name, version, minimal_supported_version, concurrency, place)
+            _check_name(name, place)
+            _check_versions(version, minimal_supported_version, place)
+            if concurrency is not None and (not is_whole(concurrency) or concurrency < 1):
+                raise Misconfigured(f"{place}: concurrency={concurrency!r}: a whole number from 1, or leave it out")
+            _check_kind("queue", queue, str, "the name of one, as 'mail'", place)
+            _check_kind("exclusive", exclusive, Exclusive | str | None, "as Exclusive('tenant')", place)
+            _check_kind("retries", retries, Retry | None, "as Retry(attempts=3)", place)
             policy = retries or Retry()
             handler = Handler(
                 name=name,
                 version=version,
                 minimal_supported_version=minimal_supported_version,
                 queue=queue,
-                exclusive=exclusive,
+                exclusive=Exclusive(exclusive) if isinstance(exclusive, str) else exclusive,
                 concurrency=concurrency,
                 timeout_ms=milliseconds(timeout, f"timeout of {name}", zero=False),
                 retries=policy,
@@ -252,18 +218,6 @@ def near_miss(name: str, known: list[str]) -> str:
     return f"; there are {', '.join(sorted(known)[:10])}" if known else "; none is declared"
 
 
-def milliseconds(value: object, field: str, *, zero: bool = True) -> int:
-    """The milliseconds of a duration in code: a text with its unit or a timedelta, never a bare number."""
-    if isinstance(value, timedelta):
-        value = f"{round(value.total_seconds() * 1000)}ms"
-    if not isinstance(value, str):
-        raise Misconfigured(f"{field} is {value!r}: write a text with its unit (`'90s'`) or a timedelta")
-    try:
-        return parse_duration_ms(value, field=field, zero=zero)
-    except Refused as refused:
-        raise Misconfigured(refused.detail) from refused
-
-
 def place_of(function: Callable[..., object]) -> str:
     """File, line and name of a function, for messages."""
     code = inspect.unwrap(function)
@@ -274,20 +228,28 @@ def place_of(function: Callable[..., object]) -> str:
         return f"{getattr(code, '__module__', '?')}.{getattr(code, '__qualname__', code)}"
 
 
-def _check(name: str, version: int, minimal: int, concurrency: int | None, place: str) -> None:
+def _check_name(name: object, place: str) -> None:
     try:
         check_job_name(name)
     except ValueError as error:
         raise Misconfigured(f"{place}: {error}") from None
-    if not 1 <= minimal <= version:
+
+
+def _check_versions(version: int, minimal: int, place: str) -> None:
+    if not is_whole(version) or not is_whole(minimal) or not 1 <= minimal <= version:
         raise Misconfigured(
-            f"{place}: version={version}, minimal_supported_version={minimal}: both from 1, the minimal not above the other"
+            f"{place}: version={version!r}, minimal_supported_version={minimal!r}: "
+            "both are whole numbers from 1, the minimal not above the other"
         )
-    if concurrency is not None and concurrency < 1:
-        raise Misconfigured(f"{place}: concurrency={concurrency}: at least 1, or leave it out")
+
+
+def _check_kind(name: str, value: object, kind: type | types.UnionType, how: str, place: str) -> None:
+    if not isinstance(value, kind):
+        raise Misconfigured(f"{place}: {name}={value!r}: write it {how}")
 
 
 def _rate_of(rate: str | None, place: str) -> Rate | None:
+    _check_kind("rate", rate, str | None, "as '100/s'", place)
     try:
         return None if rate is None else parse_rate(rate)
     except Refused as refused:

@@ -8,8 +8,8 @@ from msgspec import Raw
 from ledger.context import AttemptCancelled, Cancel, ProcessDied, Snooze, UnrecoverableError
 from ledger.core.refusal import Misconfigured
 from ledger.core.retry import policy_for, retry_after_ms, spread_of
-from ledger.handlers import milliseconds
 from ledger.signature import InvalidData, InvalidResult, ResultTooLarge
+from ledger.terms import milliseconds
 from processors.runner.attempt import Attempt
 
 LONGEST_MESSAGE: Final = 4096  # bytes

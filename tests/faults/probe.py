@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from ledger.cli.measuring import overlaps
 from ledger.context import Context
-from ledger.handlers import Exclusive, Jobs, Retry
+from ledger.handlers import Jobs
+from ledger.terms import Exclusive, Retry
 
 JOURNAL = "FAULTS_JOURNAL"
 EXCLUSIVE = "exclusive"  # the folder of the journal of exclusive code

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ledger.cli.measuring.overlaps import noted
 from ledger.context import Context
-from ledger.handlers import Exclusive, Jobs
+from ledger.handlers import Jobs
+from ledger.terms import Exclusive
 
 jobs = Jobs()
 

@@ -9,7 +9,8 @@ from ledger.core import definition, registering
 from ledger.core.definition import Registry
 from ledger.core.ids import Micros
 from ledger.core.refusal import Conflict, Misconfigured
-from ledger.handlers import Exclusive, Jobs
+from ledger.handlers import Jobs
+from ledger.terms import Exclusive
 
 
 def jobs_of(*names: str, **options: object) -> Jobs:

@@ -10,7 +10,8 @@ from ledger.config import Settings
 from ledger.core.definition import Registry
 from ledger.core.execution import Options
 from ledger.core.refusal import Conflict, Misconfigured
-from ledger.handlers import Exclusive, Jobs
+from ledger.handlers import Jobs
+from ledger.terms import Exclusive
 from tests.unit.config.config_files import load
 from tests.unit.config.test_jobs import EVERYTHING
 

@@ -9,8 +9,9 @@ from ledger.core.ids import exclusive_key, execution_of_command, partition_for
 from ledger.core.refusal import Refused, Unavailable
 from ledger.core.request import RunNow
 from ledger.core.uniqueness import routing_name
-from ledger.handlers import Exclusive, Jobs
+from ledger.handlers import Jobs
 from ledger.submitting.submission import Submission, command_of
+from ledger.terms import Exclusive
 
 jobs = Jobs()
 

@@ -10,7 +10,8 @@ import pytest
 from ledger.context import Context
 from ledger.core.refusal import Misconfigured, Refused
 from ledger.core.retry import Policy
-from ledger.handlers import Exclusive, Jobs, Retry, load_jobs
+from ledger.handlers import Jobs, load_jobs
+from ledger.terms import Exclusive, Retry
 
 
 def a_job(ctx: Context) -> None: ...
@@ -208,11 +209,50 @@ def test_a_handler_may_do_without_a_parameter_it_does_not_use() -> None:
         ({"timeout": 90}, "write a text with its unit"),
         ({"timeout": "soon"}, "timeout of x"),
         ({"run_in": "async"}, "does not fit"),
+        ({"version": "2"}, "version='2'"),
+        ({"version": True}, "version=True"),
+        ({"concurrency": "4"}, "concurrency='4'"),
+        ({"concurrency": 1.5}, "concurrency=1.5"),
+        ({"rate": 10}, "rate=10: write it as '100/s'"),
+        ({"queue": None}, "queue=None"),
+        ({"retries": 3}, r"retries=3: write it as Retry\(attempts=3\)"),
+        ({"exclusive": True}, r"exclusive=True: write it as Exclusive\('tenant'\)"),
+        ({"exclusive": "nope"}, "scope='nope'.*: one of 'job', 'tenant', 'key'"),
     ],
 )
 def test_a_declaration_that_cannot_be_is_refused(declaration: dict[str, object], message: str) -> None:
     with pytest.raises(Misconfigured, match=message):
         Jobs().job("x", **declaration)(a_job)  # type: ignore[arg-type]  # that is the point
+
+
+def test_a_decorator_without_a_name_is_refused_and_declares_nothing() -> None:
+    jobs = Jobs()
+    with pytest.raises(Misconfigured, match=r"test_jobs\.py:.*a handler is declared by its name"):
+        jobs.job(a_job)  # type: ignore[arg-type]  # that is the point
+
+
+def test_a_scope_alone_says_what_is_exclusive() -> None:
+    jobs = Jobs()
+    jobs.job("a", exclusive="tenant")(a_job)
+    assert jobs.find("a").exclusive == Exclusive("tenant")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Retry(attempts=2.5), "attempts=2.5"),  # type: ignore[arg-type]  # that is the point
+        (lambda: Retry(attempts="3"), "attempts='3'"),  # type: ignore[arg-type]
+        (lambda: Retry(backoff="linear"), "backoff='linear'.*: one of 'exponential', 'fixed'"),  # type: ignore[arg-type]
+        (lambda: Exclusive("nope"), "scope='nope'"),  # type: ignore[arg-type]
+        (lambda: Exclusive("key", busy="never"), "busy='never'"),  # type: ignore[arg-type]
+        (lambda: Exclusive("key", field="a..b"), "field='a..b'"),
+        (lambda: Exclusive("key", field=""), "field=''"),
+        (lambda: Exclusive("tenant", field="a"), "exclusive by tenant with the field 'a'"),
+    ],
+)
+def test_terms_that_cannot_be_are_refused_where_they_are_written(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(Misconfigured, match=words):
+        make()
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "a..b", "~a", "", None])

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from ledger.context import Context
-from ledger.handlers import Exclusive
+from ledger.terms import Exclusive
 from processors import logs
 from processors.runner.perform import in_task
 from processors.runner.submits import Submits, Submitting

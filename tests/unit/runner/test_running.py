@@ -14,7 +14,7 @@ from ledger.context import Context
 from ledger.core.execution import Options
 from ledger.core.ids import Token
 from ledger.core.orders import Order, Why
-from ledger.handlers import Exclusive, Retry
+from ledger.terms import Exclusive, Retry
 from tests.unit.runner.runner_fakes import World, offer, record_of
 
 

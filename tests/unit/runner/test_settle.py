@@ -10,8 +10,9 @@ from ledger.context import AttemptCancelled, Cancel, Snooze, UnrecoverableError
 from ledger.core import wire
 from ledger.core.execution import Options
 from ledger.core.strict_json import check_json
-from ledger.handlers import Jobs, Retry
+from ledger.handlers import Jobs
 from ledger.signature import InvalidData
+from ledger.terms import Retry
 from processors.runner import settle
 from processors.runner.attempt import Attempt
 from tests.unit.runner.runner_fakes import attempt_of, offer
