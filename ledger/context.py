@@ -12,10 +12,12 @@ from typing import Final, Protocol, Unpack
 
 import structlog
 
+from ledger.core.execution import LONGEST_RETRY_MS
 from ledger.core.offers import Offer
 from ledger.core.refusal import LedgerError, Misconfigured
 from ledger.core.request import Submit
 from ledger.submitting.children import Children, Wish
+from ledger.terms import Duration, milliseconds
 
 DECISION: Final = 30.0  # seconds to wait for a decision
 LOOK: Final = 0.2  # seconds between two looks whether a thread that waits for one was cancelled
@@ -37,7 +39,11 @@ class AttemptCancelled(BaseException):
 class Snooze:
     """Returned by a handler: not now, run me again after `by` ("5m", at most a year). Not counted as an attempt, however often."""
 
-    by: str | timedelta
+    by: Duration
+
+    def __post_init__(self) -> None:
+        if milliseconds(self.by, "Snooze", zero=False) > LONGEST_RETRY_MS:
+            raise Misconfigured(f"Snooze is {self.by!r}: at most a year")
 
 
 @dataclass(frozen=True, slots=True)

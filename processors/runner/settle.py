@@ -6,7 +6,6 @@ from typing import Final
 from msgspec import Raw
 
 from ledger.context import AttemptCancelled, Cancel, ProcessDied, Snooze, UnrecoverableError
-from ledger.core.refusal import Misconfigured
 from ledger.core.retry import policy_for, retry_after_ms, spread_of
 from ledger.signature import InvalidData, InvalidResult, ResultTooLarge
 from ledger.terms import milliseconds
@@ -99,12 +98,7 @@ def cancelled(attempt: Attempt, why: str | None) -> None:
 
 def snoozed(attempt: Attempt, wish: Snooze) -> None:
     """It answered that it is too early."""
-    try:
-        delay = milliseconds(wish.by, "Snooze", zero=False)
-    except Misconfigured as error:
-        raised(attempt, InvalidResult(str(error)))
-    else:
-        attempt.outcome, attempt.retry_after_ms = "snoozed", delay
+    attempt.outcome, attempt.retry_after_ms = "snoozed", milliseconds(wish.by, "Snooze")
 
 
 def handed_back(attempt: Attempt) -> None:

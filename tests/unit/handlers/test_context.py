@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec import structs
 
-from ledger.context import AttemptCancelled, Context
+from ledger.context import AttemptCancelled, Context, Snooze
 from ledger.core.ids import ExecutionId, Micros, Token
 from ledger.core.offers import Offer
 from ledger.core.refusal import Misconfigured, Refused
@@ -91,3 +91,13 @@ def test_what_cannot_be_submitted_is_refused_before_anything_is_sent() -> None:
         key_of(Children(OFFER), "mail", priorty=1)
     with pytest.raises(Misconfigured, match="nothing is behind this context"):
         Context(OFFER).submit_blocking("mail")
+
+
+@pytest.mark.parametrize("by", ["0s", "soon", "5", 5, "400d", timedelta(days=400)])
+def test_a_snooze_that_is_no_duration_up_to_a_year_is_refused_where_it_is_made(by: str | timedelta) -> None:
+    with pytest.raises(Misconfigured, match="Snooze"):
+        Snooze(by)
+
+
+def test_a_snooze_of_a_year_is_one() -> None:
+    assert Snooze("366d").by == "366d"

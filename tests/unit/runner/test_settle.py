@@ -80,14 +80,6 @@ def test_a_handler_to_whom_it_is_too_early_says_for_how_long() -> None:
     assert (attempt.outcome, attempt.retry_after_ms, attempt.error_type) == ("snoozed", 300_000, None)
 
 
-@pytest.mark.parametrize("by", ["0s", "soon", "5"])
-def test_a_snooze_that_is_no_duration_is_a_failure_that_says_so(by: str) -> None:
-    attempt = of()
-    settle.returned(attempt, Snooze(by))
-    assert (attempt.outcome, attempt.error_type, attempt.retry_after_ms) == ("failed", "invalid_result", None)
-    assert "Snooze" in (attempt.error_message or "")
-
-
 def test_a_handler_that_has_nothing_to_do_cancels_its_execution_and_says_why() -> None:
     attempt = of()
     settle.returned(attempt, Cancel("nothing to do"))
