@@ -132,7 +132,7 @@ def _change(one: Declared, registry: Registry, superseded: bool, rollback: bool)
     if known is not None:
         if one.kind == "system" and known.number < (job.current_version or 0) and not rollback:
             return Change(one.job_id, "stale", known.number, (f"version {job.current_version} was in force last: this node is older",))
-        return Change(one.job_id, _verdict(one, job, known, superseded), one.job_version)
+        return Change(one.job_id, _verdict(one, job, known, superseded), one.job_version, _of_retired(one, job))
     newest = job.newest
     if newest is not None and newest.number > one.job_version:
         return Change(one.job_id, "stale", one.job_version, (f"version {newest.number} is stored: this node is older",))
@@ -144,7 +144,7 @@ def _numbered_by_content(one: Declared, job: Job, superseded: bool) -> Change:
     same = [version for version in job.versions if version.content_hash == one.content_hash]
     if same:
         known = max(same, key=lambda version: version.number)
-        return Change(one.job_id, _verdict(one, job, known, superseded), known.number)
+        return Change(one.job_id, _verdict(one, job, known, superseded), known.number, _of_retired(one, job))
     newest = job.newest
     number = 1 if newest is None else newest.number + 1
     return Change(one.job_id, "changed", number, tuple(differences(_content_of(newest), one.content)), is_new=True)
@@ -155,6 +155,13 @@ def _verdict(one: Declared, job: Job, known: Version, superseded: bool) -> Verdi
     if one.kind != "system" or (job.state == "active" and job.current_version == known.number):
         return "unchanged"
     return "stale" if superseded else "changed"
+
+
+def _of_retired(one: Declared, job: Job) -> tuple[str, ...]:
+    """A system job comes back with the manifest; what somebody retired stays so under the same content."""
+    if one.kind == "system" or job.state != "retired" or job.newest is None:
+        return ()
+    return (f"it was retired and takes no submits: version {job.newest.number + 1} brings it back",)
 
 
 def _content_of(version: Version | None) -> dict[str, object]:

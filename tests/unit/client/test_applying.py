@@ -118,6 +118,14 @@ def test_a_system_job_that_is_gone_is_retired_and_may_come_back() -> None:
     assert [job.job_id for job in stored.registry.scheduled] == ["tick", "other"]
 
 
+def test_a_job_that_somebody_retired_stays_so_and_says_how_it_comes_back() -> None:
+    stored = Stored()
+    stored.apply(wanted(jobs=("a",)))
+    stored._decide(definition.Retire("r", "a"))
+    (change,) = stored.apply(wanted(jobs=("a",))).changes
+    assert (change.verdict, change.details) == ("unchanged", ("it was retired and takes no submits: version 10 brings it back",))
+
+
 def test_an_older_node_changes_nothing() -> None:
     stored = Stored()
     stored.apply(wanted(TICK))
