@@ -48,7 +48,7 @@ def command(
         settings = settings_from_environment()
         asyncio.run(_prepare(settings))
         _greet(settings, jobs, running)
-        code = asyncio.run(Development(settings, Path.cwd()).run())
+        code = asyncio.run(Development(settings, Path.cwd(), lambda: running.ended).run())
     finally:
         if isinstance(running, Stack):
             running.stop()

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import structlog
 
 from ledger.cli.errors import UNREACHABLE
 from ledger.config import Settings
+from ledger.core.refusal import LedgerError
 from processors.supervisor import SETTLE, Part, Supervisor, environment, parts
 
 log = structlog.get_logger(__name__)
@@ -29,25 +30,39 @@ Stamps = dict[Path, int]
 class Development:
     settings: Settings
     directory: Path
+    servers_ended: Callable[[], LedgerError | None]  # why, if they did
     _pids: dict[str, int] = field(default_factory=dict)
 
     async def run(self) -> int:
-        """Until SIGINT or SIGTERM. The exit code."""
-        wanted = parts(queues=list(self.settings.queues), only=None)
+        """Until SIGINT or SIGTERM, or until the servers end: raises what ended them. The exit code."""
         supervisor = Supervisor(
-            [*wanted, Part("projections", (*PROGRAM, "projections", "run"))],
+            self._parts(),
             environment(None, None),
             grace=self.settings.limits.shutdown_grace + SETTLE,
             started=self._pids.__setitem__,
         )
         running = asyncio.create_task(supervisor.run())
-        helping = asyncio.gather(self._watch(), self._apply())
+        helping = asyncio.gather(self._watch(), self._apply(), self._end_with_servers(supervisor))
         try:
-            return await running
+            code = await running
         finally:
             helping.cancel()
             with suppress(asyncio.CancelledError):
                 await helping
+        if (why := self.servers_ended()) is not None:
+            raise why
+        return code
+
+    def _parts(self) -> list[Part]:
+        return [*parts(queues=list(self.settings.queues), only=None), Part("projections", (*PROGRAM, "projections", "run"))]
+
+    async def _end_with_servers(self, supervisor: Supervisor) -> None:
+        while True:
+            if self.servers_ended() is not None:
+                break
+            await asyncio.sleep(LOOK_EVERY)
+        log.error("the servers have ended; what uses them is ended too", action="dev.servers_ended")
+        supervisor.stop()
 
     async def _apply(self) -> None:
         """By a process of its own, which imports the handlers anew. Control may just be starting."""

@@ -19,7 +19,7 @@ from ledger.stack.jars import cache_folder
 from ledger.stack.layout import Layout, open_log
 from ledger.stack.messages import Act, Dead, Failed, Kill, Message, Note, Ready, Refusal, Request, Restart, ServerName, Stopped, Up
 from ledger.stack.postgres import with_password
-from ledger.stack.running import STOP_PATIENCE, Running
+from ledger.stack.running import STOP_PATIENCE, Running, has_ended
 
 ACT_PATIENCE = 180.0
 Progress = Callable[[str], None]
@@ -99,6 +99,11 @@ class Stack:
     @property
     def servers(self) -> tuple[Up, ...]:
         return tuple(self._up.values())
+
+    @property
+    def ended(self) -> StackFailed | None:
+        """Why it is no more, or will be in a moment; None while it runs."""
+        return self._ended() if self.failure or (self._reader and not self._reader.is_alive()) else None
 
     def kill(self, name: ServerName) -> None:
         """kill -9; returns when the server is gone. It stays dead until `restart`, supervised or not."""
@@ -199,7 +204,7 @@ class Stack:
     def _ended(self) -> StackFailed:
         if self.failure:
             return failure(self.failure.message, self.failure.exit_code)
-        return StackFailed(f"The stack in {self.directory} has ended. See {Layout(self.directory).keeper_log}.")
+        return has_ended(Layout(self.directory))
 
 
 def spawn_keeper(request: Request, stdin: int, stdout: "int | IO[bytes]") -> "subprocess.Popen[bytes]":

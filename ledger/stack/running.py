@@ -64,6 +64,12 @@ class Running:
         urls = {up.name: self.database if up.name == "postgres" else up.url for up in self.servers}
         return {VARIABLES[name]: url for name, url in urls.items()}
 
+    @property
+    def ended(self) -> StackFailed | None:
+        """That it is no more; None while it runs."""
+        layout = Layout(self.directory)
+        return None if holder(layout) == self.ready.keeper else has_ended(layout)
+
     def stop(self) -> None:
         stop(self.directory)
         if self.child:
@@ -74,6 +80,10 @@ class Running:
             if up.name == name:
                 return up
         raise StackFailed(f"The stack in {self.directory} runs without {name}: who started it uses one at an address of its own.")
+
+
+def has_ended(layout: Layout) -> StackFailed:
+    return StackFailed(f"The stack in {layout.directory} has ended. See {layout.keeper_log}.")
 
 
 def state(directory: Path) -> State:

@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 import pytest
 
+from ledger.stack import Running
 from ledger.stack.layout import Layout
 from tests.services.stack.processes import ROOT, nothing_left, until
 
@@ -53,8 +54,11 @@ def test_in_the_background_the_end_of_a_server_is_found_in_the_keeper_s_log(tmp_
     assert stack("start", folder, "--fast").returncode == 0
     told = msgspec.json.decode(stack("status", folder, "-o", "json").stdout)
     pids = {server["name"]: server["pid"] for server in told["servers"]}
+    running = Running.find(folder)
+    assert running and running.ended is None
     os.kill(pids["kafka"], signal.SIGKILL)
     nothing_left(folder, pids)
+    assert str(running.ended) == f"The stack in {folder} has ended. See {folder}/keeper.log."
     assert "kafka was killed by signal 9. Its log " in (folder / "keeper.log").read_text()
     after = stack("status", folder)
     assert (after.returncode, after.stderr) == (3, f"the stack in {folder} is stopped\n")

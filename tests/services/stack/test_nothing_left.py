@@ -53,10 +53,12 @@ def test_kill_9_of_parent_and_keeper_at_once(tmp_path: Path, stack: Stack) -> No
 def test_kill_9_of_a_server_ends_the_others_and_says_why(tmp_path: Path, stack: Stack, server: str) -> None:
     said: list[str] = []
     with Stack.start(tmp_path / "s", kafka=stack.kafka, on_progress=said.append) as own:
+        assert own.ended is None
         os.kill(own.pids[server], signal.SIGKILL)
         nothing_left(tmp_path / "s", own.pids)
         until(lambda: own.failure is not None, "the failure is told")
-        assert own.failure and f"{server} was killed by signal 9. Its log {tmp_path}/s/{server}/{server}.log says: " in own.failure.message
+        assert own.failure and str(own.ended) == own.failure.message
+        assert f"{server} was killed by signal 9. Its log {tmp_path}/s/{server}/{server}.log says: " in own.failure.message
         assert said[-1] == own.failure.message
 
 

@@ -1,6 +1,8 @@
 """`jobledger dev` watches what the project is made of, and restarts what uses it."""
 
+import asyncio
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,13 +10,42 @@ import pytest
 from ledger.cli.dev import _wipe
 from ledger.cli.development import Development
 from ledger.config import Settings
+from ledger.stack import StackFailed
+from processors.supervisor import Part
 
 
 class Dev(Development):
-    """Does not apply: that needs servers."""
+    """Does without servers: nothing is applied, and its processes wait."""
 
     async def _apply(self) -> None:
         pass
+
+    def _parts(self) -> list[Part]:
+        return [Part(name, ("sleep", "60")) for name in ("control", "runner-default", "projections")]
+
+
+def they_run() -> None:
+    return None
+
+
+async def test_it_ends_with_its_servers_and_says_why(tmp_path: Path) -> None:
+    failures: list[StackFailed] = []
+    development = Dev(Settings(), tmp_path, lambda: failures[-1] if failures else None)
+    running = asyncio.create_task(development.run())
+    await until(lambda: len(development._pids) == 3)
+    failures.append(StackFailed("kafka was killed by signal 9."))
+    with pytest.raises(StackFailed, match="killed by signal 9"):
+        async with asyncio.timeout(10):
+            await running
+    assert not any(Path(f"/proc/{pid}").exists() for pid in development._pids.values())
+
+
+async def until(happens: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if happens():
+                return
+            await asyncio.sleep(0.01)
 
 
 def test_the_project_is_watched_and_nothing_else(tmp_path: Path) -> None:
@@ -22,7 +53,7 @@ def test_the_project_is_watched_and_nothing_else(tmp_path: Path) -> None:
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True)
         file.touch()
-    stamps = Development(Settings(), tmp_path)._stamps()
+    stamps = Development(Settings(), tmp_path, they_run)._stamps()
     assert {str(path.relative_to(tmp_path)) for path in stamps} == {"jobs.py", "jobledger.yaml", "pkg/more.py"}
 
 
@@ -47,7 +78,7 @@ def sleeper() -> "subprocess.Popen[bytes]":
 async def test_what_uses_a_saved_file_is_restarted(tmp_path: Path, saved: str, ends: set[str]) -> None:
     processes = {name: sleeper() for name in ("control", "runner-default", "projections")}
     try:
-        development = Dev(Settings(), tmp_path, {name: process.pid for name, process in processes.items()})
+        development = Dev(Settings(), tmp_path, they_run, {name: process.pid for name, process in processes.items()})
         await development._reload([tmp_path / saved])
         for name in ends:
             processes[name].wait(10)
