@@ -3,7 +3,8 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
 from typing import Final, Literal, TextIO
 
 import structlog
@@ -14,6 +15,7 @@ Format = Literal["json", "console"]
 
 _USER_INFO: Final = re.compile(r"(://)[^/@\s\"']+@")
 NOISY: Final = ("aiokafka", "faust", "mode", "asyncio")  # at INFO and below they tell what nobody asked
+SELDOM: Final = 30.0  # seconds between two lines of a kind, of a library that says the same at each of its attempts
 _OURS: Final = "jobledger"  # the name of our handler, so that a second set-up replaces the first
 
 EventDict = MutableMapping[str, object]
@@ -23,6 +25,7 @@ def configure(format: Format = "json", level: str = "INFO", stream: TextIO | Non
     """Set up logging for this process. May be called again; Faust's own set-up is replaced."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.set_name(_OURS)
+    handler.addFilter(Seldom("aiokafka"))
     handler.setFormatter(_Formatter(format, (stream or sys.stderr).isatty()))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -40,6 +43,30 @@ def configure(format: Format = "json", level: str = "INFO", stream: TextIO | Non
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+class Seldom(logging.Filter):
+    """Lets a library say each kind of thing once in a while, and how often it was said since: while a broker is away, aiokafka tells it
+    hundreds of times a second. Of one kind is what has one text with values of the same types: a new kind of error is told at once."""
+
+    def __init__(self, library: str, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(library)
+        self._now = now
+        self._told: dict[tuple[object, ...], tuple[float, int]] = {}  # by kind: when it was last let through, and how often not since
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not super().filter(record):  # of another library
+            return True
+        values = record.args if isinstance(record.args, tuple) else ()
+        kind = (record.name, record.msg, *map(type, values))
+        at, kept_back = self._told.get(kind, (-SELDOM, 0))
+        if (now := self._now()) - at < SELDOM:
+            self._told[kind] = (at, kept_back + 1)
+            return False
+        self._told[kind] = (now, 0)
+        if kept_back:
+            record.said_since = kept_back
+        return True
 
 
 def _shared() -> "list[structlog.typing.Processor]":

@@ -187,6 +187,27 @@ def test_extra_of_the_standard_library_is_kept(output: io.StringIO) -> None:
     assert lines(output)[0]["order"] == 7
 
 
+def test_a_library_that_says_the_same_again_and_again_is_heard_once_in_a_while(output: io.StringIO) -> None:
+    now = 0.0
+    (handler,) = (one for one in logging.getLogger().handlers if one.name == "jobledger")
+    handler.filters[:] = [logs.Seldom("aiokafka", lambda: now)]
+    theirs, refused = logging.getLogger("aiokafka.conn"), "Unable connect to node with id %s: %s"
+    for node in range(100):
+        theirs.error(refused, node, ConnectionRefusedError("refused"))
+    theirs.error(refused, 1, TimeoutError("too late"))
+    for _ in range(2):
+        logging.getLogger("theirs").error("again")
+    now = logs.SELDOM
+    theirs.error(refused, 2, ConnectionRefusedError("refused"))
+    assert [(line["event"], line.get("said_since")) for line in lines(output)] == [
+        ("Unable connect to node with id 0: refused", None),
+        ("Unable connect to node with id 1: too late", None),
+        ("again", None),
+        ("again", None),
+        ("Unable connect to node with id 2: refused", 99),
+    ]
+
+
 def test_what_is_below_the_level_is_not_written(output: io.StringIO) -> None:
     structlog.get_logger("z").debug("quiet")
     logging.getLogger("aiokafka").info("noise")
