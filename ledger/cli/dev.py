@@ -10,18 +10,15 @@ from typing import Annotated, Final
 import typer
 
 from ledger.bootstrap import handlers_of, settings_from_environment
-from ledger.cli.development import Development
+from ledger.cli.development import Development, prepare
 from ledger.cli.output import Form, show_rows, talk
 from ledger.client.declared import declared
 from ledger.config import Settings
 from ledger.config.loading import DEFAULT_FILE, find_file
 from ledger.core.refusal import Conflict
 from ledger.handlers import Jobs
-from ledger.kafka import topics
-from ledger.kafka.opening import open_log
 from ledger.stack import Running, Stack, StackFailed, state
 from processors import logs
-from projections import schema
 
 STATE: Final = Path(".jobledger")
 SERVERS: Final = ("name", "version", "seconds_to_ready", "address")
@@ -46,7 +43,7 @@ def command(
     running = _servers(settings)
     try:
         settings = settings_from_environment()
-        asyncio.run(_prepare(settings))
+        asyncio.run(prepare(settings))
         _greet(settings, jobs, running)
         code = asyncio.run(Development(settings, Path.cwd(), lambda: running.ended).run())
     finally:
@@ -81,12 +78,6 @@ def _servers(settings: Settings) -> Stack | Running:
     os.environ["JOBLEDGER_REDIS__URL"] = redis or running.redis
     os.environ["JOBLEDGER_DATABASE__URL"] = database or running.database
     return running
-
-
-async def _prepare(settings: Settings) -> None:
-    await topics.apply(settings)
-    await open_log(settings)
-    await asyncio.to_thread(schema.upgrade, settings)
 
 
 def _greet(settings: Settings, jobs: Jobs, running: Stack | Running) -> None:

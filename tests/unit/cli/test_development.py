@@ -1,8 +1,10 @@
 """`jobledger dev` watches what the project is made of, and restarts what uses it."""
 
 import asyncio
-import subprocess
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -10,22 +12,40 @@ import pytest
 from ledger.cli.dev import _wipe
 from ledger.cli.development import Development
 from ledger.config import Settings
+from ledger.config.settings import Queue
+from ledger.core.refusal import Misconfigured
 from ledger.stack import StackFailed
 from processors.supervisor import Part
 
 
 class Dev(Development):
-    """Does without servers: nothing is applied, and its processes wait."""
+    """Does without servers: nothing is applied, and its processes wait. `saved`: what its settings file has now."""
+
+    saved: Settings | Misconfigured = Misconfigured("the file does not say")
 
     async def _apply(self) -> None:
         pass
 
+    async def _taken(self) -> Settings:
+        if isinstance(self.saved, Settings):
+            return self.saved
+        raise self.saved
+
     def _parts(self) -> list[Part]:
-        return [Part(name, ("sleep", "60")) for name in ("control", "runner-default", "projections")]
+        return [Part(part.name, ("sleep", "60")) for part in super()._parts()]
 
 
-def they_run() -> None:
-    return None
+@asynccontextmanager
+async def running(directory: Path) -> AsyncIterator[Dev]:
+    development = Dev(Settings(), directory, lambda: None)
+    task = asyncio.create_task(development.run())
+    try:
+        await until(lambda: set(development._pids) == {"control", "runner-default", "projections"})
+        yield development
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(10):
+            assert await task == 0
 
 
 async def test_it_ends_with_its_servers_and_says_why(tmp_path: Path) -> None:
@@ -37,7 +57,11 @@ async def test_it_ends_with_its_servers_and_says_why(tmp_path: Path) -> None:
     with pytest.raises(StackFailed, match="killed by signal 9"):
         async with asyncio.timeout(10):
             await running
-    assert not any(Path(f"/proc/{pid}").exists() for pid in development._pids.values())
+    assert not any(run(pid) for pid in development._pids.values())
+
+
+def run(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 async def until(happens: Callable[[], bool]) -> None:
@@ -53,7 +77,7 @@ def test_the_project_is_watched_and_nothing_else(tmp_path: Path) -> None:
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True)
         file.touch()
-    stamps = Development(Settings(), tmp_path, they_run)._stamps()
+    stamps = Development(Settings(), tmp_path, lambda: None)._stamps()
     assert {str(path.relative_to(tmp_path)) for path in stamps} == {"jobs.py", "jobledger.yaml", "pkg/more.py"}
 
 
@@ -70,20 +94,34 @@ def test_a_fresh_begin_empties_the_folder_behind_a_link(tmp_path: Path) -> None:
     _wipe(link)  # nothing is there
 
 
-def sleeper() -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(["sleep", "60"])
+async def test_runners_begin_anew_with_a_saved_handler(tmp_path: Path) -> None:
+    async with running(tmp_path) as development:
+        before = dict(development._pids)
+        await development._reload([tmp_path / "jobs.py"])
+        await until(lambda: development._pids["runner-default"] != before["runner-default"])
+        assert not run(before.pop("runner-default"))
+        assert before.items() < development._pids.items()
 
 
-@pytest.mark.parametrize(("saved", "ends"), [("jobs.py", {"runner-default"}), ("jobledger.yaml", {"runner-default", "control"})])
-async def test_what_uses_a_saved_file_is_restarted(tmp_path: Path, saved: str, ends: set[str]) -> None:
-    processes = {name: sleeper() for name in ("control", "runner-default", "projections")}
-    try:
-        development = Dev(Settings(), tmp_path, they_run, {name: process.pid for name, process in processes.items()})
-        await development._reload([tmp_path / saved])
-        for name in ends:
-            processes[name].wait(10)
-        assert {name for name, process in processes.items() if process.poll() is not None} == ends
-    finally:
-        for process in processes.values():
-            process.kill()
-            process.wait()
+async def test_saved_settings_begin_everything_anew_with_the_queues_that_there_are_now(tmp_path: Path) -> None:
+    async with running(tmp_path) as development:
+        before = dict(development._pids)
+        development.saved = Settings(queues={"default": Queue(), "mail": Queue()})
+        for _ in range(2):  # saved again while those of before are ending
+            await development._reload([tmp_path / "jobledger.yaml"])
+        await until(lambda: set(development._pids) == {"control", "runner-default", "runner-mail", "projections"})
+        assert not any(run(pid) for pid in before.values())
+
+
+async def test_settings_that_cannot_be_taken_leave_what_runs_as_it_is(tmp_path: Path) -> None:
+    async with running(tmp_path) as development:
+        before = dict(development._pids)
+        await development._reload([tmp_path / "jobledger.yaml"])
+        assert development._pids == before
+        assert all(run(pid) for pid in before.values())
+
+
+async def test_who_is_told_to_end_while_everything_begins_anew_ends(tmp_path: Path) -> None:
+    async with running(tmp_path) as development:
+        development.saved = Settings()
+        await development._reload([tmp_path / "jobledger.yaml"])
