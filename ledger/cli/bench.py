@@ -40,7 +40,7 @@ def _say(line: str) -> None:
 def _measure(work: Coroutine[Any, Any, Result | list[Result]], output: str) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            measured = runner.run(_ended_by_sigterm(work))
+            measured = runner.run(_ended_by_signals(work))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     results = measured if isinstance(measured, list) else [measured]
@@ -54,10 +54,12 @@ def _measure(work: Coroutine[Any, Any, Result | list[Result]], output: str) -> N
         typer.echo(f"  Python {one.machine.python}, {one.machine.system}, {one.machine.cpus} cpus")
 
 
-async def _ended_by_sigterm(work: Coroutine[Any, Any, T]) -> T:
-    """As by Ctrl-C: what it started and made is removed."""
+async def _ended_by_signals(work: Coroutine[Any, Any, T]) -> T:
+    """As by Ctrl-C: what it started and made is removed. Under `nohup` the end of its terminal is ignored."""
     if (mine := asyncio.current_task()) is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, mine.cancel)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                asyncio.get_running_loop().add_signal_handler(number, mine.cancel)
     return await work
 
 

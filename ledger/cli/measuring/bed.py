@@ -27,6 +27,7 @@ from ledger.config.loading import load_settings
 from ledger.core.refusal import Misconfigured, Unavailable
 from ledger.kafka import opening, topics
 from ledger.kafka.connect import admin_client
+from processors.supervisor import die_with_parent
 from projections import schema
 from projections.connecting import conninfo_of
 
@@ -53,11 +54,18 @@ class Bed:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def spawn(self, *command: str) -> subprocess.Popen[bytes]:
-        """Start one of our processes; its words go to a file in the bed's folder."""
+        """Start one of our processes, which ends with this one however that ends; its words go to a file in the bed's folder."""
         environment = {**os.environ, "JOBLEDGER_CONFIG": str(self.folder / "jobledger.yaml"), "JOBLEDGER_APP": APP}
         with (self.folder / f"{len(self.processes)}.log").open("wb") as words:
             self.processes.append(
-                subprocess.Popen([sys.executable, "-m", *command], env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
+                subprocess.Popen(
+                    [sys.executable, "-m", *command],
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=words,
+                    stderr=words,
+                    preexec_fn=die_with_parent(os.getpid()),
+                )
             )
         return self.processes[-1]
 

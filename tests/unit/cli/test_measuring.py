@@ -1,9 +1,13 @@
 """What the benches of schedules reckon with, without servers: which schedules, what the processes' words and the tables' rows say."""
 
 import json
+import subprocess
+import sys
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -29,6 +33,33 @@ WORDS = [
     said("control.assigned", 6.6, count=3),
     said("actor.ready", 7.0, seconds=0.75),
 ]
+
+
+ORPHAN = """
+import os, signal
+from pathlib import Path
+from ledger.cli.measuring.bed import Bed
+from ledger.config import Settings
+print(Bed(Settings(), Path(), print).spawn("timeit", "-n", "1", "import time; time.sleep(60)").pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel has no death signal")
+def test_what_a_benchmark_started_ends_with_it_however_that_ends(tmp_path: Path) -> None:
+    bench = subprocess.run([sys.executable, "-c", ORPHAN], cwd=tmp_path, capture_output=True, check=False, timeout=30)
+    deadline = time.monotonic() + 10
+    while runs(int(bench.stdout)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def runs(pid: int) -> bool:
+    """And is not only left to be waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 # Idle schedules
