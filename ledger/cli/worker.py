@@ -7,6 +7,7 @@ import typer
 
 from ledger.bootstrap import Only, Worker, run_worker
 from ledger.cli.session import session_of, wait_for
+from ledger.config import Settings
 from processors import logs
 
 
@@ -24,6 +25,15 @@ def command(
 ) -> None:
     """Decide and run. The configuration is applied first; SIGTERM ends it within a bounded time."""
     logs.configure("console" if sys.stderr.isatty() else "json", log_level.upper())
-    wanted = Worker(None, app, tuple(filter(None, (queues or "").split(","))), only, not no_apply, probe_port)
-    code = wait_for(run_worker(session_of(context).load(), wanted))
+    settings = session_of(context).load()
+    code = wait_for(run_worker(settings, Worker(None, app, _named(queues or "", settings), only, not no_apply, probe_port)))
     raise typer.Exit(code)
+
+
+def _named(queues: str, settings: Settings) -> tuple[str, ...]:
+    """Each once."""
+    names = tuple(dict.fromkeys(filter(None, map(str.strip, queues.split(",")))))
+    if unknown := [name for name in names if name not in settings.queues]:
+        there_are = ", ".join(sorted(settings.queues))
+        raise typer.BadParameter(f"there is no queue {unknown[0]!r} in the settings; there are {there_are}", param_hint="--queues")
+    return names

@@ -1,0 +1,24 @@
+"""What `jobledger worker` is asked for."""
+
+import pytest
+
+from ledger.cli.worker import _named
+from ledger.config import Settings
+from ledger.config.settings import Queue
+from tests.unit.cli.conftest import Call
+
+SETTINGS = Settings(queues={"default": Queue(), "mail": Queue()})
+
+
+@pytest.mark.parametrize(
+    ("queues", "named"),
+    [("", ()), ("mail", ("mail",)), ("default, mail", ("default", "mail")), ("mail,default,mail,", ("mail", "default"))],
+)
+def test_queues_are_named_in_any_way_and_each_is_served_once(queues: str, named: tuple[str, ...]) -> None:
+    assert _named(queues, SETTINGS) == named
+
+
+def test_a_queue_that_is_not_in_the_settings_is_a_usage_error_that_names_those_there_are(call: Call) -> None:
+    ended = call("worker", "--queues", "default,nosuch")
+    assert ended.code == 2
+    assert "there is no queue 'nosuch'" in ended.stderr and "there are default" in ended.stderr
