@@ -12,6 +12,7 @@ import typer
 from ledger.bootstrap import handlers_of, settings_from_environment
 from ledger.cli.development import Development, prepare
 from ledger.cli.output import Form, show_rows, talk
+from ledger.cli.session import LogLevel, LogLevelOption
 from ledger.client.declared import declared
 from ledger.config import Settings
 from ledger.config.loading import DEFAULT_FILE, find_file
@@ -27,7 +28,7 @@ SERVERS: Final = ("name", "version", "seconds_to_ready", "address")
 def command(
     directory: Annotated[Path, typer.Argument(help="The project: where jobledger.yaml is.")] = Path(),
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin with empty servers: empties .jobledger first.")] = False,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Start everything; Ctrl-C stops it. What it stores stays in .jobledger. Saving a handler or the settings restarts what uses them."""
     if not directory.is_dir():
@@ -37,7 +38,7 @@ def command(
     settings = settings_from_environment()
     jobs = handlers_of(settings)
     declared(settings, jobs)  # what does not fit is told before anything is started
-    logs.configure("console", log_level.upper())
+    logs.configure("console", log_level)
     if fresh:
         _wipe(STATE.absolute())
     running = _servers(settings)

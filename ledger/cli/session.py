@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TypeVar
+from enum import StrEnum
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -20,6 +21,16 @@ from processors import logs
 
 T = TypeVar("T")
 OpenLedger = Callable[[Settings, str | None], AbstractAsyncContextManager[Ledger]]
+
+
+class LogLevel(StrEnum):
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+LogLevelOption = Annotated[LogLevel, typer.Option(case_sensitive=False, help="What is logged: this, and what is worse.")]
 
 
 def settings_from_environment() -> Settings:

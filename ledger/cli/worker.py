@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ledger.bootstrap import Only, Worker, run_worker
-from ledger.cli.session import session_of, wait_for
+from ledger.cli.session import LogLevel, LogLevelOption, session_of, wait_for
 from ledger.config import Settings
 from processors import logs
 
@@ -21,10 +21,10 @@ def command(
         int | None,
         typer.Option(min=0, max=65535, metavar="P", help="Answer /livez, /readyz?verbose and /metrics here, on loopback; 0: any."),
     ] = None,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Decide and run. The configuration is applied first; SIGTERM ends it within a bounded time."""
-    logs.configure("console" if sys.stderr.isatty() else "json", log_level.upper())
+    logs.configure("console" if sys.stderr.isatty() else "json", log_level)
     settings = session_of(context).load()
     code = wait_for(run_worker(settings, Worker(None, app, _named(queues or "", settings), only, not no_apply, probe_port)))
     raise typer.Exit(code)

@@ -22,3 +22,10 @@ def test_a_queue_that_is_not_in_the_settings_is_a_usage_error_that_names_those_t
     ended = call("worker", "--queues", "default,nosuch")
     assert ended.code == 2
     assert "there is no queue 'nosuch'" in ended.stderr and "there are default" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["worker", "dev"])
+def test_a_level_of_the_log_that_there_is_not_is_a_usage_error(call: Call, command: str) -> None:
+    ended = call(command, "--log-level", "foo")
+    assert ended.code == 2
+    assert "'foo' is not one of" in ended.stderr
