@@ -96,7 +96,8 @@ def _spec(settings: Settings, name: str, partitions: int, config: Mapping[str, s
 
 
 async def plan(settings: Settings) -> Plan:
-    """Compare, and change nothing. Raises `Unavailable`."""
+    """Compare, and change nothing. Raises `Misconfigured` for settings that `apply` could not carry out, `Unavailable`."""
+    _check_replication(settings)
     async with TopicAdmin(settings.kafka.bootstrap) as admin:
         return await _compare(admin, tuple(specs(settings)), time.monotonic() + DEADLINE)
 

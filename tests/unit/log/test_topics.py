@@ -1,5 +1,7 @@
 """The topics as the architecture lists them, and how a difference is said."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from ledger.config import Settings
@@ -7,7 +9,7 @@ from ledger.config.settings import Kafka, Queue
 from ledger.core.refusal import Misconfigured
 from ledger.kafka.connect import new_producer
 from ledger.kafka.topic_admin import TopicSpec
-from ledger.kafka.topics import LARGEST_BATCH, Difference, Plan, apply, specs
+from ledger.kafka.topics import LARGEST_BATCH, Difference, Plan, apply, plan, specs
 
 DAY = 86_400_000
 SETTINGS = Settings(
@@ -74,6 +76,7 @@ def test_a_plan_without_differences_refuses_nothing() -> None:
     Plan(tuple(specs(SETTINGS))).refuse_differences()
 
 
-async def test_more_replicas_in_sync_than_there_are_is_refused_before_anything_is_done() -> None:
+@pytest.mark.parametrize("act", [plan, apply])
+async def test_more_replicas_in_sync_than_there_are_is_refused_before_anything_is_done(act: Callable[[Settings], Awaitable[Plan]]) -> None:
     with pytest.raises(Misconfigured, match=r"min_insync_replicas is 2, more than kafka\.replication 1"):
-        await apply(Settings(kafka=Kafka(bootstrap="127.0.0.1:9", min_insync_replicas=2)))
+        await act(Settings(kafka=Kafka(bootstrap="127.0.0.1:9", min_insync_replicas=2)))
