@@ -5,17 +5,24 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import pytest
+import yaml
 
+from ledger.cli.bench import _measure
 from ledger.cli.measuring import idle, tenants
+from ledger.cli.measuring.result import Result, result
 from ledger.cli.measuring.schedules import Window
+from ledger.cli.output import Form
 from ledger.core.refusal import Misconfigured
 from ledger.schedule import Schedule
+from tests.unit.cli.conftest import Call
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -60,6 +67,41 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+# What is printed
+
+RESULT = result("latency", (1.0, 3.0, 2.0), "ms", "the executions", {"p99": 3.5})
+
+
+async def measured() -> list[Result]:
+    return [RESULT, RESULT]
+
+
+async def one_measured() -> Result:
+    return RESULT
+
+
+@pytest.mark.parametrize(
+    ("output", "read"),
+    [
+        (Form.json, json.loads),
+        (Form.jsonl, lambda text: [json.loads(line) for line in text.splitlines()]),
+        (Form.yaml, yaml.safe_load),
+    ],
+)
+def test_figures_come_in_every_form(capsys: pytest.CaptureFixture[str], output: Form, read: Callable[[str], object]) -> None:
+    _measure(measured(), output)
+    assert read(capsys.readouterr().out) == [json.loads(msgspec.json.encode(RESULT))] * 2
+
+
+def test_a_single_measurement_is_no_list(capsys: pytest.CaptureFixture[str]) -> None:
+    _measure(one_measured(), Form.json)
+    assert msgspec.json.decode(capsys.readouterr().out, type=Result) == RESULT
+
+
+def test_a_form_that_there_is_not_is_refused_before_anything_is_measured(call: Call) -> None:
+    assert call("bench", "latency", "-o", "xml").code == 2
 
 
 # Idle schedules
