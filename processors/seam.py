@@ -193,6 +193,11 @@ class App(faust.App):
         self.sensors.remove(self.monitor)
         return dependencies
 
+    def on_rebalance_start(self) -> None:
+        """Faust warns at its return and its end of a state of sensors that is empty, and hands it to the sensors alone."""
+        super().on_rebalance_start()
+        self._rebalancing_sensor_state = self._rebalancing_sensor_state or {"sensors": "none"}
+
     async def on_first_start(self) -> None:
         await super().on_first_start()
         if self.early is not None:

@@ -5,10 +5,12 @@ from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
-from processors.seam import TOGETHER, TOGETHER_BYTES, _Resumed, _SeamConsumer
+from ledger.config import Settings
+from processors.seam import TOGETHER, TOGETHER_BYTES, _Resumed, _SeamConsumer, build_app
 
 
 async def test_a_coroutine_that_was_begun_goes_on_where_it_waits() -> None:
@@ -79,3 +81,12 @@ async def test_what_was_handed_over_last_is_read_by_the_group_and_with_it_all_be
     reading._acked[tp], reading._acked_index[tp] = [109, 120], {109, 120}
     assert reading._new_offset(tp) == 121
     assert reading._new_offset(tp) is None and not reading._acked_index[tp]
+
+
+async def test_a_rebalance_without_sensors_is_no_reason_to_warn(caplog: pytest.LogCaptureFixture) -> None:
+    app = build_app("control", Settings(), {})
+    app.on_init_dependencies()
+    app.on_rebalance_start()
+    app.on_rebalance_return()
+    app.on_rebalance_end()
+    assert not caplog.records
