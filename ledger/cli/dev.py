@@ -74,7 +74,8 @@ def _servers(settings: Settings) -> Stack | Running:
     kafka = settings.kafka.bootstrap if "bootstrap" in settings.kafka.model_fields_set else None
     redis = settings.redis.url.get_secret_value() if "url" in settings.redis.model_fields_set else None
     database = settings.database.url.get_secret_value() if "url" in settings.database.model_fields_set else None
-    running = Running.find(directory) or Stack.start(directory, kafka=kafka, redis=redis, database=database, on_progress=talk)
+    here = None if kafka and redis and database else Running.find(directory)
+    running = here or Stack.start(directory, kafka=kafka, redis=redis, database=database, on_progress=talk)
     os.environ["JOBLEDGER_KAFKA__BOOTSTRAP"] = kafka or running.kafka
     os.environ["JOBLEDGER_REDIS__URL"] = redis or running.redis
     os.environ["JOBLEDGER_DATABASE__URL"] = database or running.database
@@ -90,6 +91,7 @@ def _greet(settings: Settings, jobs: Jobs, running: Stack | Running) -> None:
     handler = next((one for one in jobs if one.name in {job.name for job in settings.jobs}), None)
     job = "JOB" if handler is None else f"{handler.name} --data 'JSON'" if handler.signature.takes_data else handler.name
     talk("\nIn another terminal, in this folder:")
-    talk('  eval "$(jobledger stack env)"')
+    if rows:
+        talk('  eval "$(jobledger stack env)"')
     talk(f"  {program} submit {job} --wait")
     talk(f"  {program} executions list\n")
