@@ -56,6 +56,9 @@ class Plans:
         elif isinstance(state, Active):
             started = None if one is None else one.started
             self._plan_end(execution_id, state.request.job_id, at if started is None else Micros(started.at))
+            if state.cancel is not None:
+                asked = None if one is None else one.asked_to_stop
+                self._plan_stop(execution_id, state.request.job_id, at if asked is None else Micros(asked.at))
 
     def at_commit(self, seq: int) -> Queue:
         """What was recorded there, as a heap that more may be pushed into while it is worked off."""

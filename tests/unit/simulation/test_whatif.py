@@ -186,6 +186,21 @@ def test_a_cancelled_run_goes_on_where_nothing_cancels_it() -> None:
     ]
 
 
+def test_who_was_asked_to_stop_where_the_range_begins_stops_as_it_did() -> None:
+    home = Past(takes=3000)
+    home.schedule(JOB, every_ms=60_000, exclusive_scope="none", overlap="cancel_other")
+    home.act(NOON + MINUTE)
+    [one] = home.live()
+    home.start(one)
+    home.act(NOON + 2 * MINUTE)
+    first = home.now
+    home.act(first + SECOND)
+    home.report(one, "cancelled")
+    home.finish_all()
+    found = home.whatif(AS_IT_WAS, first)
+    assert found.is_same and found.recorded.ends == {"cancelled": 1, "completed": 1}
+
+
 def test_a_pause_holds_what_is_replayed_too() -> None:
     home = Past()
     home.schedule(JOB, every_ms=60_000, exclusive_scope="none", overlap="skip")
