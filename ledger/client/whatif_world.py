@@ -142,7 +142,8 @@ class World:
     def _is_recorded(self, until: Micros, execution_id: ExecutionId) -> bool:
         """A commit that is still to come decided it."""
         script, nth = self._recorder.scripts.get(execution_id), bisect_left(self._times, until, self._nth)
-        return script is not None and nth < len(self._beats) and self._beats[nth].seq in script.by_timer
+        seq = self._beats[nth].seq if nth < len(self._beats) else None
+        return script is not None and seq is not None and (seq in script.by_timer or seq == script.cancelled)
 
     # Deciding
 

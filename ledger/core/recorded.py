@@ -70,6 +70,7 @@ class Script:
     job_id: str
     tries: list[Try] = field(default_factory=list)
     by_timer: set[int] = field(default_factory=set)  # commits in which its time had come
+    cancelled: int | None = None  # the commit that did away with it before a try began: its time may have come there, too
 
 
 @dataclass(slots=True)
@@ -177,6 +178,8 @@ class Recorder:
         runs = one is not None and one.started is not None and one.ended is None
         if isinstance(event, BY_TIMER):
             script.by_timer.add(mark.seq)
+        elif isinstance(event, Cancelled) and not runs:
+            script.cancelled = mark.seq
         if isinstance(event, execution.Due):
             script.tries.append(Try(mark))
         elif isinstance(event, execution.Started) and one is not None:

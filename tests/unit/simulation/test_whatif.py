@@ -12,7 +12,7 @@ from ledger.client.whatif_plans import Planned, Plans
 from ledger.client.whatif_tape import Cast, Tape, books, registry_under
 from ledger.core import request, wire
 from ledger.core.definition import Register, Retire
-from ledger.core.execution import Active, Skipped, Waiting
+from ledger.core.execution import Active, Cancelled, Options, Skipped, Waiting
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.invalid import Invalid
 from ledger.core.moment import EventName, Moment
@@ -199,6 +199,21 @@ def test_who_was_asked_to_stop_where_the_range_begins_stops_as_it_did() -> None:
     home.finish_all()
     found = home.whatif(AS_IT_WAS, first)
     assert found.is_same and found.recorded.ends == {"cancelled": 1, "completed": 1}
+
+
+def test_a_tick_cancels_the_former_run_whose_start_is_too_late_from_that_time_on() -> None:
+    """Both are due at one instant, and control decides the tick first, a little later."""
+    home, other, key = Past(takes=3000), "beat:2", "tenant:beat:acme"
+    home.schedule(other, every_ms=50_000, exclusive_scope="tenant", tenant="acme", overlap="skip")
+    options = Options(start_deadline_ms=60_000)
+    home.schedule(JOB, every_ms=60_000, exclusive_scope="tenant", tenant="acme", overlap="cancel_other", options=options)
+    home.act(NOON + 50 * SECOND)
+    home.start(*home.live())
+    home.act(NOON + MINUTE + 2000)
+    happened = home.act(NOON + 2 * MINUTE + 2000)
+    assert any(isinstance(event, Cancelled) and event.reason == "cancel_other" for event in happened)
+    found = replayed(home, [JOB, other], NOON, home.now, cast=Cast(0, frozenset((JOB, other)), frozenset((key,))))
+    assert all(one.is_same and one.recorded.fired for one in found.values())
 
 
 def test_a_pause_holds_what_is_replayed_too() -> None:
