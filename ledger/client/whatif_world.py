@@ -113,11 +113,10 @@ class World:
 
     def _when_there(self, at: int) -> int:
         """Control decides at once where it was there; else when it came back. What the registry moves it takes over at once, too."""
-        now = self._partition.head.at
-        at = max(at, now)
+        before = self._beats[self._nth - 1].at if self._nth else self._partition.head.at
+        at = max(at, before, self._partition.head.at)
         if self._nth == len(self._beats):
             return at
-        before = self._beats[self._nth - 1].at if self._nth else now
         after = self._beats[self._nth].at
         was_away = after - before > AWAY or (self._news_at is not None and self._news_at < at)
         return max(at, after) if was_away else at

@@ -231,6 +231,23 @@ def test_a_pause_holds_what_is_replayed_too() -> None:
     assert all(change.what == "added" for change in found.changes)
 
 
+def test_what_a_pause_held_starts_once_it_is_over_and_not_before() -> None:
+    """Nothing else was decided when it ended: the commit that took this over is empty."""
+    home = Past()
+    home.schedule(JOB, every_ms=60_000, exclusive_scope="none", overlap="skip")
+    acts = {120: Pause(home.name(), "job", JOB), 130: Resume(home.name(), "job", JOB)}
+
+    def asks(second: int) -> list[wire.Command]:
+        if second in acts:
+            home.ask(acts[second])
+        return []
+
+    home.live_for(4, 80, asks=asks)
+    assert home.whatif(AS_IT_WAS).is_same
+    added = home.whatif(Policy(overlap="allow_all"))
+    assert added.replayed.longest_us == 12 * SECOND
+
+
 def test_a_range_may_end_while_the_job_is_paused() -> None:
     """As it does by default where the job is paused now: what the pause skips is said a minute at a time."""
     home = Past(takes=3000)
