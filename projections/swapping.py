@@ -4,10 +4,11 @@ The positions come first, and whole: whoever writes locks them before the rows, 
 (or, under another version, taken away). Only then the tables, and for as long as renames take.
 """
 
+from contextlib import suppress
 from typing import Final
 
 from psycopg import Connection
-from psycopg.errors import DeadlockDetected, DependentObjectsStillExist, LockNotAvailable
+from psycopg.errors import DeadlockDetected, DependentObjectsStillExist, LockNotAvailable, UndefinedColumn, UndefinedTable
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
 
@@ -92,8 +93,7 @@ class Swap:
         if live:
             self._lock(live)
         grants = self._grants()
-        for view in self._projection.views:
-            run(SQL("DROP VIEW IF EXISTS {}").format(Identifier(self._schema, view)))
+        TableSet(self._connection, self._schema, self._projection).drop_views()
         if keep:
             self._check_dependents(live)
             self._rename(LIVE, _ASIDE)
@@ -105,7 +105,8 @@ class Swap:
             self._rename(_ASIDE, OLD)
         TableSet(self._connection, self._schema, self._projection).add_views()
         for grant in grants:
-            run(grant)
+            with suppress(UndefinedColumn, UndefinedTable), self._connection.transaction():  # a savepoint: another version may lack it
+                run(grant)
 
     def _there(self, suffix: str) -> list[str]:
         return [name for form in self._projection.forms if self._is_there(name := form.table + suffix)]
@@ -178,15 +179,23 @@ class Swap:
         return ", ".join(f"pid {pid} {name}".rstrip() for pid, name in found) or "they are gone by now"
 
     def _grants(self) -> list[Composed]:
-        """What others may do with the live tables and views: it is granted again."""
+        """What others may do with the live tables and views, and with single columns: it is granted again."""
         names = [*(form.table for form in self._projection.forms), *self._projection.views]
         found = self._connection.execute(
-            "SELECT c.relname, g.privilege_type, CASE WHEN g.grantee = 0 THEN NULL ELSE pg_get_userbyid(g.grantee) END"
-            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) g"
-            " WHERE n.nspname = %s AND c.relname = ANY(%s) AND g.grantee <> c.relowner",
+            "SELECT c.relname, g.privilege_type, CASE WHEN g.grantee = 0 THEN NULL ELSE pg_get_userbyid(g.grantee) END, g.is_grantable,"
+            " acl.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " CROSS JOIN LATERAL (SELECT NULL AS attname, c.relacl AS acl"
+            " UNION ALL SELECT a.attname, a.attacl FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped) acl,"
+            " aclexplode(acl.acl) g WHERE n.nspname = %s AND c.relname = ANY(%s) AND g.grantee <> c.relowner",
             (self._schema, names),
         )
         return [
-            SQL("GRANT {} ON {} TO {}").format(SQL(privilege), Identifier(self._schema, table), Identifier(role) if role else SQL("PUBLIC"))
-            for table, privilege, role in found
+            SQL("GRANT {}{} ON {} TO {}{}").format(
+                SQL(privilege),
+                SQL(" ({})").format(Identifier(column)) if column else SQL(""),
+                Identifier(self._schema, table),
+                Identifier(role) if role else SQL("PUBLIC"),
+                SQL(" WITH GRANT OPTION" if grantable else ""),
+            )
+            for table, privilege, role, grantable, column in found
         ]

@@ -10,7 +10,7 @@ from typing import Final
 from psycopg import Connection
 from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 from sqlalchemy import Index, PrimaryKeyConstraint
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex
@@ -96,12 +96,28 @@ class TableSet:
         for view in self.projection.views:
             self._add_view(view)
 
+    def drop_views(self) -> None:
+        """Together, as one may stand on another; those that another version had, too."""
+        marked = self.connection.execute(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %s AND c.relkind = 'v' AND obj_description(c.oid, 'pg_class') = %s",
+            (self.schema, self._mark),
+        )
+        if views := sorted({*self.projection.views, *(str(name) for (name,) in marked)}):
+            named = SQL(", ").join(Identifier(self.schema, view) for view in views)
+            self.connection.execute(SQL("DROP VIEW IF EXISTS {}").format(named))
+
     def named(self, form: Form) -> Identifier:
         return Identifier(self.schema, form.table + self.suffix)
+
+    @property
+    def _mark(self) -> str:
+        return f"jobledger: of the projection {self.projection.name}"
 
     def _add_view(self, view: str) -> None:
         query = SQL(self.projection.views[view]).format(schema=Identifier(self.schema))
         self.connection.execute(SQL("CREATE VIEW {} AS {}").format(Identifier(self.schema, view), query))
+        self.connection.execute(SQL("COMMENT ON VIEW {} IS {}").format(Identifier(self.schema, view), Literal(self._mark)))
 
     def _has(self, name: str) -> bool:
         """An index or a table of that name."""

@@ -117,13 +117,14 @@ async def test_a_higher_version_is_built_beside(logs: Logs, reads: Reads, sql: C
     first = own_table("asked", text("job_id", "a job that was asked for", required=True), key=("job_id",))
     fill(logs, 5)
     await logs.send()
-    await followed(logs, reads, own_projection("mine", version=1, tables=[first], fold=fold))
+    views = {"many": "SELECT job_id FROM {schema}.asked", "a_few": "SELECT job_id FROM {schema}.many LIMIT 3"}
+    await followed(logs, reads, own_projection("mine", version=1, tables=[first], fold=fold, views=views))
 
     first = own_table("asked", text("job_id", "the job", required=True), text("note", "new"), key=("job_id",))
     unraised = own_projection("mine", version=1, tables=[first], fold=fold)
     with pytest.raises(Conflict, match="another shape than version 1"):
         await asyncio.wait_for(consumer.run(logs.settings, asyncio.Event(), projection=unraised), DEADLINE)
-    raised = own_projection("mine", version=2, tables=[first], fold=fold)
+    raised = own_projection("mine", version=2, tables=[first], fold=fold, views={"few": "SELECT job_id FROM {schema}.asked LIMIT 3"})
     with pytest.raises(Conflict, match="rebuild mine"):
         await asyncio.wait_for(consumer.run(logs.settings, asyncio.Event(), projection=raised), DEADLINE)
     await rebuild(logs.settings, projection=raised)
@@ -132,6 +133,8 @@ async def test_a_higher_version_is_built_beside(logs: Logs, reads: Reads, sql: C
     await followed(logs, reads, raised)
     assert await differences(logs.settings, raised) == []
     assert sql.execute("SELECT DISTINCT note FROM asked").fetchall() == [(None,)]
+    there = [sql.execute("SELECT to_regclass(%s) IS NOT NULL", (view,)).fetchone() for view in ("many", "a_few", "few")]
+    assert there == [(False,), (False,), (True,)]
 
 
 async def test_one_that_fails_does_not_keep_ours(logs: Logs, reads: Reads) -> None:

@@ -9,6 +9,7 @@ import pytest
 from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Identifier
 
 from ledger.config import Settings
 from ledger.core import execution
@@ -60,7 +61,10 @@ async def test_a_rebuild_under_a_running_consumer(logs: Logs, reads: Reads, sql:
     """Readers keep their tables, grants stay, and the consumer goes on where the new tables stand."""
     fill(logs, 60)
     await logs.send()
+    role = f"{logs.settings.prefix}_clerk"
     sql.execute("GRANT SELECT ON job_executions, jobs TO PUBLIC")
+    sql.execute(SQL("CREATE ROLE {}").format(Identifier(role)))
+    sql.execute(SQL("GRANT UPDATE (state) ON job_executions TO {} WITH GRANT OPTION").format(Identifier(role)))
     async with consuming(logs.settings):
         await caught_up(reads, logs)
         before = len((await reads.executions(limit=200)).items)
@@ -81,6 +85,9 @@ async def test_a_rebuild_under_a_running_consumer(logs: Logs, reads: Reads, sql:
     assert await differences(logs.settings) == []
     assert sql.execute("SELECT has_table_privilege('public', 'job_executions', 'SELECT')").fetchone() == (True,)
     assert sql.execute("SELECT has_table_privilege('public', 'jobs', 'SELECT')").fetchone() == (True,)
+    query = "SELECT has_column_privilege(%s, 'job_executions', 'state', 'UPDATE WITH GRANT OPTION')"
+    assert sql.execute(query, (role,)).fetchone() == (True,)
+    sql.execute(SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(Identifier(role)))
     assert (tables_beside(sql), positions(sql)) == (set(), {("tables", TABLES.version)})
 
 
