@@ -6,6 +6,7 @@ from typing import Final
 
 from ledger.client.moments import datetime_of
 from ledger.client.stored import spec_of_row
+from ledger.client.why_words import held_during
 from ledger.config import Settings
 from ledger.core.definition import ScheduleSpec
 from ledger.core.pause import names_of
@@ -51,7 +52,7 @@ async def read_past(settings: Settings, reads: Reads, job: JobDefinition, after:
     first = await _first(reads, job.job_id, before)
     start = 0 if first is None or before is None else before.address.offset
     past = await read_home(settings, job.job_id, job.home_partition, start, end)
-    if start and _is_wanting(past, of_registry, rows, await reads.status(job.job_id)):
+    if start and is_wanting(past, of_registry, rows, await reads.status(job.job_id)):
         past = await read_home(settings, job.job_id, job.home_partition, 0, end)
         first = None
     if first is not None and before is not None:
@@ -80,13 +81,13 @@ async def _first(reads: Reads, job_id: str, before: Tick | None) -> Stretch | No
     return Stretch(before.job_version, micros_of(before.tick_at) - 1)
 
 
-def _is_wanting(home: HomePast, registry: RegistryPast, rows: Sequence[Tick], status: JobStatus | None) -> bool:
+def is_wanting(home: HomePast, registry: RegistryPast, rows: Sequence[Tick], status: JobStatus | None) -> bool:
     """Somebody had it left out, or the job paused itself, before the place from which the log was read."""
     if status is not None and status.auto_paused_note is not None and all(held.until is not None for held in home.held):
         return True
     return any(
         (one.reason == "by_hand" and micros_of(one.tick_at) not in home.ordered)
-        or (one.reason == "paused" and not any(held.since <= micros_of(one.tick_at) for held in (*home.held, *registry.held)))
+        or (one.reason == "paused" and not held_during((*home.held, *registry.held), micros_of(one.tick_at), micros_of(one.tick_at)))
         for one in rows
     )
 

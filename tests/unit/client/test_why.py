@@ -13,6 +13,7 @@ from ledger.cli.why import lines_of, tick_row
 from ledger.client.redis_reads import Standing
 from ledger.client.why_execution import NOT_MENDED, Around, explain_execution
 from ledger.client.why_job import WhyJob, WhyTick
+from ledger.client.why_reading import is_wanting
 from ledger.client.why_words import UNEXPLAINED, Known, Spent, long, pause_said, said, words
 from ledger.client.why_workers import takers, unserved
 from ledger.config import Settings
@@ -27,7 +28,7 @@ from ledger.core.workers import About
 from processors.runner.settle import FINAL
 from projections.paging import micros_of
 from projections.rows import Attempt, Execution, PastEvent
-from projections.schedule_past import Held
+from projections.schedule_past import Held, HomePast, RegistryPast
 from projections.schedule_rows import Tick
 from tests.unit.client.client_rows import AT, EXECUTION, HERE, execution_row
 
@@ -55,6 +56,13 @@ def test_a_pause_is_said_with_who_and_why_and_one_that_had_ended_is_not() -> Non
     text = said_of("skipped", "paused", tick_of("skipped", "paused"), known)
     assert "ada (queue default" in text and text.endswith("stock-taking")
     assert "bob" not in text
+
+
+@pytest.mark.parametrize(("until", "wanting"), [(None, False), (NOW + SECOND, False), (NOW - SECOND, True)])
+def test_a_skip_of_a_pause_needs_one_that_stood_at_its_tick(until: int | None, wanting: bool) -> None:
+    """One that was over before does not explain it: what does stands before the place from which the log was read."""
+    read = HomePast(held=[Held("itself", "hourly", NOW - 5 * SECOND, until, "1 failed in a row")])
+    assert is_wanting(read, RegistryPast(), [tick_of("skipped", "paused")], None) is wanting
 
 
 @pytest.mark.parametrize("pause", [PAUSED, Held("itself", "hourly", NOW - SECOND, None, "1 failed in a row")])
