@@ -61,7 +61,7 @@ class Then:
 async def diff(settings: Settings, first: Moment, second: Moment, progress: Progress = quietly) -> list[Change]:
     """What is there at the second moment and was not, or otherwise, at the first. Raises `Refused` if the second comes before the first,
     and what reading the logs raises."""
-    if first.at > second.at:
+    if second.is_before(first):
         raise Refused("invalid_range", "from is after to: say the earlier moment first")
     identity = await check_identity(settings)
     jobs = await _registry(settings, identity.partitions, (first, second), progress)

@@ -46,6 +46,13 @@ class Moment:
     at: Micros
     name: EventName | None = None
 
+    def is_before(self, other: "Moment") -> bool:
+        """Of two events of one partition their places decide, as commits may have one time; an event without an index is a whole commit."""
+        one, two = self.name, other.name
+        if one is None or two is None or (one.log, one.partition) != (two.log, two.partition):
+            return self.at < other.at
+        return one.seq < two.seq or (one.seq == two.seq and one.index is not None and (two.index is None or one.index < two.index))
+
     def covers(self, header: Header) -> bool:
         """The commit had been appended by then, at least in part."""
         if self._is_in(header):

@@ -147,3 +147,22 @@ def test_the_row_of_a_schedule_is_that_of_the_tables_and_needs_few_records() -> 
             if status.is_in(b" ".join(map(wire.encode, events))):
                 status.fold(events, place)
         assert status.row == row
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "before"),
+    [
+        (Moment(Micros(1)), Moment(Micros(2)), True),
+        (Moment(Micros(2)), Moment(Micros(2)), False),
+        (Moment(Micros(2), EventName("events", 3, 6, 1)), Moment(Micros(2), EventName("events", 3, 7, 0)), True),
+        (Moment(Micros(2), EventName("events", 3, 7, 0)), Moment(Micros(2), EventName("events", 3, 7, 1)), True),
+        (Moment(Micros(2), EventName("events", 3, 7, 1)), Moment(Micros(2), EventName("events", 3, 7)), True),
+        (Moment(Micros(2), EventName("events", 3, 7)), Moment(Micros(2), EventName("events", 3, 7, 1)), False),
+        (Moment(Micros(2), EventName("events", 3, 7)), Moment(Micros(2), EventName("events", 3, 7)), False),
+        (Moment(Micros(2), EventName("events", 3, 6)), Moment(Micros(2), EventName("events", 4, 7)), False),
+        (Moment(Micros(2), EventName("events", 3, 6)), Moment(Micros(3)), True),
+    ],
+)
+def test_of_two_events_at_one_time_their_places_say_which_came_first(one: Moment, other: Moment, before: bool) -> None:
+    assert one.is_before(other) is before
+    assert not other.is_before(one) or not before
