@@ -24,7 +24,7 @@ class Vouched:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where a walk broke: the commit accepted last, the voids after it, the record that does not fit, and the one behind that."""
+    """Where a walk broke: the commit accepted last, the voids after it, the record that does not fit, and the one that `is_next`."""
 
     last: AcceptedCommit | None
     voids: Sequence[Record]
@@ -51,6 +51,12 @@ def blame(broken: ChainBroken, around: Surroundings, vouched: Vouched | None = N
     if vouched is not None and (vouched.seq, vouched.digest) == (here.seq, fits):
         return last.offset, _altered(last, broken, here, "the tables were folded from that one")
     return broken.offset, broken.detail
+
+
+def is_next(here: Record | None, record: Record) -> bool:
+    """By its number: what a loser of a race left between the two is void."""
+    one, two = _header(here), _header(record)
+    return one is not None and two is not None and two.seq == one.seq + 1
 
 
 def _header(record: Record | None) -> Header | None:

@@ -16,7 +16,7 @@ from ledger.core import chain, outcome
 from ledger.core.chain import Head
 from ledger.core.ids import BEFORE_ALL, Address
 from ledger.core.refusal import ChainBroken, Conflict, Undecodable
-from ledger.kafka.blame import Surroundings, Vouched, blame
+from ledger.kafka.blame import Surroundings, Vouched, blame, is_next
 from ledger.kafka.log_reader import AcceptedCommit, LogReader, Record, Walked, walk
 from ledger.kafka.opening import require_topics
 
@@ -119,7 +119,20 @@ async def _around(reader: LogReader, offset: int, last: AcceptedCommit | None) -
     for place in range(offset if last is None else last.offset + 1, offset):
         if (void := await reader.at(place)) is not None:
             voids.append(void)
-    return Surroundings(last, voids, await reader.at(offset), await reader.at(offset + 1))
+    here = await reader.at(offset)
+    return Surroundings(last, voids, here, await _next(reader, here))
+
+
+async def _next(reader: LogReader, here: Record | None) -> Record | None:
+    if here is None:
+        return None
+    end = (await reader.bounds()).end
+    async with aclosing(reader.batches(here.offset + 1, end)) as batches:
+        async for batch in batches:
+            for record in batch.records:
+                if is_next(here, record):
+                    return record
+    return None
 
 
 def take(finding: Finding, walked: Walked, vouched: Vouched | None = None) -> None:

@@ -7,7 +7,7 @@ from ledger.core.chain import Head
 from ledger.core.ids import Address
 from ledger.core.outcome import Opened
 from ledger.core.wire import Commit, encode
-from ledger.kafka.blame import Surroundings, Vouched, blame
+from ledger.kafka.blame import Surroundings, Vouched, blame, is_next
 from ledger.kafka.log_reader import Walked, walk
 from ledger.kafka.verify import Finding, LogName, compare, miss_end, take
 from tests.unit.log.chains import LOG_ID, Stored, chain_of, rewritten, stored
@@ -22,10 +22,9 @@ def verified(records: list[bytes], vouched: Vouched | None = None, place: tuple[
     take(finding, walked, vouched)
     if walked.broken is not None and finding.broken is None:
         last, broken_at = walked.commits[-1] if walked.commits else None, walked.broken.offset
-        everything: list[Stored | None] = [*found, None, None]
-        around = Surroundings(
-            last, found[0 if last is None else last.offset + 1 : broken_at], everything[broken_at], everything[broken_at + 1]
-        )
+        here: Stored | None = next(iter(found[broken_at:]), None)
+        behind = next((one for one in found[broken_at + 1 :] if is_next(here, one)), None)
+        around = Surroundings(last, found[0 if last is None else last.offset + 1 : broken_at], here, behind)
         finding.stop(*blame(walked.broken, around, vouched))
     miss_end(finding, vouched)
     return finding
@@ -81,6 +80,12 @@ def test_an_altered_record_is_named_itself_and_not_the_one_that_misses_it(place:
     assert offset == place
     assert f"seq {place + 1} was altered" in why
     assert f"offset {place + 1}" in why
+
+
+def test_an_altered_record_is_named_although_what_misses_it_is_followed_by_a_void() -> None:
+    altered = rewritten(GOOD[2], at=3001)
+    zombie = rewritten(GOOD[3], at=4001)  # it lost the race for seq 4
+    assert blamed([*GOOD[:2], altered, GOOD[3], zombie, *GOOD[4:]])[0] == 2
 
 
 def test_a_forged_link_is_named_where_it_stands() -> None:
