@@ -6,7 +6,7 @@ asked for. Pure but for the commits that it is fed with.
 
 import re
 from collections.abc import Mapping, Sequence
-from heapq import heappush, heappushpop
+from heapq import heapify, heappush, heappushpop
 from typing import Final
 
 from ledger.client.moments import micros_of
@@ -61,6 +61,7 @@ class Newest:
             if not isinstance(event, execution.Event):
                 continue
             if isinstance(event, Requested):
+                self._forget(event.execution_id)
                 if self._may_pass(event):
                     executions.fold(self._rows, event, place, index)
                     if not self._may_come_and_go:
@@ -95,6 +96,12 @@ class Newest:
 
     def _passes(self, row: Patch) -> bool:
         return (self._states is None or row[_STATE] in self._states) and self._where.worker in (None, row[_WORKER])
+
+    def _forget(self, execution_id: str) -> None:
+        """A command that is accepted again after its deduplication window replaces the row of its execution."""
+        if (row := self._rows.pop(execution_id, None)) is not None and (key := _key(row)) in self._kept:
+            self._kept.remove(key)
+            heapify(self._kept)
 
     def _settle(self, execution_id: str) -> None:
         """It has ended: it passes for ever, or never."""

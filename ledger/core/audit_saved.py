@@ -8,9 +8,9 @@ from msgspec import Struct, structs
 from ledger.core.bodies import NOTHING
 from ledger.core.chain import Head
 from ledger.core.execution import Live, Requested
-from ledger.core.ids import ExecutionId
+from ledger.core.ids import ExecutionId, Micros
 
-SAVED_VERSION: Final = 2  # of what is kept: with another one the audit begins anew
+SAVED_VERSION: Final = 3  # of what is kept: with another one the audit begins anew
 REMEMBERED: Final = 200_000  # of a partition's executions and commands that ended: an audit that goes on knows so many, a whole one all
 
 
@@ -34,14 +34,14 @@ class SavedSchedule(Struct, frozen=True):
 
 
 class SavedPartition(Struct, frozen=True):
-    """`offset`: of the commit that was audited last."""
+    """`offset`: of the commit that was audited last. `accepted`: the names of commands, and when they were appended."""
 
     head: Head
     offset: int
     epoch: int
     live: dict[ExecutionId, Live]
     ended: list[int]
-    accepted: list[int]
+    accepted: list[tuple[int, Micros]]
     schedules: dict[str, SavedSchedule]
 
 

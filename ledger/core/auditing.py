@@ -107,7 +107,7 @@ class InForce:
 
 class PartitionAudit:
     """`registry` and `moves`: all that the registry says, read before. Memory: what is live, and 60 bytes of what ended. `window`: how long
-    a repeat is known by its idempotency key, in microseconds; later the same key is a new wish."""
+    a repeat is known by its command or idempotency key, in microseconds; later the same is a new wish."""
 
     def __init__(
         self,
@@ -125,16 +125,15 @@ class PartitionAudit:
         self._engines = Engines()
         self._live: dict[ExecutionId, Live] = {}
         self._ended: set[int] = set()
-        self._accepted: set[int] = set()
-        self._ended_last, self._accepted_last = deque[int](maxlen=REMEMBERED), deque[int](maxlen=REMEMBERED)
+        self._accepted: dict[int, Micros] = {}  # the commands without one
+        self._ended_last = deque[int](maxlen=REMEMBERED)
         self._schedules: dict[str, InForce] = {}
 
     def go_on(self, saved: SavedPartition) -> None:
         """What is fed from now on stands behind what was audited then."""
         self._epoch, self._live = saved.epoch, dict(saved.live)
         self._ended_last.extend(saved.ended)
-        self._accepted_last.extend(saved.accepted)
-        self._ended, self._accepted = set(saved.ended), set(saved.accepted)
+        self._ended, self._accepted = set(saved.ended), dict(saved.accepted)
         for job_id, one in saved.schedules.items():
             stretch = Stretch(one.job_version, one.since, None, one.tzdata)
             self._schedules[job_id] = InForce(stretch, one.decided_until, one.outcomes, one.fired)
@@ -148,7 +147,8 @@ class PartitionAudit:
             for job_id, one in self._schedules.items()
         }
         live = {name: structs.replace(state, request=bare(state.request)) for name, state in self._live.items()}
-        return SavedPartition(head, offset, self._epoch, live, list(self._ended_last), list(self._accepted_last), schedules)
+        accepted = list(self._accepted.items())[-REMEMBERED:]
+        return SavedPartition(head, offset, self._epoch, live, list(self._ended_last), accepted, schedules)
 
     def feed(self, header: Header, events: Sequence[Event]) -> None:
         self._totals.last_at = max(self._totals.last_at, header.at)
@@ -194,21 +194,26 @@ class PartitionAudit:
         self._totals.figures["submits"] += 1
         self._totals.answer(self._partition, event.command_id)
         name = name_of("\0".join((event.command_id, event.tenant or "", event.trigger)))
+        now = keyed(event, at)
         if event.idempotency_key is None:
-            is_repeat = name in self._accepted
-            self._accepted.add(name)
-            self._accepted_last.append(name)
+            asked = self._accepted.pop(name, None)
+            is_repeat = asked is not None and now.vouched - asked <= self._window
+            self._accepted[name] = now.vouched
         else:
-            before, now = self._keyed.pop(name, None), keyed(event, at)
+            before = self._keyed.pop(name, None)
             is_repeat = before is not None and before.is_repeated(event.requested_at, at, self._window)
             self._keyed[name] = now
-            self._forget_keys(now.vouched)
+        self._forget(now.vouched)
         if is_repeat:
             self._totals.differ("commands", f"command {event.command_id}", f"it was accepted twice, the second as {event.execution_id}")
+        else:
+            self._ended.discard(name_of(event.execution_id))  # of the same command, which was forgotten: it comes to be once more
 
-    def _forget_keys(self, now: Micros) -> None:
+    def _forget(self, now: Micros) -> None:
         while self._keyed and now - self._keyed[oldest := next(iter(self._keyed))].vouched > self._window:
             del self._keyed[oldest]
+        while self._accepted and now - self._accepted[oldest := next(iter(self._accepted))] > self._window:
+            del self._accepted[oldest]
 
     # Executions and attempts
 

@@ -10,7 +10,8 @@ from ledger.client.as_of_executions import Newest, One, stands_in
 from ledger.client.as_of_rows import object_of
 from ledger.core import chain, tick, wire
 from ledger.core.chain import Header
-from ledger.core.ids import NOWHERE, Micros
+from ledger.core.execution import Completed, Requested
+from ledger.core.ids import NOWHERE, ExecutionId, Micros
 from ledger.core.moment import EventName, Moment, name_of
 from projections import forms
 from projections.folds import fold_of
@@ -133,6 +134,16 @@ def test_one_execution_and_its_attempts_are_those_of_the_tables() -> None:
             one.fold(events, place)
     assert {name: row for one in ones for name, row in one.executions.items()} == changes.executions
     assert {name: row for one in ones for name, row in one.attempts.items()} == changes.attempts
+
+
+@pytest.mark.parametrize("where", [ExecutionFilter(), ExecutionFilter(state="completed")], ids=repr)
+def test_a_request_that_comes_again_after_its_command_was_forgotten_replaces_its_row(where: ExecutionFilter) -> None:
+    newest = Newest(where, 2, None)
+    for nth, name in enumerate(["0" * 32 + "-0", "0" * 32 + "-0", "1" * 32 + "-0", "2" * 32 + "-0"]):
+        asked = Requested(ExecutionId(name), "send", "send", 1, "on_demand", "default", Micros(BEGAN + nth))
+        newest.fold([asked, Completed(asked.execution_id, 1)], Place(0, nth + 1, nth, BEGAN + nth))
+    assert [str(row[0])[0] for row in newest.newest()] == ["2", "1"]
+    assert newest.held == 2
 
 
 def test_the_row_of_a_schedule_is_that_of_the_tables_and_needs_few_records() -> None:

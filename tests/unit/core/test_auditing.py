@@ -1,9 +1,11 @@
 """What an audit counts as accepted twice."""
 
-from msgspec import structs
+from msgspec import json, structs
 
 from ledger.core import execution, wire
+from ledger.core.audit_saved import SavedPartition
 from ledger.core.auditing import PartitionAudit, Totals
+from ledger.core.chain import Head
 from ledger.core.request import Submit
 from ledger.core.wire import Commit
 from tests.unit.control.home import HOUR, NOON, Home
@@ -15,6 +17,19 @@ def asked_again_after(hours: float) -> list[Commit]:
     for at in (NOON, NOON + int(hours * HOUR)):
         home.now = at
         home.send(Submit("key-1", "beat", idempotency_key="order-1"))
+    return [wire.decode_commit(record) for record in home.log]
+
+
+def command_again_after(hours: float) -> list[Commit]:
+    """The log of a submit that has run, and of the same command once more."""
+    home = Home()
+    [first] = home.send(Submit("c-1", "beat"))
+    assert isinstance(first, execution.Requested)
+    home.start(first.execution_id)
+    home.report(first.execution_id)
+    home.now += int(hours * HOUR)
+    home.send(Submit("another", "beat"))  # control forgets by the append times of commands
+    home.send(Submit("c-1", "beat"))
     return [wire.decode_commit(record) for record in home.log]
 
 
@@ -42,6 +57,27 @@ def test_within_the_window_it_is_a_difference() -> None:
     assert "accepted twice" in told
 
 
+def test_a_command_that_comes_again_after_its_window_is_a_new_wish() -> None:
+    again, late = command_again_after(0.5), command_again_after(2)
+    assert (requests(again), requests(late)) == (2, 3)
+    assert differences(again) == differences(late) == []
+    assert "accepted twice" in differences(late, window=3 * HOUR)[0]
+
+
+def test_an_audit_that_goes_on_knows_when_commands_were_accepted() -> None:
+    """Whichever commits the first one saw."""
+    late = command_again_after(2)
+    for seen in range(len(late)):
+        totals, registry = Totals(), Home().facts.registry
+        first, second = PartitionAudit(0, 1, registry, {}, totals, HOUR), PartitionAudit(0, 1, registry, {}, totals, HOUR)
+        for commit in late[:seen]:
+            first.feed(commit, commit.events)
+        second.go_on(json.decode(json.encode(first.saved(Head("events", 0), 0)), type=SavedPartition))
+        for commit in late[seen:]:
+            second.feed(commit, commit.events)
+        assert totals.differences == []
+
+
 def test_a_key_whose_time_was_ahead_of_that_of_its_commit_is_free_again_after_the_window_of_that() -> None:
     late = asked_again_after(2)
     ahead = [
@@ -56,15 +92,3 @@ def test_a_key_whose_time_was_ahead_of_that_of_its_commit_is_free_again_after_th
     ]
     assert ahead != late and differences(ahead) == []
     assert len(differences(ahead, window=3 * HOUR)) == 1
-
-
-def test_without_a_key_it_always_is() -> None:
-    late = asked_again_after(2)
-    keyless = [
-        structs.replace(
-            commit,
-            events=[structs.replace(one, idempotency_key=None) if isinstance(one, execution.Requested) else one for one in commit.events],
-        )
-        for commit in late
-    ]
-    assert len(differences(keyless)) == 1
