@@ -33,7 +33,7 @@ class Story:
     def __init__(self) -> None:
         self._worker = CONTROL
         self._waits_for: ExecutionId | None = None  # it stands in a line, and this one was before it
-        self._wish: execution.CancelRequested | None = None
+        self._wish: tuple[execution.CancelRequested, Cause] | None = None  # it was asked to stop, and why
 
     def cause(self, events: Sequence[Event], nth: int) -> Cause:
         """Of the event at this place of a commit, which is one of the execution."""
@@ -71,8 +71,15 @@ class Story:
 
     def _of_cancel(self, events: Sequence[Event], nth: int, event: _Wish) -> Cause:
         if self._wish is not None and isinstance(event, execution.Cancelled):
-            return Cause(self._worker, "report")  # what was asked for has happened
-        self._wish = event if isinstance(event, execution.CancelRequested) else None
+            wish, cause = self._wish
+            if (event.reason, event.because_of) == (wish.reason, wish.because_of):  # what was asked for has happened
+                return Cause(self._worker, "report") if event.run_ms else cause  # a worker that is lost tells of no time
+        cause = self._asked(events, nth, event)
+        if isinstance(event, execution.CancelRequested):
+            self._wish = event, cause
+        return cause
+
+    def _asked(self, events: Sequence[Event], nth: int, event: _Wish) -> Cause:
         if event.because_of is not None:
             return Cause(event.actor or CONTROL, "execution", event.because_of)
         if event.reason == "by_handler":

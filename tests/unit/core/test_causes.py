@@ -66,8 +66,19 @@ def test_the_next_in_line_is_due_by_an_end_and_a_delay_by_time() -> None:
 def test_a_cancel_goes_back_to_a_command_or_to_the_tick_that_took_its_place() -> None:
     wish, accepted = execution.CancelRequested(X, "asked", None, "ann"), outcome.Accepted("c9", "execution.cancel.v1", "applied")
     started = execution.Started(X, 1, T, W)
-    assert story((REQUESTED,), (started,), (wish, accepted), (execution.Cancelled(X, "asked", 1),))[2:] == ["ann: command c9", "w1: report"]
+    assert story((REQUESTED,), (started,), (wish, accepted), (execution.Cancelled(X, "asked", 1, 5),))[2:] == [
+        "ann: command c9",
+        "w1: report",
+    ]
     assert story((REQUESTED,), (execution.Cancelled(X, "cancel_other", 0, 0, Y),))[-1] == f"control: execution {Y}"
+
+
+def test_what_was_asked_to_stop_and_ends_without_a_report_goes_back_to_who_asked_or_to_what_took_its_place() -> None:
+    wish, accepted = execution.CancelRequested(X, "asked", None, "ann"), outcome.Accepted("c9", "execution.cancel.v1", "applied")
+    before: list[tuple[Event, ...]] = [(REQUESTED,), (execution.Started(X, 1, T, W),), (wish, accepted)]
+    lost = execution.Cancelled(X, "asked", 1, 0, None, "ann")
+    assert story(*before, (lost,))[-1] == "ann: command c9"
+    assert story(*before, (execution.Cancelled(X, "terminate_other", 1, 0, Y),))[-1] == f"control: execution {Y}"
 
 
 def test_skips_and_misses() -> None:
