@@ -7,7 +7,7 @@ from typing import Final
 
 from ledger.client.as_of_executions import Newest, One
 from ledger.client.as_of_pauses import Told, self_pauses, with_pauses_at
-from ledger.client.as_of_reading import Progress, commits_until, quietly, registry_at
+from ledger.client.as_of_reading import LOOKED_FOR, Progress, commits_until, quietly, registry_at
 from ledger.client.as_of_rows import object_of, objects_of
 from ledger.client.tables import Tables
 from ledger.config import Settings
@@ -202,7 +202,7 @@ class Status:
 
     def is_in(self, record: bytes) -> bool:
         """It may say something of the job: the end of a run names only that."""
-        return self._named in record or any(name in record for name in self._runs.values())
+        return len(self._runs) > LOOKED_FOR or self._named in record or any(name in record for name in self._runs.values())
 
     def fold(self, events: Sequence[Event], place: Place) -> None:
         for index, event in enumerate(events):

@@ -19,6 +19,7 @@ from projections.history import head_before
 from projections.patches import Changes, Place
 from projections.tail import Source
 
+LOOKED_FOR: Final = 64  # live executions whose names are looked for in a record; with more of them each is decoded
 REGISTRY: Final[Source] = ("registry", 0)
 Progress = Callable[[int, int], None]  # records read, and how many there are at most
 

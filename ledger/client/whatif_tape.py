@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import structs
 
+from ledger.client.as_of_reading import LOOKED_FOR
 from ledger.client.whatif_facts import Facts, RegistryCommit
 from ledger.client.whatif_plans import Plans
 from ledger.client.whatif_world import Beat, World
@@ -23,7 +24,6 @@ from ledger.core.whatif import Book, Policy
 from ledger.core.wire import Event
 
 MOST_EVENTS: Final = 1_000_000  # of the jobs, in the range
-_LOOKED_FOR: Final = 64  # live executions whose names are looked for in a record; with more of them each is decoded
 _REZONED: Final = b'"schedule.rezoned'
 
 
@@ -80,7 +80,7 @@ class Tape:
 
     def _is_in(self, record: bytes) -> bool:
         return (
-            len(self._live) > _LOOKED_FOR
+            len(self._live) > LOOKED_FOR
             or _REZONED in record
             or any(word in record for word in self._words)
             or any(name in record for name in self._live.values())

@@ -7,6 +7,7 @@ import pytest
 
 from ledger.client.as_of import Status
 from ledger.client.as_of_executions import Newest, One, stands_in
+from ledger.client.as_of_reading import LOOKED_FOR
 from ledger.client.as_of_rows import object_of
 from ledger.core import chain, tick, wire
 from ledger.core.chain import Header
@@ -158,6 +159,15 @@ def test_the_row_of_a_schedule_is_that_of_the_tables_and_needs_few_records() -> 
             if status.is_in(b" ".join(map(wire.encode, events))):
                 status.fold(events, place)
         assert status.row == row
+
+
+def test_names_are_looked_for_in_a_record_while_there_are_few() -> None:
+    status, record = Status("send"), b"a commit of others"
+    for nth in range(LOOKED_FOR + 1):
+        assert not status.is_in(record)
+        asked = Requested(ExecutionId(f"{nth:032x}-0"), "send", "send", 1, "system", "default", Micros(BEGAN), trigger="run_now")
+        status.fold([asked], Place(0, nth + 1, nth, BEGAN))
+    assert status.is_in(record)
 
 
 @pytest.mark.parametrize(
