@@ -12,7 +12,7 @@ from msgspec import structs
 from ledger.client.names import check_name
 from ledger.config import Settings
 from ledger.core import backfill, definition, execution, outcome, pause, tick
-from ledger.core.causes import Cause, cause_of_job
+from ledger.core.causes import Cause, cause_of_job, first_of_act
 from ledger.core.pause import Paused, names_of
 from ledger.core.refusal import ChainBroken, Refused
 from ledger.core.wire import Commit, Event
@@ -132,9 +132,8 @@ async def command_events(settings: Settings, reads: Reads, found: CommandOutcome
     if accepted is None:
         raise ChainBroken(found.log, found.address.partition, found.address.offset, "the commit that the tables name is not there")
     commit, last = accepted.commit(), found.address.index
-    ends = [index for index, event in enumerate(commit.events[:last]) if isinstance(event, outcome.Event)]
     cause = Cause(found.actor, "command", found.command_id)
-    first = ends[-1] + 1 if ends else 0
+    first = first_of_act(commit.events, last)
     return [_past(commit, accepted.offset, index, commit.events[index], cause) for index in range(first, last + 1)]
 
 

@@ -3,16 +3,17 @@
 Read from the commit it stands in, and from the events before it of the same execution: nothing is stored for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple, assert_never
 
-from ledger.core import backfill, definition, execution, outcome, pause, tick
+from ledger.core import backfill, bulk, definition, execution, letters, outcome, pause, tick
 from ledger.core.consequences import ENDS
 from ledger.core.ids import ExecutionId, instant
 from ledger.core.wire import Event
 
 Kind = Literal["command", "tick", "schedule", "execution", "backfill", "report", "timer", "lease", "registry", "grace"]
 CONTROL: Final = "control"
+_ACTS = definition.Event | pause.Event | backfill.Begun | bulk.Event | letters.Event | tick.SkipOrdered  # what acts alone lead to
 _Wish = execution.CancelRequested | execution.Cancelled
 
 
@@ -121,6 +122,42 @@ def command_behind(events: Sequence[Event], nth: int) -> str | None:
     """The command that decided to the event at this place: an act's outcome stands behind what it led to."""
     outcomes = (one.command_id for one in events[nth:] if isinstance(one, outcome.Accepted | outcome.Rejected))
     return next(outcomes, None)
+
+
+def first_of_act(events: Sequence[Event], nth: int) -> int:
+    """Where the act begins whose outcome stands at `nth`: behind the outcome before it there may be what no command asked for, and submits,
+    which leave none."""
+    verdict = events[nth]
+    if not isinstance(verdict, outcome.Accepted) or verdict.outcome != "applied":
+        return nth
+    named = verdict.execution_id
+    if named is None:
+        return _first_while(events, nth, lambda event: isinstance(event, _ACTS))
+    for place in range(nth - 1, -1, -1):
+        match events[place]:
+            case execution.CancelRequested(execution_id=found) | execution.Cancelled(execution_id=found) if found == named:
+                return place
+            case execution.Requested(execution_id=found) if found == named:
+                return _first_while(events, place, lambda event: _gave_way(event, named))
+            case outcome.Accepted() | outcome.Rejected():
+                break
+    return nth
+
+
+def _first_while(events: Sequence[Event], nth: int, is_part: Callable[[Event], bool]) -> int:
+    while nth and is_part(events[nth - 1]):
+        nth -= 1
+    return nth
+
+
+def _gave_way(event: Event, to: ExecutionId) -> bool:
+    match event:
+        case execution.Blocked(by=by):
+            return by == to
+        case execution.Skipped(reason="replaced"):
+            return _of_skip(event).name == to
+        case _:
+            return False
 
 
 def cause_of_job(events: Sequence[Event], nth: int) -> Cause:

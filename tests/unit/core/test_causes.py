@@ -1,15 +1,17 @@
 """Who and what each event goes back to."""
 
 import pytest
+from msgspec import structs
 
-from ledger.core import definition, execution, outcome, tick
-from ledger.core.causes import Cause, Story, cause_of_job
+from ledger.core import bulk, definition, execution, outcome, tick
+from ledger.core.causes import Cause, Story, cause_of_job, first_of_act
 from ledger.core.execution import Requested
 from ledger.core.ids import ExecutionId, Token, WorkerId
 from ledger.core.wire import Event
 from tests.unit.core.spec import NOON, REQUESTED, X
 
 Y = ExecutionId("fedcba9876543210fedcba9876543210-3")
+Z = ExecutionId("1" * 32 + "-3")
 W, T = WorkerId("w1"), Token(7)
 
 
@@ -111,3 +113,34 @@ def test_what_concerns_a_job_goes_back_to_the_outcome_behind_it() -> None:
     skipped = tick.Skipped("a", "a", 1, NOON, NOON, 1, "overlap", None, Y)
     assert cause_of_job((skipped,), 0) == Cause("control", "execution", Y)
     assert cause_of_job((tick.Adopted("a", 1, NOON),), 0).kind == "registry"
+
+
+OF_A_TICK = requested(trigger="schedule", tick_at=NOON)
+OF_A_SUBMIT = structs.replace(requested(command_id="c1"), execution_id=Y)
+CANCELLED = outcome.Accepted("c9", "execution.cancel.v1", "applied", execution_id=X)
+RETRIED = outcome.Accepted("c9", "execution.retry.v1", "applied", execution_id=X)
+GONE = execution.Skipped(Y, "replaced", None, f"{X} came after it")
+RETRY = requested(trigger="retry", command_id="c9", retry_of=Y)
+
+
+@pytest.mark.parametrize(
+    ("others", "act"),
+    [
+        ((OF_A_TICK, OF_A_SUBMIT), (execution.CancelRequested(X, "asked"), CANCELLED)),
+        ((OF_A_SUBMIT, execution.Due(Y)), (execution.Cancelled(X, "asked"), execution.Due(Y), CANCELLED)),
+        ((execution.Completed(Y, 1), execution.Due(X)), (structs.replace(CANCELLED, outcome="unchanged"),)),
+        ((execution.Due(Y),), (RETRY, RETRIED)),
+        (
+            (execution.Blocked(Y, Z),),
+            (execution.Blocked(Y, X), GONE, RETRY, RETRIED),
+        ),
+        ((execution.CancelRequested(X, "asked"), CANCELLED, OF_A_TICK), (execution.Cancelled(X, "asked"), CANCELLED)),
+        ((OF_A_SUBMIT,), (tick.SkipOrdered("a", NOON, 1, "c9"), outcome.Accepted("c9", "schedule.skip_tick.v1", "applied"))),
+        ((tick.Adopted("a", 1, NOON),), (bulk.Finished("b"), outcome.Accepted("c9", "bulk.finish.v1", "applied"))),
+        ((OF_A_TICK,), (outcome.Rejected("c9", "execution.cancel.v1", "unknown_execution", "no such"),)),
+        ((), (definition.Retired("a"), definition.Retired("b"), outcome.Accepted("c9", "manifest.apply.v1", "applied"))),
+    ],
+)
+def test_an_act_begins_behind_what_others_led_to_in_its_commit(others: tuple[Event, ...], act: tuple[Event, ...]) -> None:
+    events = (*others, *act)
+    assert events[first_of_act(events, len(events) - 1) :] == act
