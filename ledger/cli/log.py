@@ -21,7 +21,7 @@ from ledger.kafka import history
 from ledger.kafka import tail as tails
 from ledger.kafka.log_reader import AcceptedCommit, LogReader
 from ledger.kafka.opening import require_topics
-from ledger.kafka.verify import NOTHING, Finding, Heads, LogName, Progress
+from ledger.kafka.verify import NOTHING, Finding, Heads, LogName, Progress, strangers
 from ledger.kafka.verify import verify as verify_log
 from projections.heads import heads_of_tables
 
@@ -67,13 +67,15 @@ def verify(
 
 async def _verify(settings: Settings, name: LogName | None, partition: int | None, progress: Progress, tables: bool) -> list[Finding]:
     heads: Heads = NOTHING
-    unknown = None
+    unknown: Exception | str | None = None
     if tables:
         try:
             heads = await heads_of_tables(settings)
         except (Unavailable, Misconfigured) as error:
             unknown = error
     findings = await verify_log(settings, name, partition, progress, heads)
+    if (other := strangers(findings, heads)) is not None:
+        unknown = f"they are of log {other}, and no topic is: were all made anew, or does `database.schema` name the tables of another log?"
     if unknown is not None:
         talk(f"the ends of the partitions are not compared with the tables, so a change of a last commit does not show: {unknown}")
     return findings

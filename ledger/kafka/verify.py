@@ -167,6 +167,12 @@ def _is_of(finding: Finding, vouched: Vouched) -> bool:
     return vouched.log_id == finding.log_id
 
 
+def strangers(findings: Sequence[Finding], heads: Heads) -> str | None:
+    """The log of the tables, where it is another than that of every partition that was walked and has a head: nobody vouches for those."""
+    pairs = [(one, heads[one.log, one.partition]) for one in findings if one.log_id is not None and (one.log, one.partition) in heads]
+    return pairs[0][1].log_id if pairs and not any(_is_of(*pair) for pair in pairs) else None
+
+
 def _replaced(accepted: AcceptedCommit, vouched: Vouched) -> str:
     return (
         f"seq {vouched.seq} has digest {accepted.digest}, but the tables were folded from a seq {vouched.seq} with digest "

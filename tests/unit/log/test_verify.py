@@ -9,7 +9,7 @@ from ledger.core.outcome import Opened
 from ledger.core.wire import Commit, encode
 from ledger.kafka.blame import Surroundings, Vouched, blame, is_next
 from ledger.kafka.log_reader import Walked, walk
-from ledger.kafka.verify import Finding, LogName, compare, miss_end, take
+from ledger.kafka.verify import Finding, LogName, compare, miss_end, strangers, take
 from tests.unit.log.chains import LOG_ID, Stored, chain_of, rewritten, stored
 
 GOOD = chain_of(6)
@@ -136,6 +136,14 @@ def test_tables_that_are_behind_vouch_for_what_they_hold() -> None:
 def test_tables_of_another_log_vouch_for_nothing() -> None:
     finding = verified(GOOD, Vouched("f" * 32, 9, "ab" * 32))
     assert (finding.broken, finding.vouched) == (None, None)
+
+
+def test_it_is_told_when_the_tables_are_of_another_log_than_every_topic() -> None:
+    other = Vouched("f" * 32, 9, "ab" * 32)
+    findings = [Finding("events", 0, log_id=LOG_ID), Finding("events", 1, log_id=LOG_ID), Finding("registry", 0)]
+    assert strangers(findings, {("events", 0): other, ("events", 1): other}) == "f" * 32
+    assert strangers(findings, {("events", 0): other, ("events", 1): TABLES}) is None
+    assert strangers(findings, {}) is None
 
 
 @pytest.mark.parametrize("place", range(6))
