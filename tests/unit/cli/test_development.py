@@ -15,11 +15,9 @@ from ledger.config import Settings
 from ledger.config.settings import Queue
 from ledger.core.refusal import Misconfigured
 from ledger.handlers import Jobs
-from ledger.stack import Running, StackFailed, Up, folder_lock
-from ledger.stack.layout import Layout
+from ledger.stack import Running, StackFailed, Up
 from ledger.stack.messages import Ready
 from processors.supervisor import Part
-from tests.unit.cli.conftest import Call
 
 VALKEY = Up("valkey", "9", 7, "redis://127.0.0.1:9", 0.5)
 
@@ -61,16 +59,6 @@ def test_what_to_do_next_names_the_stack_where_it_is_ours(
     monkeypatch.setenv("JOBLEDGER_CONFIG", str(tmp_path / "jobledger.yaml"))
     dev._greet(Settings(), Jobs(), Running(tmp_path, Ready(1, () if given else (VALKEY,), 0.5)))
     assert ("jobledger stack env" in capsys.readouterr().err) is not given
-
-
-def test_the_environment_of_a_stack_is_of_the_servers_that_it_has(tmp_path: Path, call: Call) -> None:
-    layout = Layout(tmp_path)
-    keeper = folder_lock.take(layout)
-    try:
-        layout.write_state(Ready(os.getpid(), (VALKEY,), 0.5))
-        assert call("stack", "env", "--dir", str(tmp_path)).stdout == "export JOBLEDGER_REDIS__URL=redis://127.0.0.1:9\n"
-    finally:
-        os.close(keeper)
 
 
 async def test_it_ends_with_its_servers_and_says_why(tmp_path: Path) -> None:
