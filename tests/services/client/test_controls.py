@@ -128,7 +128,7 @@ async def test_a_bulk_act_whose_client_died_goes_on_where_it_was(system: System,
     told = ledger.resume_bulk(names[0], told=lambda _, count, planned: decided.append(count))
     both = await asyncio.wait_for(asyncio.gather(told, ledger.resume_bulk(names[0])), 60)  # two who find it at the same time
     assert [(done.planned, done.done, done.refused) for done in both] == [(count, count, 0)] * 2
-    assert decided == [0, 100]
+    assert decided in ([0], [0, 100])  # the other may have been first with what was left
     assert (await ledger.resume_bulk(names[0])).done == count
     verified = system.call("projections", "verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
