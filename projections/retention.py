@@ -102,11 +102,13 @@ def _ended_at(value: object) -> int:
 
 def may_be_missing(form: Form, horizons: Horizons, executions: Identifier) -> Composed | None:
     """The condition for a row `s` of the fold that need not be in the tables; None where all have to be. An attempt goes with its
-    execution, which is judged itself."""
+    execution, which is judged itself; one from before that was asked for is of a former life with the same id, and went with that."""
     if not horizons or form not in (EXECUTIONS, ATTEMPTS):
         return None
     if form == ATTEMPTS:
-        return SQL("NOT EXISTS (SELECT FROM {} AS e WHERE e.execution_id = s.execution_id)").format(executions)
+        return SQL("NOT EXISTS (SELECT FROM {} AS e WHERE e.execution_id = s.execution_id AND e.requested_offset <= s.log_offset)").format(
+            executions
+        )
     before = [SQL("(s.state = {} AND s.finished_at < {})").format(state, _instant(at)) for state, at in horizons.items()]
     return SQL("({})").format(SQL(" OR ").join(before))
 

@@ -6,13 +6,16 @@ from psycopg.rows import TupleRow
 
 from ledger.config import Settings
 from ledger.config.settings import Keep
+from ledger.core import execution
+from ledger.core.ids import Micros, Token
 from projections.connecting import connect
 from projections.reads import Reads
 from projections.rebuild import Wanted, rebuild
 from projections.retention import Retention, keep_ms
 from projections.sweeping import USUAL, Sizes
-from tests.services.projections.conftest import Logs, consuming, differences, until
+from tests.services.projections.conftest import Logs, caught_up, consuming, differences, until
 from tests.services.projections.test_consumer import fill
+from tests.synthetic_log import BEGAN, WORKER, execution_id, requested
 
 UNCHECKED = Wanted(check=False)
 TINY = Sizes(events_a_write=20, records_at_once=2, most_held=20, events_a_checkpoint=40)
@@ -93,3 +96,28 @@ async def test_a_purge_is_bounded_and_its_horizon_never_goes_back(logs: Logs, sq
         retention.advance(connection, dict.fromkeys(first, 10**12))
         assert retention.read(connection) == first
     assert await differences(keeping) == []
+
+
+async def test_attempts_of_a_former_life_went_with_it(logs: Logs, reads: Reads, sql: Connection[TupleRow], keeping: Settings) -> None:
+    """An id came again after its first execution was removed. Where the log is cut says nothing of what is right."""
+    one, log = execution_id(1, 0), logs.events(0)
+    log.commit([requested(1, 0), execution.Started(one, 1, Token(1), WORKER)])
+    log.commit([execution.AttemptFailed(one, 1, "failed", "E", "no", Micros(BEGAN), 10), execution.Due(one)])
+    log.commit([execution.Started(one, 2, Token(2), WORKER), execution.Completed(one, 2, 10)])
+    await logs.send()
+    async with consuming(logs.settings):
+        await caught_up(reads, logs)
+    with connect(keeping) as connection:
+        assert Retention(keeping.database.table_schema, "tables").purge(connection, keep_ms(keeping)) == 1
+    log.commit([requested(1, 0), execution.Started(one, 1, Token(3), WORKER)])
+    await logs.send()
+    async with consuming(logs.settings):
+        await caught_up(reads, logs)
+    one_by_one = Sizes(events_a_write=1, records_at_once=1)
+    for sizes in (USUAL, one_by_one):
+        assert await differences(keeping, sizes) == []
+        await rebuild(keeping, sizes=sizes)
+        assert await differences(keeping, sizes) == []
+
+    sql.execute("DELETE FROM execution_attempts WHERE attempt = 1")
+    assert [found.key for found in await differences(keeping)] == [(one, 1)]
