@@ -6,6 +6,7 @@ Memory is bounded: rows that ended are compared and forgotten, those under way a
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from psycopg import Connection
@@ -33,6 +34,7 @@ from projections.table_sets import TableSet
 from projections.tail import Reached, Source, Tail
 
 MOST_KEPT: Final = 50_000  # differences that a later event of the same partition may still take back
+STRANGERS_AT_ONCE: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -203,10 +205,12 @@ class _Verification:
                 if tail.events >= self._sizes.events_a_write:
                     await self._see(tail)
         await self._see(tail)
-        for pair in await self._behind.do(lambda: list(self._strangers.found(source))):
-            if (pair.form.table, pair.key) not in self._elsewhere:
-                for difference in differences_of(source, pair):
-                    yield difference
+        found = self._strangers.found(source)  # read as they are told: they may be more than there is memory for
+        while pairs := await self._behind.do(lambda: list(islice(found, STRANGERS_AT_ONCE))):
+            for pair in pairs:
+                if (pair.form.table, pair.key) not in self._elsewhere:
+                    for difference in differences_of(source, pair):
+                        yield difference
 
     async def _see(self, tail: Tail) -> None:
         stretch = tail.take(always=True)

@@ -1,14 +1,20 @@
 """Verify: whatever was done to the tables by hand is found, and named with the event it should have come from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing
 
+import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from projections.comparing import Pair
 from projections.differences import Difference
 from projections.patches import Key
 from projections.rebuild import Wanted, rebuild
+from projections.strangers import Strangers
 from projections.sweeping import USUAL, Sizes
+from projections.tail import Source
+from projections.verify import STRANGERS_AT_ONCE, Verified, verify
 from tests.services.projections.conftest import Logs, differences
 from tests.services.projections.test_consumer import fill
 from tests.synthetic_log import completed_lives, requested
@@ -122,3 +128,25 @@ async def test_a_position_moved_by_hand_is_found(logs: Logs, sql: Connection[Tup
         ("projection_positions", ("events", 2), "digest"),
         ("projection_positions", ("events", 3), "log_offset"),
     }
+
+
+async def test_rows_that_the_log_has_not_are_read_as_they_are_told(
+    logs: Logs, sql: Connection[TupleRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be more of them than memory. Who has heard enough leaves the others where they are."""
+    sql.execute(
+        "INSERT INTO pauses SELECT 'job', 'made-up-' || number, NULL, NULL, now(), 0, 1, 0, 0 FROM generate_series(1, %s) number",
+        (3 * STRANGERS_AT_ONCE,),
+    )
+    read, found = list[Pair](), Strangers.found
+
+    def noted(self: Strangers, source: Source) -> Iterator[Pair]:
+        for pair in found(self, source):
+            read.append(pair)
+            yield pair
+
+    monkeypatch.setattr(Strangers, "found", noted)
+    async with aclosing(verify(logs.settings, Verified())) as told:
+        await anext(told)
+    assert len(read) == STRANGERS_AT_ONCE
+    assert len(await differences(logs.settings)) == 3 * STRANGERS_AT_ONCE
