@@ -22,7 +22,7 @@ from projections.columns import METADATA, address, bigint, document, instant, in
 from projections.forms import form_of
 from projections.memory import Memory, put, remove
 from projections.patches import Changes, Form, Key, Patch, Place, Rows, Value
-from projections.projection import Fold, Projection, RowsOf
+from projections.projection import SUFFIXES, Fold, Projection, RowsOf
 from projections.stored import StoredRows
 from projections.tail import Source
 
@@ -119,7 +119,7 @@ def own_projection(
     taken = {*METADATA.tables, *ours.VIEWS, ours.VERSION_TABLE}
     indexes = [index for table in tables for index in table.indexes]
     for one in (name, *(str(table.name) for table in tables), *(str(index.name) for index in indexes), *(views or {})):
-        if not _NAME.fullmatch(one) or one in taken or one == "tables" or one.endswith(("_next", "_old", "_held", "_aside")):
+        if not _NAME.fullmatch(one) or one in taken or one == "tables" or one.endswith(SUFFIXES):
             raise Misconfigured(f"{one!r} cannot be a name in a projection of your own: 40 small letters, digits, _, and none of ours")
     for index in indexes:
         if index.unique:

@@ -16,6 +16,8 @@ LIVE: Final = ""  # suffix of the tables that are read and kept up to date
 NEXT: Final = "_next"  # of those that a rebuild makes beside them
 OLD: Final = "_old"  # of those that were live before and were kept
 HELD: Final = "_held"  # of what a rebuild holds back, behind `NEXT`
+ASIDE: Final = "_aside"  # while two sets change places
+SUFFIXES: Final = (NEXT, OLD, HELD, ASIDE)  # no table's own name ends with one
 
 Fold = Callable[[Changes, Event, Place, int], None]
 RowsOf = Callable[[Changes], Rows]

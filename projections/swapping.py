@@ -14,9 +14,8 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from ledger.core.refusal import Conflict
 from ledger.crashpoints import crash_point
-from projections.patches import Form
 from projections.positions import PositionRows
-from projections.projection import HELD, LIVE, NEXT, OLD, Projection
+from projections.projection import ASIDE, HELD, LIVE, NEXT, OLD, Projection
 from projections.retention import Retention
 from projections.table_sets import TableSet, quoted
 
@@ -24,7 +23,6 @@ WRITERS: Final = "30s"  # until those that write have committed; nobody reads me
 # Readers wait behind us, and may hold one table and want the other: so mostly for less than `deadlock_timeout`, then all locks are given
 # back. A vacuum gives way after that second only.
 READERS: Final = (*("100ms",) * 30, *("2s",) * 5)
-_ASIDE: Final = "_aside"  # while two sets change places
 
 
 class Swap:
@@ -71,14 +69,11 @@ class Swap:
 
     def drop(self) -> list[str]:
         """What stands beside the live tables; the names of what was there."""
-        dropped = []
+        dropped = list[str]()
         with self._connection.transaction():
             for suffix in (NEXT, NEXT + HELD, OLD):
-                for form in self._projection.forms:
-                    if self._is_there(form.table + suffix):
-                        dropped.append(form.table + suffix)
-                TableSet(self._connection, self._schema, self._projection, suffix).drop()
-                self._forget_positions(suffix)
+                dropped += self._there(suffix)
+                self._remove(suffix)
         return dropped
 
     def _bring_in(self, suffix: str, keep: bool) -> None:
@@ -93,23 +88,26 @@ class Swap:
         if live:
             self._lock(live)
         grants = self._grants()
-        TableSet(self._connection, self._schema, self._projection).drop_views()
+        self._set(LIVE).drop_views()
         if keep:
             self._check_dependents(live)
-            self._rename(LIVE, _ASIDE)
+            self._rename(LIVE, ASIDE)
         else:
             self._remove(LIVE)
         self._rename(suffix, LIVE)
         if keep:
             self._remove(OLD)
-            self._rename(_ASIDE, OLD)
-        TableSet(self._connection, self._schema, self._projection).add_views()
+            self._rename(ASIDE, OLD)
+        self._set(LIVE).add_views()
         for grant in grants:
             with suppress(UndefinedColumn, UndefinedTable), self._connection.transaction():  # a savepoint: another version may lack it
                 run(grant)
 
     def _there(self, suffix: str) -> list[str]:
-        return [name for form in self._projection.forms if self._is_there(name := form.table + suffix)]
+        return [table + suffix for table in self._set(suffix).tables()]
+
+    def _set(self, suffix: str) -> TableSet:
+        return TableSet(self._connection, self._schema, self._projection, suffix)
 
     def _lock(self, live: list[str]) -> None:
         """Raises `LockNotAvailable`."""
@@ -125,10 +123,7 @@ class Swap:
                     raise
 
     def _remove(self, suffix: str) -> None:
-        TableSet(self._connection, self._schema, self._projection, suffix).drop()
-        self._forget_positions(suffix)
-
-    def _forget_positions(self, suffix: str) -> None:
+        self._set(suffix).drop()
         query = SQL("DELETE FROM {} WHERE projection = %s").format(Identifier(self._schema, "projection_positions"))
         self._connection.execute(query, (self._projection.name + suffix,))
         Retention(self._schema, self._projection.name + suffix).forget(self._connection)
@@ -136,25 +131,19 @@ class Swap:
     def _rename(self, before: str, after: str) -> None:
         """Every table of a set that is there, with its indexes, and the positions."""
         run, name = self._connection.execute, self._projection.name
-        for form in self._projection.forms:
-            if not self._is_there(form.table + before):
-                continue
-            for index in self._indexes(form, before):
+        for table in self._set(before).tables():
+            for index in self._indexes(table + before):
                 changed = index.removesuffix(before) + after
                 run(SQL("ALTER INDEX {} RENAME TO {}").format(Identifier(self._schema, index), Identifier(changed)))
-            run(SQL("ALTER TABLE {} RENAME TO {}").format(Identifier(self._schema, form.table + before), Identifier(form.table + after)))
+            run(SQL("ALTER TABLE {} RENAME TO {}").format(Identifier(self._schema, table + before), Identifier(table + after)))
         moved = SQL("UPDATE {} SET projection = %s WHERE projection = %s").format(Identifier(self._schema, "projection_positions"))
         run(moved, (name + after, name + before))
         Retention(self._schema, name + before).rename(self._connection, name + after)
 
-    def _indexes(self, form: Form, suffix: str) -> list[str]:
+    def _indexes(self, table: str) -> list[str]:
         """Of a table as it is there, which may be of another version."""
         query = "SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = to_regclass(%s)"
-        return [str(name) for (name,) in self._connection.execute(query, (quoted(self._schema, form.table + suffix),)).fetchall()]
-
-    def _is_there(self, table: str) -> bool:
-        found = self._connection.execute("SELECT to_regclass(%s)", (quoted(self._schema, table),)).fetchone()
-        return found is not None and found[0] is not None
+        return [str(name) for (name,) in self._connection.execute(query, (quoted(self._schema, table),)).fetchall()]
 
     def _check_dependents(self, live: list[str]) -> None:
         """A view of somebody else's would go on showing the old tables, and nobody would know."""

@@ -1,7 +1,8 @@
 """The tables of a projection, as a set: live ones, next ones that are built beside them, and old ones that were kept.
 
 A set is its tables, their keys and indexes, and its rows in `projection_positions`; the suffix is in all their names. Tables are made from
-their definitions and not from the live ones: so another shape needs no migration, it is built like any other.
+their definitions and not from the live ones: so another shape needs no migration, it is built like any other. Another version of the
+projection may have other tables: a comment on each says whose it is, and a set is moved and dropped as a whole.
 """
 
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from sqlalchemy.schema import CreateIndex
 from ledger.core.refusal import Conflict
 from projections.patches import Form
 from projections.positions import PositionRows
-from projections.projection import LIVE, Projection
+from projections.projection import LIVE, SUFFIXES, Projection
 
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 _COLUMNS: Final = (
@@ -38,9 +39,9 @@ class TableSet:
 
     def create(self) -> None:
         """Empty tables without keys and indexes, in the place of any of these names."""
+        self.drop()
         for form in self.projection.forms:
-            self.connection.execute(SQL("DROP TABLE IF EXISTS {}").format(self.named(form)))
-            self.connection.execute(SQL("CREATE TABLE {} ({})").format(self.named(form), _columns(form)))
+            self._create(form)
 
     def make(self) -> None:
         """What is missing of it, whole: a new projection has no tables yet. Raises `Conflict` where one has another shape."""
@@ -53,7 +54,7 @@ class TableSet:
                     f"{', '.join(form.table for form in missing)}; `jobledger projections rebuild {self.projection.name}` makes them again"
                 )
             for form in missing:
-                self.connection.execute(SQL("CREATE TABLE {} ({})").format(self.named(form), _columns(form)))
+                self._create(form)
             if missing:
                 self.add_keys()
                 self.add_indexes()
@@ -66,8 +67,14 @@ class TableSet:
             )
 
     def drop(self) -> None:
-        for form in self.projection.forms:
-            self.connection.execute(SQL("DROP TABLE IF EXISTS {}").format(self.named(form)))
+        for table in self.tables():
+            self.connection.execute(SQL("DROP TABLE {}").format(Identifier(self.schema, table + self.suffix)))
+
+    def tables(self) -> list[str]:
+        """What is there of it, by names without the suffix, and whichever version of the projection made it."""
+        marked = [name.removesuffix(self.suffix) for name in self._marked("r") if name.endswith(self.suffix)]
+        here = {name for name in marked if not name.endswith(SUFFIXES)}
+        return sorted(here | {form.table for form in self.projection.forms if self._has(form.table + self.suffix)})
 
     def is_there(self) -> bool:
         """All the tables, each in the shape that this program gives it."""
@@ -98,12 +105,7 @@ class TableSet:
 
     def drop_views(self) -> None:
         """Together, as one may stand on another; those that another version had, too."""
-        marked = self.connection.execute(
-            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = %s AND c.relkind = 'v' AND obj_description(c.oid, 'pg_class') = %s",
-            (self.schema, self._mark),
-        )
-        if views := sorted({*self.projection.views, *(str(name) for (name,) in marked)}):
+        if views := sorted({*self.projection.views, *self._marked("v")}):
             named = SQL(", ").join(Identifier(self.schema, view) for view in views)
             self.connection.execute(SQL("DROP VIEW IF EXISTS {}").format(named))
 
@@ -113,6 +115,19 @@ class TableSet:
     @property
     def _mark(self) -> str:
         return f"jobledger: of the projection {self.projection.name}"
+
+    def _marked(self, kind: str) -> list[str]:
+        """What there is of all its sets. `kind`: as `pg_class` says it."""
+        found = self.connection.execute(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %s AND c.relkind = %s AND obj_description(c.oid, 'pg_class') = %s",
+            (self.schema, kind, self._mark),
+        )
+        return [str(name) for (name,) in found]
+
+    def _create(self, form: Form) -> None:
+        self.connection.execute(SQL("CREATE TABLE {} ({})").format(self.named(form), _columns(form)))
+        self.connection.execute(SQL("COMMENT ON TABLE {} IS {}").format(self.named(form), Literal(self._mark)))
 
     def _add_view(self, view: str) -> None:
         query = SQL(self.projection.views[view]).format(schema=Identifier(self.schema))

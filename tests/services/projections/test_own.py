@@ -16,12 +16,14 @@ from ledger.core.ids import Micros, Token
 from ledger.core.refusal import Conflict, Misconfigured, Refused
 from ledger.core.wire import Event
 from projections import consumer
+from projections.connecting import connect
 from projections.differences import Difference
 from projections.known import known, named
-from projections.own import Own, own_projection, own_table, text
+from projections.own import Own, bigint, own_projection, own_table, text
 from projections.projection import Projection
 from projections.reads import Reads
-from projections.rebuild import rebuild
+from projections.rebuild import Wanted, rebuild
+from projections.swapping import Swap
 from projections.sweeping import USUAL, Sizes
 from projections.verify import Verified, verify
 from tests.services.projections.conftest import DEADLINE, Logs, until
@@ -135,6 +137,48 @@ async def test_a_higher_version_is_built_beside(logs: Logs, reads: Reads, sql: C
     assert sql.execute("SELECT DISTINCT note FROM asked").fetchall() == [(None,)]
     there = [sql.execute("SELECT to_regclass(%s) IS NOT NULL", (view,)).fetchone() for view in ("many", "a_few", "few")]
     assert there == [(False,), (False,), (True,)]
+
+
+def counting(version: int, *names: str) -> Projection:
+    """How often each job was asked for, in as many tables."""
+    tables = [
+        own_table(name, text("job_id", "the job", required=True), bigint("n", "times", required=True), key=("job_id",)) for name in names
+    ]
+
+    def fold(rows: Own, event: Event, at: Micros) -> None:
+        if isinstance(event, execution.Requested):
+            for table in tables:
+                before = rows.get(table, event.job_id)
+                rows.put(table, job_id=event.job_id, n=before.number("n") + 1 if before else 1)
+
+    return own_projection("counting", version=version, tables=tables, fold=fold)
+
+
+async def test_versions_with_other_tables_change_places_whole(logs: Logs, reads: Reads, sql: Connection[TupleRow]) -> None:
+    """Each finds all of its tables again, with the rows that its position says, and none of the other's is left behind."""
+    first, second = counting(1, "asked", "asked_before"), counting(2, "asked", "asked_since")
+
+    def there() -> set[str]:
+        query = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname ~ '^asked'"
+        return {str(name) for (name,) in sql.execute(query)}
+
+    fill(logs, 5)
+    await logs.send()
+    await followed(logs, reads, first)
+    await rebuild(logs.settings, projection=second, wanted=Wanted(keep=True))
+    assert there() == {"asked", "asked_since", "asked_old", "asked_before_old"}
+    with connect(logs.settings) as connection:
+        for number, one, left in ((900, first, "asked_since_old"), (901, second, "asked_before_old")):
+            swap = Swap(connection, logs.settings.database.table_schema, one)
+            swap.take_back()
+            assert there() == {*(form.table for form in one.forms), "asked_old", left}
+            logs.events(1).commit([requested(number, 1)])
+            await logs.send()
+            await followed(logs, reads, one)
+            assert await differences(logs.settings, one) == []
+        assert sorted(swap.drop()) == ["asked_before_old", "asked_old"]
+    await rebuild(logs.settings, projection=counting(3, "asked"))
+    assert there() == {"asked"}
 
 
 async def test_one_that_fails_does_not_keep_ours(logs: Logs, reads: Reads) -> None:
