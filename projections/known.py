@@ -18,16 +18,13 @@ def known(settings: Settings) -> dict[str, Projection]:
         if one.name in found:
             raise Misconfigured(f"two projections are called {one.name!r}: give {target!r} another name")
         for other in found.values():
-            if both := sorted(_relations(one) & _relations(other)):
+            if both := sorted({*one.names} & {*other.names}):
                 raise Misconfigured(
-                    f"the projections {other.name!r} and {one.name!r} both have {', '.join(both)}: they would write one table"
+                    f"the projections {other.name!r} and {one.name!r} both have {', '.join(both)}: "
+                    "a name stands for one table, index or view of the schema"
                 )
         found[one.name] = one
     return found
-
-
-def _relations(projection: Projection) -> set[str]:
-    return {form.table for form in projection.forms} | set(projection.views)
 
 
 def named(settings: Settings, name: str) -> Projection:

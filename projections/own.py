@@ -6,6 +6,7 @@ belongs to one partition of the log and has its number in the key; who wants the
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -22,7 +23,7 @@ from projections.columns import METADATA, address, bigint, document, instant, in
 from projections.forms import form_of
 from projections.memory import Memory, put, remove
 from projections.patches import Changes, Form, Key, Patch, Place, Rows, Value
-from projections.projection import SUFFIXES, Fold, Projection, RowsOf
+from projections.projection import SUFFIXES, Fold, Projection, RowsOf, names_of
 from projections.stored import StoredRows
 from projections.tail import Source
 
@@ -116,7 +117,7 @@ def own_projection(
     name: str, *, version: int, tables: Sequence[Table], fold: OwnFold, views: Mapping[str, str] | None = None
 ) -> Projection:
     """`views`: queries by name, `{schema}` in the place of the schema. Raises `Misconfigured`."""
-    taken = {*METADATA.tables, *ours.VIEWS, ours.VERSION_TABLE}
+    taken = {*(name for table in METADATA.tables.values() for name in names_of(table)), *ours.VIEWS, ours.VERSION_TABLE}
     indexes = [index for table in tables for index in table.indexes]
     for one in (name, *(str(table.name) for table in tables), *(str(index.name) for index in indexes), *(views or {})):
         if not _NAME.fullmatch(one) or one in taken or one == "tables" or one.endswith(SUFFIXES):
@@ -129,9 +130,13 @@ def own_projection(
         if wrong or table.info.get("log") not in ("events", "registry"):
             raise Misconfigured(f"{table.name}: make it by `own_table`, of text, integer, bigint, instant and document; wrong: {wrong}")
     forms = tuple(form_of(table, log=table.info["log"], is_kept=True) for table in tables)
-    return Projection(
+    made = Projection(
         name, version, tuple((form, _rows_of(form)) for form in forms), _folds(forms, fold), _remember(forms), _split, views or {}
     )
+    for one, times in Counter(made.names).items():
+        if times > 1:
+            raise Misconfigured(f"projection {name!r} has {one!r} {times} times: a name stands for one table, index or view of the schema")
+    return made
 
 
 def _folds(forms: Sequence[Form], fold: OwnFold) -> Callable[[str, int, Memory], Fold]:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import Table
+
 from ledger.core.wire import Event
 from projections.memory import Memory
 from projections.patches import Changes, Form, Place, Rows
@@ -40,3 +42,13 @@ class Projection:
     @property
     def forms(self) -> tuple[Form, ...]:
         return tuple(form for form, _ in self.tables)
+
+    @property
+    def names(self) -> list[str]:
+        """Of all that stands in the schema for it."""
+        return [*(name for form in self.forms for name in names_of(form.definition)), *self.views]
+
+
+def names_of(table: Table) -> list[str]:
+    """A table's, those of its key and of its indexes: Postgres tells none of them from the others."""
+    return [str(name) for name in (table.name, table.primary_key.name, *(index.name for index in table.indexes))]

@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
-from sqlalchemy import Index
+from sqlalchemy import Column, Index, SmallInteger
 
 from ledger.config import Settings
 from ledger.core import execution
@@ -217,17 +217,21 @@ async def test_a_table_that_is_gone_is_not_made_empty_beside_the_sums_of_others(
         await asyncio.wait_for(consumer.run(logs.settings, asyncio.Event(), projection=costs), DEADLINE)
 
 
-def test_two_projections_with_one_table_are_refused(upgraded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_projections_with_one_table_or_one_index_are_refused(
+    upgraded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "twins.py").write_text(
         "from projections.own import own_projection, own_table, text\n"
-        "def one(name):\n"
-        "    table = own_table('daily', text('a', 'a', required=True), key=('a',))\n"
+        "from sqlalchemy import Index\n"
+        "def one(name, table, index):\n"
+        "    table = own_table(table, text('a', 'a', required=True), Index(index, 'a'), key=('a',))\n"
         "    return own_projection(name, version=1, tables=[table], fold=lambda rows, event, at: None)\n"
-        "first, second = one('first'), one('second')\n"
+        "first, second, third = one('first', 'daily', 'by_a'), one('second', 'daily', 'with_a'), one('third', 'weekly', 'by_a')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(Misconfigured, match="both have daily"):
-        known(upgraded.model_copy(update={"projections": ["twins:first", "twins:second"]}))
+    for other, both in (("second", "daily, daily_pkey"), ("third", "by_a")):
+        with pytest.raises(Misconfigured, match=f"both have {both}:"):
+            known(upgraded.model_copy(update={"projections": ["twins:first", f"twins:{other}"]}))
 
 
 def test_names_that_cannot_be_are_refused(upgraded: Settings) -> None:
@@ -237,10 +241,13 @@ def test_names_that_cannot_be_are_refused(upgraded: Settings) -> None:
     for name in ("tables", "Mine", "mine_old", "jobs", "schema_migrations", "projection_positions"):
         with pytest.raises(Misconfigured, match=name):
             own_projection(name, version=1, tables=[table], fold=fold)
-    for index in (Index("a" * 41, "a"), Index("mine_a", "a", unique=True)):
+    for index in (Index("a" * 41, "a"), Index("mine_a", "a", unique=True), Index("job_executions_requested", "a"), Index("mine", "a")):
         indexed = own_table("mine", text("a", "a", required=True), index, key=("a",))
         with pytest.raises(Misconfigured, match=str(index.name)):
             own_projection("mine", version=1, tables=[indexed], fold=fold)
+    small = own_table("mine", text("a", "a", required=True), Column("n", SmallInteger()), key=("a",))
+    with pytest.raises(Misconfigured, match="'n'"):
+        own_projection("mine", version=1, tables=[small], fold=fold)
     with pytest.raises(Refused, match="the projections are tables"):
         named(upgraded, "mine")
     with pytest.raises(Misconfigured, match="no module 'nowhere'"):
