@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +24,7 @@ LONGEST_BACKOFF = 10.0
 STEADY = 30.0  # a process that lived this long starts again with the first backoff
 SETTLE = 10.0  # for a process beyond the grace of its running jobs, before it is killed
 FRESH = 5.0  # a process that says nothing of itself for so long is not known to be ready
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,7 @@ class Supervisor:
         return self._stopping.is_set()
 
     async def run(self) -> int:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # `nohup`: it outlives its terminal
-                loop.add_signal_handler(number, self._stopping.set)
+        ends_by_signals(self._stopping.set)
         codes = await asyncio.gather(*(self._keep(part) for part in self.parts))
         log.info("worker stopped", action="worker.stopped")
         return max(codes, default=0)
@@ -202,6 +200,13 @@ class Supervisor:
                 await self._stopping.wait()
         except TimeoutError:
             pass
+
+
+def ends_by_signals(end: Callable[[], object], numbers: Sequence[signal.Signals] = ENDS) -> None:
+    """These call `end` in the event loop from now on. Under `nohup` the end of the terminal stays ignored."""
+    for number in numbers:
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, end)
 
 
 def die_with_parent(parent: int) -> Callable[[], None] | None:

@@ -62,10 +62,10 @@ def _show(results: list[Result]) -> None:
 
 async def _ended_by_signals(work: Coroutine[Any, Any, T]) -> T:
     """As by Ctrl-C: what it started and made is removed. Under `nohup` the end of its terminal is ignored."""
+    from processors.supervisor import ends_by_signals
+
     if (mine := asyncio.current_task()) is not None:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                asyncio.get_running_loop().add_signal_handler(number, mine.cancel)
+        ends_by_signals(mine.cancel, (signal.SIGTERM, signal.SIGHUP))
     return await work
 
 

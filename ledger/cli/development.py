@@ -18,7 +18,7 @@ from ledger.config import Settings
 from ledger.core.refusal import LedgerError
 from ledger.kafka import topics
 from ledger.kafka.opening import open_log
-from processors.supervisor import SETTLE, Part, Supervisor, environment, parts
+from processors.supervisor import SETTLE, Part, Supervisor, ends_by_signals, environment, parts
 from projections import schema
 
 log = structlog.get_logger(__name__)
@@ -136,9 +136,7 @@ class Development:
         except LedgerError as error:
             log.error("these settings are not taken, what runs goes on with those before", action="dev.not_taken", error=str(error))
             return
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):  # they went to a supervisor that is about to end
-            loop.add_signal_handler(number, self._end)
+        ends_by_signals(self._end)  # they went to a supervisor that is about to end
         self._begins_anew |= not self._supervisor.is_stopping
         self._supervisor.stop()
 
