@@ -8,7 +8,7 @@ import typer
 from ledger.cli import acting
 from ledger.cli.inputs import json_of
 from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
-from ledger.cli.resuming import ResumeOption, check_kind
+from ledger.cli.resuming import ResumeOption, check_begun, check_kind
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.submit import DECISION
 from ledger.cli.timing import Reason
@@ -84,6 +84,7 @@ def redrive(
         raise typer.BadParameter("name letters by their numbers, or say --resume", param_hint="NUMBERS")
     if corrected is not None and len(numbers) != 1:
         raise typer.BadParameter("one letter at a time is corrected", param_hint="--as")
+    check_begun(resume, reason)
     commands = NOTHING if corrected is None else json_of(corrected, "--as")
     session = session_of(context)
     if resume is not None or len(numbers) > 1:

@@ -23,7 +23,7 @@ from ledger.cli.execution_filters import (
 )
 from ledger.cli.output import Form, OutputOption, show_one, talk
 from ledger.cli.progress import records_read
-from ledger.cli.resuming import ResumeOption, check_kind, way_on
+from ledger.cli.resuming import ResumeOption, check_begun, check_kind, way_on
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.submit import DECISION
 from ledger.cli.timing import Reason
@@ -69,7 +69,8 @@ def _command_of(kind: OnExecutions) -> Callable[..., None]:
         output: OutputOption = Form.table,
     ) -> None:
         wanted = filter_of(job, job_name, state, tenant, version, worker, label, data, backfill, from_, to)
-        _check(execution_id, where, wanted, resume)
+        _check(execution_id, where, wanted, resume, plan)
+        check_begun(resume, reason)
         session = session_of(context)
         if execution_id is not None:
             wait_for(_one(session, kind, execution_id, reason, output))
@@ -81,9 +82,11 @@ def _command_of(kind: OnExecutions) -> Callable[..., None]:
     return command
 
 
-def _check(execution_id: str | None, where: bool, wanted: ExecutionFilter, resume: str | None) -> None:
+def _check(execution_id: str | None, where: bool, wanted: ExecutionFilter, resume: str | None, plan: bool) -> None:
     if sum((execution_id is not None, where, resume is not None)) != 1:
         raise typer.BadParameter("name one execution, or say --where and which, or --resume", param_hint="EXECUTION_ID")
+    if plan and not where:
+        raise typer.BadParameter("it counts what filters name, and goes with --where; nothing was done", param_hint="--plan")
     if not where and wanted != ExecutionFilter():
         raise typer.BadParameter("filters go with --where", param_hint="--where")
 

@@ -88,6 +88,14 @@ def instant_of(text: str | None, option: str) -> datetime | None:
     return moment
 
 
+def check_alone(context: typer.Context, *fitting: str) -> None:
+    """Beside `--many` stands nothing but these: what else was said would be said in vain."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in fitting and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter("each line of the file says what it wants; give nothing beside it", param_hint="--many")
+
+
 def opened(name: str, option: str, stack: ExitStack) -> BinaryIO:
     """A file, or stdin (`-`), for the time of the stack."""
     if name == "-":

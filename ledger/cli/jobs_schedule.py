@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ledger.cli import acting, jobs_preview
-from ledger.cli.inputs import duration_of, json_of, objects_of, opened
+from ledger.cli.inputs import check_alone, duration_of, json_of, objects_of, opened
 from ledger.cli.output import Form, OutputOption, row_of, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.submit import DECISION, options_of
@@ -78,8 +78,7 @@ def command(
     """Run a handler on a schedule. Doing it again changes it; doing the same again changes nothing. Prints the job's id."""
     session = session_of(context)
     if many is not None:
-        if job is not None:
-            raise typer.BadParameter("each line of the file says what it wants; give nothing beside it", param_hint="--many")
+        check_alone(context, "many", "reason", "output")
         wait_for(_many(session, many, reason, output))
         return
     if job is None:

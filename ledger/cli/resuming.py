@@ -19,6 +19,12 @@ def way_on(kind: str, bulk_id: str) -> str | None:
     return None if command is None else f"`jobledger {command} --resume {bulk_id}`"
 
 
+def check_begun(resume: str | None, reason: str | None) -> None:
+    """What is gone on with has the reason that it was begun with."""
+    if resume is not None and reason is not None:
+        raise typer.BadParameter("a bulk act keeps the reason that it was begun with", param_hint="--reason")
+
+
 async def check_kind(ledger: Ledger, kind: BulkKind, bulk_id: str) -> None:
     """Raises `Refused` for an act of another kind: whoever says `cancel` wants nothing to run again."""
     rows = await ledger.bulk_acts.get(bulk_id)

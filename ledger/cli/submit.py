@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 from msgspec import Raw
 
-from ledger.cli.inputs import duration_of, json_of, objects_of, opened, pairs_of, seconds_of
+from ledger.cli.inputs import check_alone, duration_of, json_of, objects_of, opened, pairs_of, seconds_of
 from ledger.cli.output import Form, OutputOption, say, show_one, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.waiting import wait_for_end
@@ -52,9 +52,7 @@ def command(
     """Run a job once. Prints the id of its execution; with --wait its result."""
     session = session_of(context)
     if many is not None:
-        single = (data, tenant, exclusive_key, idempotency_key, delay, run_at, start_deadline, priority, label, timeout, attempts, reason)
-        if any(one is not None for one in (*single, unique, unique_states, on_conflict)) or job is not None or wait:
-            raise typer.BadParameter("each line of the file says what it wants; give nothing beside it", param_hint="--many")
+        check_alone(context, "many", "output")
         wait_for(_submit_many(session, many, output))
         return
     if job is None:

@@ -62,6 +62,13 @@ def test_many_at_once_from_a_file(call: Call, world: World, tmp_path: Path) -> N
     assert len(world.acts) == 3
 
 
+@pytest.mark.parametrize("beside", [("--plan",), ("--tenant", "acme"), ("sync",), ("--exclusive", "tenant")])
+def test_beside_many_of_a_file_nothing_is_said_in_vain(call: Call, world: World, beside: tuple[str, ...]) -> None:
+    ended = call("jobs", "schedule", "--many", "-", *beside, input='{"job": "sync", "every": "1h"}\n')
+    assert (ended.code, world.acts) == (2, [])
+    assert "each line of the file" in ended.stderr
+
+
 def test_of_many_that_cannot_be_nothing_is_sent(call: Call, world: World) -> None:
     ended = call("jobs", "schedule", "--many", "-", input='{"job": "sync", "every": "1h"}\n{"job": "sync", "evry": "1h"}\n')
     assert (ended.code, world.acts) == (4, [])

@@ -127,6 +127,10 @@ def test_what_broke_off_is_gone_on_with_as_what_it_is(call: Call, world: World) 
         ("retry", "--job", "greet"),
         ("retry", "e1-0", "--resume", "k"),
         ("cancel", "--where", "--label", "a"),
+        ("cancel", "e1-0", "--plan"),
+        ("retry", "e1-0", "--plan"),
+        ("cancel", "--resume", "cancel-1", "--plan"),
+        ("cancel", "--resume", "cancel-1", "--reason", "another"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(call: Call, world: World, arguments: tuple[str, ...]) -> None:

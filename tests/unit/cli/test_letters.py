@@ -47,7 +47,14 @@ def test_one_that_broke_off_sends_what_was_not_sent_and_ends(call: Call, world: 
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("1", "--resume", "redrive-1"), ("1", "2", "--as", "{}"), ("--resume", "redrive-1", "--as", "{}")]
+    "arguments",
+    [
+        (),
+        ("1", "--resume", "redrive-1"),
+        ("1", "2", "--as", "{}"),
+        ("--resume", "redrive-1", "--as", "{}"),
+        ("--resume", "redrive-1", "--reason", "another"),
+    ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(call: Call, world: World, arguments: tuple[str, ...]) -> None:
     assert call("dead-letters", "redrive", *arguments).code == 2
