@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 
 import orjson
 import typer
-from msgspec import Raw
+from msgspec import DecodeError, Raw, json
 
 from ledger.client.moments import micros_of
 from ledger.core import wire
@@ -20,10 +20,14 @@ from ledger.core.strict_json import check_json
 LARGEST_INPUT: Final = 4 * wire.LARGEST_COMMAND
 LONGEST_LINE: Final = 300 * 1024
 
+_fields = json.Decoder(dict[str, Raw])
+
 
 def json_of(text: str, option: str = "--data") -> Raw:
     """JSON as given, of a file (`@FILE`) or of stdin (`-`)."""
     body = _bytes_of(text, option)
+    if len(body) > LARGEST_INPUT:
+        raise typer.BadParameter(f"it has more than {LARGEST_INPUT} bytes, and no command takes that much", param_hint=option)
     try:
         check_json(body)
     except Refused as refused:
@@ -33,12 +37,12 @@ def json_of(text: str, option: str = "--data") -> Raw:
 
 def _bytes_of(text: str, option: str) -> bytes:
     if text == "-":
-        return sys.stdin.buffer.read(LARGEST_INPUT)
+        return sys.stdin.buffer.read(LARGEST_INPUT + 1)
     if not text.startswith("@"):
         return text.encode(errors="surrogateescape")
     try:
         with Path(text[1:]).open("rb") as file:
-            return file.read(LARGEST_INPUT)
+            return file.read(LARGEST_INPUT + 1)
     except OSError as error:
         raise typer.BadParameter(f"{text[1:]} cannot be read: {error.strerror}", param_hint=option) from None
 
@@ -107,16 +111,21 @@ def opened(name: str, option: str, stack: ExitStack) -> BinaryIO:
 
 
 def objects_of(file: BinaryIO, before: str) -> Iterator[dict[str, object]]:
-    """A JSON object a line; empty lines are passed over. `before`: what is to be said of the lines before one that is none."""
+    """A JSON object a line, its `data` as it stands there; empty lines are passed over. `before`: what is to be said of the lines before
+    one that is none."""
     number = 0
-    while line := file.readline(LONGEST_LINE):
+    while line := file.readline(LONGEST_LINE + 1):
         number += 1
+        if len(line) > LONGEST_LINE:
+            raise Refused("too_large", f"line {number} has more than {LONGEST_LINE} bytes, and no command takes that much; {before}")
         if not line.strip():
             continue
         try:
             found = orjson.loads(line)
-        except ValueError as error:
+            if not isinstance(found, dict):
+                raise Refused("invalid_json", f"line {number} is no JSON object; {before}")
+            if "data" in found:  # as a value a long number would be another one
+                found["data"] = _fields.decode(line)["data"]
+        except (ValueError, DecodeError, RecursionError) as error:
             raise Refused("invalid_json", f"line {number} is no JSON object: {error}; {before}") from None
-        if not isinstance(found, dict):
-            raise Refused("invalid_json", f"line {number} is no JSON object; {before}")
         yield found

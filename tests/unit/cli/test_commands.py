@@ -7,9 +7,11 @@ import pytest
 import yaml
 from msgspec import Raw
 
+from ledger.cli.inputs import LARGEST_INPUT, LONGEST_LINE
 from ledger.client.errors import Undecided
 from ledger.core.exact_json import loads
 from ledger.core.refusal import LedgerError, Refused, Unavailable
+from ledger.submitting.encoding import encode_data
 from tests.unit.cli.cli_fakes import World
 from tests.unit.cli.conftest import Call
 from tests.unit.client.client_rows import execution_row
@@ -106,6 +108,11 @@ def test_what_cannot_be_read_is_a_usage_error(call: Call, arguments: tuple[str, 
     assert words in ended.stderr
 
 
+def test_what_is_too_large_to_be_read_is_said_to_be_so(call: Call) -> None:
+    ended = call("submit", "a", "--data", "-", input='"' + "x" * LARGEST_INPUT + '"')
+    assert (ended.code, "more than 1048576 bytes" in ended.stderr) == (2, True)
+
+
 def test_many_of_stdin(call: Call, world: World) -> None:
     ended = call("submit", "--many", "-", input='{"job": "a", "data": 1}\n\n{"job": "b", "tenant": "t"}\n')
     assert (ended.code, ended.stdout) == (0, "e1-0\ne2-0\n")
@@ -113,7 +120,25 @@ def test_many_of_stdin(call: Call, world: World) -> None:
     assert [(one.job, one.tenant) for one in world.submitted] == [("a", None), ("b", "t")]
 
 
-@pytest.mark.parametrize(("line", "words"), [("{", "line 2 is no JSON object"), ("[]", "line 2"), ('{"jbo": "a"}', "did you mean 'job'?")])
+def test_numbers_of_a_line_keep_their_digits(call: Call, world: World) -> None:
+    data = '{"id": 123456789012345678901234567890, "rate": 0.12345678901234567890123}'
+    assert call("submit", "--many", "-", input=f'{{"job": "a", "data": {data}}}\n').code == 0
+    [one] = world.submitted
+    assert bytes(encode_data(one.data)) == data.encode()
+
+
+LONG = '"' + "x" * LONGEST_LINE + '"'
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "line 2 is no JSON object"),
+        ("[]", "line 2"),
+        ('{"jbo": "a"}', "did you mean 'job'?"),
+        (f'{{"job": "a", "data": {LONG}}}', f"line 2 has more than {LONGEST_LINE} bytes"),
+    ],
+)
 def test_a_bad_line_is_named(call: Call, line: str, words: str) -> None:
     ended = call("submit", "--many", "-", input=f'{{"job": "a"}}\n{line}\n')
     assert ended.code == 4
