@@ -1,6 +1,6 @@
 """The data edge: what a program hands in becomes the bytes of strict JSON, or is refused with the reason."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields, is_dataclass
 from math import isfinite
 from typing import Final
@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from ledger.core import wire
 from ledger.core.refusal import Refused
-from ledger.core.strict_json import check_json
+from ledger.core.strict_json import check_json, may_be_deep
 
 _NUL: Final = b"\\u0000"  # orjson and pydantic write it, and the tables cannot keep it
 _NO_JSON: Final = (b"NaN", b"Infinity")  # a model may ask pydantic for them
@@ -31,7 +31,7 @@ def encode_data(value: object) -> Raw:
         check_whole(text, value)
     except (TypeError, ValueError, RecursionError, PydanticSerializationError) as error:
         raise Refused("invalid_data", f"the data cannot be said in JSON: {error}") from error
-    if _NUL in text:
+    if _NUL in text or may_be_deep((text,)):
         check_json(text)
     return Raw(text)
 
@@ -58,7 +58,7 @@ def _lost(written: object, meant: object, place: str = "") -> Iterator[tuple[str
         case dict(), dict():
             for (name, one), other in zip(written.items(), meant.values(), strict=False):
                 yield from _lost(one, other, f"{place}/{name}")
-        case list(), list() | tuple() | set() | frozenset():
+        case list(), Collection():
             for number, (one, other) in enumerate(zip(written, meant, strict=False)):
                 yield from _lost(one, other, f"{place}/{number}")
 

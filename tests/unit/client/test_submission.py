@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pydantic
@@ -16,6 +18,7 @@ from ledger.core.ids import TIME_ORDERED
 from ledger.core.pause import Pause
 from ledger.core.refusal import Refused
 from ledger.core.request import RunNow
+from ledger.core.strict_json import DEEPEST
 from ledger.submitting.encoding import check_size, encode_data
 from ledger.submitting.naming import fresh_command_id
 from ledger.submitting.submission import Submission, command_of, submission_of
@@ -62,6 +65,10 @@ class Rate(BaseModel):
     rate: float
 
 
+class Rates(BaseModel):
+    rates: object
+
+
 class Packed(Struct):
     rate: float
 
@@ -105,6 +112,7 @@ def test_what_a_handler_reads_is_what_was_submitted(value: object, written: byte
         (Rate(rate=math.nan), "/rate is nan"),
         ({"by": {"name": Rate(rate=math.nan)}}, "/by/name/rate is nan"),
         (Packed(math.nan), "/rate is nan"),
+        ({"last": deque([1.5, math.nan])}, "/last/1 is nan"),
         (Login(password=SecretStr("hunter2")), "/password is a SecretStr"),
         ({"password": SecretStr("hunter2")}, "/password is a SecretStr"),
     ],
@@ -121,6 +129,16 @@ def test_what_json_would_say_as_something_else_is_refused_by_its_place(value: ob
 def test_what_json_cannot_say_or_tables_cannot_keep_is_refused(value: object) -> None:
     with pytest.raises(Refused):
         encode_data(value)
+
+
+@pytest.mark.parametrize("make", [lambda inside: [inside], lambda inside: {"a": inside}, lambda inside: Rates(rates=inside)])
+def test_data_has_as_many_levels_as_a_handler_can_read(make: Callable[[object], object]) -> None:
+    value: object = 1
+    for _ in range(DEEPEST - 1):
+        value = [value]
+    encode_data(make(value))
+    with pytest.raises(Refused, match="nested more than 200 levels deep"):
+        encode_data(make([value]))
 
 
 def test_too_much_data_is_refused_with_its_size() -> None:
