@@ -19,6 +19,7 @@ from ledger.config import Settings
 from ledger.core import wire
 from ledger.core.definition import Register, ScheduleJob, check_said
 from ledger.core.outcome import Answer
+from ledger.core.refusal import Refused
 from ledger.core.request import Act, Control, Retry, RunNow, Submit
 from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
@@ -127,7 +128,10 @@ class Line:
 def checked(command: Submit | RunNow | Act | Control | RegistryCommand) -> bytes:
     """Its bytes, read once as control will read them."""
     check_said(command.actor, command.reason)
-    record = wire.encode(command)
+    try:
+        record = wire.encode(command)
+    except UnicodeEncodeError as error:
+        raise Refused("invalid", f"a text in it has half a surrogate pair: {error.object!a} is no UTF-8") from None
     if isinstance(command, Submit | RunNow | Register | ScheduleJob | Retry):
         check_size(record, command.data)
     check(record, registry=isinstance(command, RegistryCommand))

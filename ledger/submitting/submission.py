@@ -50,7 +50,8 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
     unique: object = None
 
 
-_SAID: Final = attrgetter("tenant", "exclusive_key", "idempotency_key", "correlation_id", "trace_id", "reason")
+_TEXTS: Final = ("tenant", "exclusive_key", "idempotency_key", "correlation_id", "trace_id", "reason")
+_SAID: Final = attrgetter(*_TEXTS)
 _USUAL: Final = frozenset({str, NoneType})
 
 Wish = Submission | Mapping[str, object] | tuple[str, object]
@@ -61,7 +62,10 @@ def submission_of(wish: Wish) -> Submission:
     if isinstance(wish, Submission):
         return wish
     if isinstance(wish, tuple):
-        return Submission(*wish)
+        try:
+            return Submission(*wish)
+        except TypeError:
+            raise Refused("invalid", f"a tuple of {len(wish)} is no submit: hand in (job, data)") from None
     if type(wish) is not dict and not isinstance(wish, Mapping):
         raise Refused("invalid", f"a {type(wish).__name__} is no submit: hand in a mapping with `job` and `data`, or a Submission")
     return _converted(wish)
@@ -83,8 +87,11 @@ def _converted(wish: Mapping[str, object]) -> Submission:
 def command_of(wish: Submission, *, actor: str | None = None, answer: str | None = None, follow: bool = False) -> Submit:
     """The command. Raises `Refused` for what no control would accept."""
     job, key = wish.job, wish.idempotency_key
-    if wish.priority is not None or wish.labels is not None or not _USUAL.issuperset(map(type, _SAID(wish))):
+    said = _SAID(wish)
+    if wish.priority is not None or wish.labels is not None or not _USUAL.issuperset(map(type, said)):
         _check_types(wish)
+    if not "".join(filter(None, said)).isascii():
+        _check_texts(dict(zip(_TEXTS, said, strict=True)))
     try:
         check_job_name(job)
     except ValueError as error:
@@ -119,6 +126,15 @@ def _check_types(wish: Submission) -> None:
     _converted({name: value for name, value in structs.asdict(wish).items() if name not in ("job", "data")} | {"job": ""})
     if wish.labels is not None and "" in wish.labels:
         raise Refused("invalid", "labels: one has no name")
+    _check_texts({f"labels: {name!a}": f"{name}{text}" for name, text in (wish.labels or {}).items()})
+
+
+def _check_texts(texts: Mapping[str, str | None]) -> None:
+    for name, text in texts.items():
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError:
+            raise Refused("invalid", f"{name} has half a surrogate pair in it: {text!a} is no UTF-8") from None
 
 
 def _instant(wish: Submission) -> Micros:

@@ -14,10 +14,10 @@ from pydantic import BaseModel, Field, SecretStr, field_serializer
 from ledger.client.line import checked
 from ledger.core import wire
 from ledger.core.execution import Options
-from ledger.core.ids import TIME_ORDERED
+from ledger.core.ids import TIME_ORDERED, ExecutionId
 from ledger.core.pause import Pause
 from ledger.core.refusal import Refused
-from ledger.core.request import RunNow
+from ledger.core.request import Cancel, RunNow
 from ledger.core.strict_json import DEEPEST
 from ledger.submitting.encoding import check_size, encode_data
 from ledger.submitting.naming import fresh_command_id
@@ -154,6 +154,11 @@ def test_who_says_too_much_hears_so_before_anything_is_sent() -> None:
             checked(command)
 
 
+def test_an_act_with_half_a_surrogate_pair_in_it_is_refused() -> None:
+    with pytest.raises(Refused, match="half a surrogate pair"):
+        checked(Cancel("c", ExecutionId("e1-0"), reason="M\udcfcller"))
+
+
 def test_command_ids_are_time_ordered_and_fresh() -> None:
     ids = [fresh_command_id() for _ in range(10_000)]
     assert len(set(ids)) == 10_000
@@ -199,6 +204,9 @@ def test_durations_instants_and_options_are_read() -> None:
         (Submission("a", priority="3"), "$.priority"),  # type: ignore[arg-type]
         (Submission("a", labels={"a": 1}), "$.labels"),  # type: ignore[dict-item]
         (Submission("a", labels={"": "x"}), "labels: one has no name"),
+        (Submission("a", tenant="acme\udce4"), r"tenant has half a surrogate pair in it: 'acme\udce4' is no UTF-8"),
+        (Submission("a", idempotency_key="\ud800"), "idempotency_key has half"),
+        (Submission("a", labels={"\ud800": "x"}), "labels: '\\ud800' has half"),
         (Submission("a", {"b": 1}, unique=Unique("b", states="delayed")), "unique: Expected `array`"),  # type: ignore[arg-type]
         (Submission("a", {"b": 1}, unique=Unique("b", on_conflict="x")), "unique: Invalid enum value 'x'"),  # type: ignore[arg-type]
     ],
@@ -218,9 +226,11 @@ def test_many_forms_of_one_wish() -> None:
         ({"data": 1}, "missing required field `job`"),
         ({"job": "a", "tenant": 5}, "$.tenant"),
         ({"job": "a", "labels": {"x": 1}}, "$.labels"),
+        ((), "a tuple of 0 is no submit"),
+        (("a",) * 20, "a tuple of 20 is no submit"),
     ],
 )
-def test_an_item_that_is_no_wish_is_refused(wish: dict[str, object], words: str) -> None:
+def test_an_item_that_is_no_wish_is_refused(wish: object, words: str) -> None:
     with pytest.raises(Refused) as error:
-        submission_of(wish)
+        submission_of(wish)  # type: ignore[arg-type]  # that is the point
     assert words in str(error.value)
