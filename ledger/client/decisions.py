@@ -89,11 +89,10 @@ class Decisions:
         try:
             if not self.ear.is_open and not self._is_closed:
                 await self.ear.open()
-            while (known := self._asked.get(command_id)) is not None:  # the same key or act, said twice at the same time
-                await asyncio.wait([known.answered])
-                if not known.answered.cancelled():
-                    return known.answered.result()
-                # who said it first does not wait any more: then it is this one's to ask
+            since = asyncio.get_running_loop().time()
+            while (known := self._asked.get(command_id)) is not None and not known.answered.done():
+                if (decided := await self._join(known, since, timeout)) is not None:
+                    return decided
             question = self._open(command_id, topic, partition, record, timeout, tenant, follow)
             try:
                 await self._send(question)
@@ -128,7 +127,7 @@ class Decisions:
         try:
             for command_id, command in group:
                 if (known := self._asked.get(command_id)) is not None:  # by another, or twice in here
-                    waits.append(asyncio.create_task(self._join(known, command, timeout)))
+                    waits.append(asyncio.create_task(self._join_or_ask(known, command, timeout)))
                     continue
                 question = self._open(command_id, topic, partition, command, timeout)
                 asked.append((question, command))
@@ -142,12 +141,21 @@ class Decisions:
             for wait in waits:
                 wait.cancel()
 
-    async def _join(self, known: Question, record: bytes, timeout: float) -> Decided:
-        """The answer that another waits for; who waits no more leaves it to this one to ask."""
-        await asyncio.wait([known.answered])
-        if not known.answered.cancelled():
-            return known.answered.result()
+    async def _join_or_ask(self, known: Question, record: bytes, timeout: float) -> Decided:
+        if (decided := await self._join(known, asyncio.get_running_loop().time(), timeout)) is not None:
+            return decided
         return await self.ask(known.command_id, known.topic, known.partition, record, tenant=known.tenant, timeout=timeout)
+
+    async def _join(self, known: Question, since: float, timeout: float) -> Decided | None:
+        """The answer to what another asks already: the same key or act, said twice at the same time. None if the other waits no more: then
+        it is this one's to ask. Each has its own time."""
+        while not known.answered.done():
+            await asyncio.wait([known.answered], timeout=SWEEP)
+            if not known.answered.done() and self._is_over(since, timeout, asyncio.get_running_loop().time()):
+                raise Undecided(known.command_id, timeout)
+        if known.answered.cancelled() or (isinstance(known.answered.exception(), Undecided) and not self._is_closed):
+            return None
+        return known.answered.result()
 
     def _open(
         self, command_id: str, topic: str, partition: int, record: bytes, timeout: float, tenant: str | None = None, follow: bool = False
@@ -261,16 +269,18 @@ class Decisions:
         return True
 
     def _end_overdue(self, now: float) -> None:
-        nobody_is_answered = now - self.ear.last_heard > QUIET
         broker_is_away = now - self._acked_at > self.sender.patience
         for question in list(self._asked.values()):
             if question.answered.done():
                 continue
-            waited = now - question.first_sent
-            if not question.is_acked and broker_is_away and waited > self.sender.patience:
+            if not question.is_acked and broker_is_away and now - question.first_sent > self.sender.patience:
                 question.answered.set_exception(self.sender.away())
-            elif waited > question.timeout and (nobody_is_answered or waited > LONGEST_BURST * question.timeout):
+            elif self._is_over(question.first_sent, question.timeout, now):
                 question.answered.set_exception(Undecided(question.command_id, question.timeout))
+
+    def _is_over(self, since: float, timeout: float, now: float) -> bool:
+        nobody_is_answered = now - self.ear.last_heard > QUIET
+        return now - since > timeout and (nobody_is_answered or now - since > LONGEST_BURST * timeout)
 
     async def close(self) -> None:
         """Whoever waits for a decision, or for its turn, waits no longer."""

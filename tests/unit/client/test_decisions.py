@@ -287,6 +287,25 @@ async def test_who_said_a_key_first_may_give_up_and_the_second_goes_on() -> None
         assert (await asyncio.wait_for(again, 1)).answer == ACCEPTED
 
 
+async def test_who_says_a_key_again_has_its_own_time_be_it_shorter_or_longer() -> None:
+    world = World()
+    decisions = world.decisions()
+    first = asyncio.create_task(decisions.ask("c1", "t", 0, b"{}", timeout=1.0))
+    await world.sender.until_sent(1)
+    with pytest.raises(Undecided, match=r"within 0\.2 s"):
+        await asyncio.wait_for(decisions.ask("c1", "t", 0, b"{}", timeout=0.2), 0.9)
+    patient = asyncio.create_task(decisions.ask("c1", "t", 0, b"{}", timeout=50))
+    among_many = asyncio.create_task(decisions.ask_many("t", 0, [("c1", b"{}")], timeout=50))
+    with pytest.raises(Undecided, match="within 1 s"):
+        await first
+    async with asyncio.timeout(5):
+        while not (patient.done() and among_many.done()):
+            decisions.hear([ACCEPTED])
+            await asyncio.sleep(0)
+    assert ((await patient).answer, await among_many) == (ACCEPTED, [ACCEPTED])
+    await decisions.close()
+
+
 async def test_a_broker_that_is_away_is_asked_once_a_sweep_and_not_once_for_each() -> None:
     world = World()
     decisions = world.decisions()
