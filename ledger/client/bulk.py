@@ -12,7 +12,7 @@ from ledger.client.decisions import BYTES_PER_RECORD, COMMANDS_PER_RECORD
 from ledger.client.routes import Route, Routes
 from ledger.client.sending import Sender
 from ledger.core import wire
-from ledger.core.bodies import exclusive_value
+from ledger.core.bodies import check_key, exclusive_value
 from ledger.core.ids import ExecutionId
 from ledger.core.refusal import Refused, Undecodable
 from ledger.core.request import Submit
@@ -70,6 +70,8 @@ class Bulk:
                 if len(text) >= BYTES_PER_RECORD:
                     check_size(text, command.data)
                 route = self._route.get(command.job_id) or await self._find(command.job_id)
+                if not route.is_guess:  # nobody would hear that control refuses it
+                    check_key(command.exclusive_key, command.job_id, route.scope)
                 if route.field is not None:
                     exclusive_value(command.exclusive_key, command.data, route.field)
                 routes.append(route)

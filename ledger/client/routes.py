@@ -17,7 +17,8 @@ MOST_CACHED = 10_000
 @dataclass(frozen=True, slots=True)
 class Route:
     """What decides the partition of a job's executions. `tenant` is that of a scheduled job; `home` its partition, where it is known;
-    `field` is where the data has the value of its exclusivity key. `may_have_field`: here it is not known whether there is one."""
+    `field` is where the data has the value of its exclusivity key. `may_have_field`: here it is not known whether there is one.
+    `is_guess`: nor what the job is exclusive by."""
 
     job_id: str
     job_name: str
@@ -27,6 +28,7 @@ class Route:
     home: int | None = None
     field: str | None = None
     may_have_field: bool = False
+    is_guess: bool = False
 
 
 Lookup = Callable[[str], Awaitable[Route | None]]  # of a job id, in the tables
@@ -52,7 +54,7 @@ class Routes:
                     job.name, job.name, scope, field=None if known is None else known.field, may_have_field=known is None and scope == "key"
                 )
             else:
-                self._guessed[job.name] = Route(job.name, job.name)  # its handler may say more
+                self._guessed[job.name] = Route(job.name, job.name, is_guess=True)  # its handler may say more
         for system in settings.system_jobs:
             self._known[system.name] = Route(system.name, system.job or system.name, system.exclusive or "job", has_schedule=True)
 
@@ -69,7 +71,7 @@ class Routes:
         except (Unavailable, Misconfigured):  # away, or there are no tables yet
             found = None
         if found is None:
-            return self._guessed.get(job_id) or Route(job_id, job_id)
+            return self._guessed.get(job_id) or Route(job_id, job_id, is_guess=True)
         if len(self._known) < MOST_CACHED:
             self._known[job_id] = found
         return found

@@ -34,6 +34,13 @@ def exclusive_value(given: str | None, body: Raw, path: str | None) -> str | Non
     return str(found)
 
 
+def check_key(given: str | None, job_id: str, scope: str) -> None:
+    """A key that nothing would wait for is not what its submitter thinks. Raises `Refused`."""
+    if given is not None and scope != "key":
+        how = "is not exclusive" if scope == "none" else f"is exclusive by {scope}"
+        raise Refused("invalid", f"exclusive_key belongs to jobs that are exclusive by key alone, and {job_id} {how}: leave it out")
+
+
 def field_of(value: object, path: str, wanted_for: str) -> object:
     """`path`: names and numbers of items with dots between them, as `order.lines.0.sku`. Raises `Refused` where nothing is there."""
     at = value

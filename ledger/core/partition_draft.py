@@ -6,9 +6,9 @@ from types import MappingProxyType
 from msgspec import structs
 
 from ledger.core import acts, controls, executing, execution, request, uniqueness
-from ledger.core.bodies import NOTHING, exclusive_value
+from ledger.core.bodies import NOTHING, check_key, exclusive_value
 from ledger.core.consequences import followed
-from ledger.core.definition import Job, check_names, check_said
+from ledger.core.definition import check_names, check_said
 from ledger.core.draft import Delivered
 from ledger.core.exclusivity import admit, became_due
 from ledger.core.execution import (
@@ -158,7 +158,7 @@ class PartitionDraft(PartitionView):
         if is_known:
             self.answer_request(submit, execution_id, repeated=True)
             return []
-        _check_key(submit, job)
+        check_key(submit.exclusive_key, job.job_id, job.exclusive_scope)
         _check_bounds(submit)
         gone: list[Event] = []  # those whose place it takes
         if (unique := submit.unique) is not None:
@@ -262,13 +262,6 @@ def _bounded(report: Report) -> Report:
 
 def _within(figure: int) -> int:
     return min(max(figure, 0), LONGEST_MS)
-
-
-def _check_key(submit: request.Submit, job: Job) -> None:
-    """A key that nothing would wait for is not what its submitter thinks."""
-    if submit.exclusive_key is not None and job.exclusive_scope != "key":
-        scope = "is not exclusive" if job.exclusive_scope == "none" else f"is exclusive by {job.exclusive_scope}"
-        raise Refused("invalid", f"exclusive_key belongs to jobs that are exclusive by key alone, and {job.job_id} {scope}: leave it out")
 
 
 def _check_bounds(submit: request.Submit) -> None:

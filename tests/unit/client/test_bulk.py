@@ -14,8 +14,13 @@ from ledger.core import wire
 from ledger.core.ids import ExecutionId, execution_of_command, partition_for
 from ledger.core.refusal import Refused
 from ledger.core.request import Submit
+from ledger.handlers import Jobs
 from ledger.submitting.submission import Submission, Wish
+from ledger.terms import Exclusive
 from tests.unit.client.client_fakes import FakeSender
+
+
+def nothing() -> None: ...
 
 
 async def nobody(job_id: str) -> Route | None:
@@ -75,6 +80,17 @@ async def test_what_is_no_submit_is_refused_before_it_is_sent_with_its_number() 
     with pytest.raises(Refused, match=r"item 2: this is no submit: Expected `int \| null`, got `str` - at `\$.priority`"):
         await bulk(sender).submit([("a", 1), Submission("a", priority="3")])  # type: ignore[arg-type]  # that is the point
     assert [len(wire.decode_commands(record)) for _, _, record in sender.sent] == [1]
+
+
+async def test_a_key_for_a_job_that_is_known_not_to_be_exclusive_by_key_is_refused_as_nobody_would_hear_it() -> None:
+    jobs, sender = Jobs(), FakeSender()
+    for name, exclusive in (("by-key", Exclusive("key")), ("by-tenant", Exclusive("tenant"))):
+        jobs.job(name, exclusive=exclusive)(nothing)
+    many = Bulk(sender, Routes(Settings(), jobs, nobody), "commands", "me")
+    wishes = [{"job": job, "exclusive_key": "7", "tenant": "acme"} for job in ("by-key", "not-known-here", "by-tenant")]
+    with pytest.raises(Refused, match=r"item 3: exclusive_key belongs to jobs .* by-tenant is exclusive by tenant"):
+        await many.submit(wishes)
+    assert sum(len(wire.decode_commands(record)) for _, _, record in sender.sent) == 2
 
 
 def test_a_refused_record_is_not_shown() -> None:

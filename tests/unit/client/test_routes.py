@@ -109,11 +109,11 @@ async def test_what_handlers_and_settings_say_needs_no_tables() -> None:
 async def test_without_handlers_the_tables_are_asked_once() -> None:
     tables = Tables(Route("by-tenant", "by-tenant", "tenant"))
     routes = Routes(SETTINGS, None, tables)
-    assert routes.guess("by-tenant") == Route("by-tenant", "by-tenant")
+    assert routes.guess("by-tenant") == Route("by-tenant", "by-tenant", is_guess=True)
     assert [(await routes.find("by-tenant")).scope for _ in range(3)] == ["tenant"] * 3
     assert tables.asked == 1
 
 
 async def test_what_nobody_knows_goes_by_the_command() -> None:
     routes = Routes(SETTINGS, None, Tables(away=True))
-    assert await routes.find("stranger") == Route("stranger", "stranger")
+    assert await routes.find("stranger") == Route("stranger", "stranger", is_guess=True)
