@@ -143,7 +143,7 @@ def _let_go_of_stdout() -> None:
 
 
 def _check_edges(arguments: Sequence[str]) -> None:
-    """Raises `Unfit` for what no command can work with."""
+    """Raises `Unfit` for what no command can work with. Where stdin or stderr is closed nothing comes, and nobody is told."""
     from ledger.core.refusal import Unfit
 
     for argument in arguments:
@@ -151,6 +151,10 @@ def _check_edges(arguments: Sequence[str]) -> None:
             raise Unfit("invalid_text", f"the argument {os.fsencode(argument)!r} is no UTF-8")
     if sys.__stdout__ is None:  # and the next file or connection would be taken for it
         raise Unfit("no_stdout", "stdout is closed, and the answer would go there: say >/dev/null if nobody wants it")
+    if sys.__stdin__ is None:
+        sys.stdin = Path(os.devnull).open()  # noqa: SIM115  # until the end
+    if sys.__stderr__ is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
 
 
 def _is_text(argument: str) -> bool:

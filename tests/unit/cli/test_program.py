@@ -111,6 +111,7 @@ def test_a_server_that_is_away_is_told_with_its_address(tmp_path: Path, server: 
     [
         (rb"jobs show $'\xff'", r"the argument b'\xff' is no UTF-8"),
         (b"jobs list >&-", "stdout is closed"),
+        (b"submit a --data - <&-", "it is no JSON"),
     ],
 )
 def test_what_no_command_can_work_with_is_a_usage_error(tmp_path: Path, command: bytes, words: str) -> None:
@@ -118,6 +119,14 @@ def test_what_no_command_can_work_with_is_a_usage_error(tmp_path: Path, command:
     ended = subprocess.run(["bash", "-c", program + command, sys.executable], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert words in ended.stderr
+
+
+def test_where_stderr_is_closed_nobody_is_told_anything_else(tmp_path: Path) -> None:
+    code = "import sys; from ledger.cli.main import run; sys.exit(run(['--version'], lambda: print(sys.stderr.isatty())))"
+    ended = subprocess.run(
+        ["bash", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, "False"), ended.stdout
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is a device of Linux")
