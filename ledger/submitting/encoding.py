@@ -43,8 +43,7 @@ def check_whole(text: bytes, value: object, adapter: TypeAdapter[object] = _ANYT
         orjson.loads(text)
     if b"null" not in text and _MASK not in text:
         return
-    meant = to_builtins(value) if isinstance(value, Struct) else adapter.dump_python(value, warnings=False)
-    for place, what in _lost(orjson.loads(text), meant):
+    for place, what in _lost(orjson.loads(text), adapter.dump_python(value, warnings=False)):
         raise ValueError(f"{place or 'it'} is {what}")
 
 
@@ -55,6 +54,8 @@ def _lost(written: object, meant: object, place: str = "") -> Iterator[tuple[str
             yield place, f"{meant}, a number that JSON does not have"
         case str(), Secret() | SecretStr() | SecretBytes() if written.encode() == _MASK:
             yield place, f"a {type(meant).__name__}, which the log would keep for ever: say where the secret is kept instead"
+        case dict() | list(), Struct():  # which pydantic leaves as they are
+            yield from _lost(written, to_builtins(meant), place)
         case dict(), dict():
             for (name, one), other in zip(written.items(), meant.values(), strict=False):
                 yield from _lost(one, other, f"{place}/{name}")
@@ -77,7 +78,7 @@ def _plain(value: object) -> object:
     """What orjson does not know, or would say in part: of a dataclass it leaves out what begins with `_`, and knows no aliases."""
     if is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "__pydantic_serializer__"):
         return {one.name: getattr(value, one.name) for one in fields(value)}
-    return to_jsonable_python(value)
+    return to_builtins(value) if isinstance(value, Struct) else to_jsonable_python(value)
 
 
 def canonical(value: object) -> bytes:
