@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -292,3 +293,14 @@ def test_a_registry_is_found_where_the_settings_say(tmp_path, monkeypatch) -> No
         load_jobs("no_such_module:jobs")
     with pytest.raises(Misconfigured, match="module:attribute"):
         load_jobs("some_jobs")
+
+
+@pytest.mark.parametrize("terms", ["retries=Retry(attempts=0)", "exclusive='tennant'", "timeout='5'", "concurrency=0"])
+def test_wrong_terms_are_told_with_their_file_and_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terms: str) -> None:
+    module = f"terms_{len(terms)}"
+    code = f"from ledger import Jobs, Retry\njobs = Jobs()\n@jobs.job('a', {terms})\ndef a() -> None: ...\n"
+    (tmp_path / f"{module}.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(Misconfigured, match=rf"^{tmp_path}/{module}\.py:3") as refusal:
+        load_jobs(f"{module}:jobs")
+    assert str(refusal.value).count(module) == 1  # and not twice
