@@ -1,6 +1,6 @@
 """`jobledger jobs schedule`: a user's job with a schedule, or many of a file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -32,7 +32,7 @@ from ledger.cli.timing import (
 )
 from ledger.client.acted import Acted
 from ledger.client.previewing import instant_in, preview, senseless
-from ledger.client.scheduling import Scheduling, command_of, id_of, schedule_of
+from ledger.client.scheduling import Plan, Scheduling, command_of, id_of, schedule_of
 from ledger.core.bodies import NOTHING
 from ledger.core.refusal import Refused
 
@@ -79,7 +79,9 @@ def command(
     session = session_of(context)
     if many is not None:
         check_alone(context, "many", "reason", "output")
-        wait_for(_many(session, many, reason, output))
+        with ExitStack() as stack:
+            plans = list(objects_of(opened(many, "--many", stack), "nothing was sent"))
+        wait_for(_many(session, plans, reason, output))
         return
     if job is None:
         raise typer.BadParameter("which handler? `jobledger jobs list` shows what there is", param_hint="JOB")
@@ -131,11 +133,9 @@ def _plan(wanted: Scheduling, form: Form) -> None:
     talk(f"nothing was done; {id_of(wanted)} would fire so")
 
 
-async def _many(session: Session, file: str, reason: str | None, form: Form) -> None:
-    with ExitStack() as stack:
-        plans = list(objects_of(opened(file, "--many", stack), "nothing was sent"))
-        async with session.ledger() as ledger:
-            done = await ledger.schedule_many(plans, reason=reason, timeout=DECISION)
+async def _many(session: Session, plans: Sequence[Plan], reason: str | None, form: Form) -> None:
+    async with session.ledger() as ledger:
+        done = await ledger.schedule_many(plans, reason=reason, timeout=DECISION)
     show_rows([row_of(one) for one in done], MANY, form)
     talk(", ".join(_counted(done)))
     refused = [one for one in done if one.outcome == "rejected"]

@@ -1,6 +1,7 @@
 """`jobledger submit`: run a job once, or many of a file."""
 
 import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
@@ -9,6 +10,7 @@ from typing import Annotated, Final
 import typer
 from msgspec import Raw
 
+from ledger.cli.errors import INTERRUPTED
 from ledger.cli.inputs import check_alone, duration_of, json_of, objects_of, opened, pairs_of, seconds_of
 from ledger.cli.output import Form, OutputOption, say, show_one, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
@@ -115,7 +117,7 @@ async def _submit_many(session: Session, name: str, form: Form) -> None:
     with ExitStack() as stack:
         lines: Iterator[Wish] = objects_of(opened(name, "--many", stack), "the lines before it may be submitted")
         async with session.ledger() as ledger:
-            while chunk := await asyncio.to_thread(lambda: list(islice(lines, CHUNK))):
+            while chunk := await _next(lines):
                 ids = await ledger.submit_many(chunk, first=count + 1)
                 count += len(ids)
                 if form in (Form.table, Form.jsonl):
@@ -123,6 +125,15 @@ async def _submit_many(session: Session, name: str, form: Form) -> None:
                 talk(f"{count} submitted")
     if form in (Form.json, Form.yaml):
         show_one({"submitted": count}, form)
+
+
+async def _next(lines: Iterator[Wish]) -> Sequence[Wish]:
+    """The lines that are submitted next. Those before are acknowledged, so nothing is lost where somebody interrupts this: who types them,
+    or whoever writes into the pipe, is waited for by a thread, which would be waited for at the end."""
+    try:
+        return await asyncio.to_thread(lambda: list(islice(lines, CHUNK)))
+    except asyncio.CancelledError:
+        os._exit(INTERRUPTED)
 
 
 def _show(ids: Sequence[str | None], form: Form) -> None:

@@ -1,9 +1,13 @@
 """The program itself: quick, without tracebacks, with the right exit code whatever happens."""
 
+import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -137,6 +141,23 @@ def test_a_full_disk_at_stdout_is_said_in_words(tmp_path: Path, written: str) ->
         ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1), ended.stderr
     assert ended.stderr.startswith("error: what is written has no room: No space left on device")
+
+
+@pytest.mark.parametrize("command", [("submit", "--many", "-"), ("jobs", "schedule", "--many", "-")])
+def test_who_waits_for_stdin_can_be_interrupted(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "jobledger.yaml").write_text("jobs: [{name: a}]\n")
+    with subprocess.Popen([*PROGRAM, *command], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as one:
+        assert one.stdin is not None
+        one.stdin.write(b"\n")
+        one.stdin.flush()
+        deadline = time.monotonic() + 30
+        while fcntl.ioctl(one.stdin, termios.FIONREAD, b"\0" * 4) != b"\0" * 4:  # until it has read that
+            assert one.poll() is None and time.monotonic() < deadline
+        one.send_signal(signal.SIGINT)
+        try:
+            assert one.wait(timeout=20) == 130
+        finally:
+            one.kill()
 
 
 def test_an_interrupt_is_130_and_no_traceback() -> None:
