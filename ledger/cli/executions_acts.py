@@ -77,7 +77,7 @@ def _command_of(kind: OnExecutions) -> Callable[..., None]:
         elif resume is not None:
             wait_for(_resumed(session, kind, resume, output))
         else:
-            wait_for(_selected(session, kind, wanted, reason, plan, yes, output))
+            _select(session, kind, wanted, reason, plan, yes, output)
 
     return command
 
@@ -105,18 +105,27 @@ async def _one(session: Session, kind: OnExecutions, execution_id: str, reason: 
         talk("nothing had to be done: " + (f"{shown} retries it" if kind == "retry" else "it has ended, or was asked to stop before"))
 
 
-async def _selected(
-    session: Session, kind: OnExecutions, wanted: ExecutionFilter, reason: str | None, plan: bool, yes: bool, form: Form
-) -> None:
+def _select(session: Session, kind: OnExecutions, wanted: ExecutionFilter, reason: str | None, plan: bool, yes: bool, form: Form) -> None:
+    """Whoever is asked is asked outside of the event loop, which would keep the first Ctrl-C to itself."""
+    if plan or not yes:
+        done = wait_for(_planned(session, kind, wanted))
+        if plan or not done.planned:
+            _show(kind, done, form)
+            return
+        _confirm(kind, done)
+        wanted = done.where or wanted  # and not what was asked for while somebody read the number
+    _show(kind, wait_for(_done(session, kind, wanted, reason)), form)
+
+
+async def _planned(session: Session, kind: OnExecutions, wanted: ExecutionFilter) -> BulkDone:
+    async with session.ledger() as ledger:
+        return await (ledger.cancel_many if kind == "cancel" else ledger.retry_many)(wanted, plan=True)
+
+
+async def _done(session: Session, kind: OnExecutions, wanted: ExecutionFilter, reason: str | None) -> BulkDone:
     async with session.ledger() as ledger:
         many = ledger.cancel_many if kind == "cancel" else ledger.retry_many
-        done = await many(wanted, plan=True)
-        if not plan and done.planned:
-            if not yes:
-                _confirm(kind, done)
-            shown = done.where or wanted  # and not what was asked for while somebody read the number
-            done = await _watched(kind, lambda told: many(shown, reason=reason, yes=True, told=told, timeout=DECISION))
-    _show(kind, done, form)
+        return await _watched(kind, lambda told: many(wanted, reason=reason, yes=True, told=told, timeout=DECISION))
 
 
 async def _resumed(session: Session, kind: OnExecutions, bulk_id: str, form: Form) -> None:

@@ -1,10 +1,14 @@
 """`executions cancel|retry`: one, and many by a filter."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+import typer
 
+from ledger.cli import executions_acts
 from ledger.client.waits_for import WaitsFor
 from ledger.core.request import BeginBulk, Cancel, FinishBulk, Retry
 from tests.unit.cli.cli_fakes import World
@@ -104,8 +108,16 @@ def test_a_bulk_act_is_begun_done_and_finished_under_one_name(call: Call, world:
     assert begin.bulk_id in ended.stderr
 
 
-def test_what_was_counted_is_what_is_done(call: Call, world: World) -> None:
-    assert call("executions", "cancel", "--where", "--job", "greet", "--yes").code == 0
+def test_what_was_counted_and_confirmed_is_what_is_done(call: Call, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def confirm(question: str, **_: object) -> None:
+        assert question == "1 executions (1 completed) would be cancelled. Go on?"
+        with pytest.raises(RuntimeError, match="no running event loop"):  # which would not pass on a Ctrl-C
+            asyncio.get_running_loop()
+
+    monkeypatch.setattr(executions_acts, "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    monkeypatch.setattr(typer, "confirm", confirm)
+    ended = call("executions", "cancel", "--where", "--job", "greet")
+    assert ended.code == 0, ended.stderr
     shown, done = world.asked
     assert (shown.to, done) == (None, replace(shown, to=AT + timedelta(microseconds=1)))  # the newest that was counted, and none later
 
