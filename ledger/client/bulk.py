@@ -16,7 +16,7 @@ from ledger.core.bodies import check_key, exclusive_value
 from ledger.core.ids import ExecutionId
 from ledger.core.refusal import Refused, Undecodable
 from ledger.core.request import Submit
-from ledger.submitting.encoding import check_size
+from ledger.submitting.encoding import check_size, encode_command
 from ledger.submitting.submission import Wish, command_of, submission_of
 
 MOST_UNDER_WAY: Final = 64  # records
@@ -66,7 +66,7 @@ class Bulk:
         try:
             for wish in wishes:
                 command = command_of(submission_of(wish), actor=self._actor)
-                text = wire.encode(command)
+                text = encode_command(command)
                 if len(text) >= BYTES_PER_RECORD:
                     check_size(text, command.data)
                 route = self._route.get(command.job_id) or await self._find(command.job_id)

@@ -16,14 +16,12 @@ from ledger.client.routes import Route, Routes
 from ledger.client.sending import Sender
 from ledger.client.tables import Tables
 from ledger.config import Settings
-from ledger.core import wire
 from ledger.core.definition import Register, ScheduleJob, check_said
 from ledger.core.outcome import Answer
-from ledger.core.refusal import Refused
 from ledger.core.request import Act, Control, Retry, RunNow, Submit
 from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
-from ledger.submitting.encoding import check_size
+from ledger.submitting.encoding import check_size, encode_command
 from projections.reads import Reads
 
 DECISION: Final = 30.0  # seconds to wait for a decision
@@ -128,10 +126,7 @@ class Line:
 def checked(command: Submit | RunNow | Act | Control | RegistryCommand) -> bytes:
     """Its bytes, read once as control will read them."""
     check_said(command.actor, command.reason)
-    try:
-        record = wire.encode(command)
-    except UnicodeEncodeError as error:
-        raise Refused("invalid", f"a text in it has half a surrogate pair: {error.object!a} is no UTF-8") from None
+    record = encode_command(command)
     if isinstance(command, Submit | RunNow | Register | ScheduleJob | Retry):
         check_size(record, command.data)
     check(record, registry=isinstance(command, RegistryCommand))

@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from ledger.core import wire
 from ledger.core.refusal import Refused
-from ledger.core.strict_json import check_json, may_be_deep
+from ledger.core.strict_json import DEEPEST, check_json, may_be_deep
 
 _NUL: Final = b"\\u0000"  # orjson and pydantic write it, and the tables cannot keep it
 _NO_JSON: Final = (b"NaN", b"Infinity")  # a model may ask pydantic for them
@@ -31,7 +31,7 @@ def encode_data(value: object) -> Raw:
         check_whole(text, value)
     except (TypeError, ValueError, RecursionError, PydanticSerializationError) as error:
         raise Refused("invalid_data", f"the data cannot be said in JSON: {error}") from error
-    if _NUL in text or may_be_deep((text,)):
+    if _NUL in text or (len(text) > DEEPEST and may_be_deep((text,))):
         check_json(text)
     return Raw(text)
 
@@ -87,6 +87,18 @@ def canonical(value: object) -> bytes:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=_plain)
     except TypeError:  # an integer beyond 64 bits, which bodies may hold
         return json.encode(value, order="sorted", enc_hook=_plain)
+
+
+def encode_command(command: Struct) -> bytes:
+    """Raises `Refused` for a text that is none."""
+    try:
+        return wire.encode(command)
+    except UnicodeEncodeError as error:
+        raise no_text(error) from None
+
+
+def no_text(error: UnicodeEncodeError) -> Refused:
+    return Refused("invalid", f"a text in it has half a surrogate pair: {error.object!a} is no UTF-8")
 
 
 def check_size(command: bytes, data: Raw) -> None:

@@ -18,7 +18,7 @@ from ledger.core.execution import Options, check_instant, check_options
 from ledger.core.ids import Micros
 from ledger.core.refusal import Refused
 from ledger.core.request import Submit
-from ledger.submitting.encoding import encode_data
+from ledger.submitting.encoding import encode_data, no_text
 from ledger.submitting.naming import fresh_command_id, keyed_command_id
 from ledger.submitting.unique import unique_of
 
@@ -50,8 +50,7 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
     unique: object = None
 
 
-_TEXTS: Final = ("tenant", "exclusive_key", "idempotency_key", "correlation_id", "trace_id", "reason")
-_SAID: Final = attrgetter(*_TEXTS)
+_SAID: Final = attrgetter("tenant", "exclusive_key", "idempotency_key", "correlation_id", "trace_id", "reason")
 _USUAL: Final = frozenset({str, NoneType})
 
 Wish = Submission | Mapping[str, object] | tuple[str, object]
@@ -87,17 +86,17 @@ def _converted(wish: Mapping[str, object]) -> Submission:
 def command_of(wish: Submission, *, actor: str | None = None, answer: str | None = None, follow: bool = False) -> Submit:
     """The command. Raises `Refused` for what no control would accept."""
     job, key = wish.job, wish.idempotency_key
-    said = _SAID(wish)
-    if wish.priority is not None or wish.labels is not None or not _USUAL.issuperset(map(type, said)):
+    if wish.priority is not None or wish.labels is not None or not _USUAL.issuperset(map(type, _SAID(wish))):
         _check_types(wish)
-    if not "".join(filter(None, said)).isascii():
-        _check_texts(dict(zip(_TEXTS, said, strict=True)))
     try:
         check_job_name(job)
     except ValueError as error:
         raise Refused("invalid", str(error)) from None
     check_said(actor, wish.reason)
-    command_id = fresh_command_id() if key is None else keyed_command_id(job, wish.tenant, wish.exclusive_key, key)
+    try:
+        command_id = fresh_command_id() if key is None else keyed_command_id(job, wish.tenant, wish.exclusive_key, key)
+    except UnicodeEncodeError as error:
+        raise no_text(error) from None
     data = encode_data(wish.data)
     return Submit(
         command_id,
@@ -126,15 +125,6 @@ def _check_types(wish: Submission) -> None:
     _converted({name: value for name, value in structs.asdict(wish).items() if name not in ("job", "data")} | {"job": ""})
     if wish.labels is not None and "" in wish.labels:
         raise Refused("invalid", "labels: one has no name")
-    _check_texts({f"labels: {name!a}": f"{name}{text}" for name, text in (wish.labels or {}).items()})
-
-
-def _check_texts(texts: Mapping[str, str | None]) -> None:
-    for name, text in texts.items():
-        try:
-            (text or "").encode()
-        except UnicodeEncodeError:
-            raise Refused("invalid", f"{name} has half a surrogate pair in it: {text!a} is no UTF-8") from None
 
 
 def _instant(wish: Submission) -> Micros:

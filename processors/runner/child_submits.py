@@ -8,10 +8,9 @@ from concurrent.futures import Future
 from typing import assert_never
 
 from ledger.context import AttemptCancelled, Submitted
-from ledger.core import wire
 from ledger.core.refusal import LedgerError, Misconfigured, Refused, Unavailable
 from ledger.core.request import Submit
-from ledger.submitting.encoding import check_size
+from ledger.submitting.encoding import check_size, encode_command
 from processors.runner.attempt import Attempt
 from processors.runner.child_wire import Answered, FromChild, Submits
 from processors.runner.settle import LONGEST_MESSAGE, clean, text_of
@@ -29,7 +28,7 @@ class Submitting:
 
     def submit(self, command: Submit, timeout: float, *, blocks: bool) -> "Future[Submitted]":
         seconds = float(timeout)
-        check_size(wire.encode(command), command.data)
+        check_size(encode_command(command), command.data)
         future: Future[Submitted] = Future()
         future.set_running_or_notify_cancel()  # it is answered, whoever gives up waiting
         with self._lock:

@@ -17,7 +17,7 @@ from ledger.core.execution import Options
 from ledger.core.ids import TIME_ORDERED, ExecutionId
 from ledger.core.pause import Pause
 from ledger.core.refusal import Refused
-from ledger.core.request import Cancel, RunNow
+from ledger.core.request import Cancel, RunNow, Submit
 from ledger.core.strict_json import DEEPEST
 from ledger.submitting.encoding import check_size, encode_data
 from ledger.submitting.naming import fresh_command_id
@@ -156,9 +156,18 @@ def test_who_says_too_much_hears_so_before_anything_is_sent() -> None:
             checked(command)
 
 
-def test_an_act_with_half_a_surrogate_pair_in_it_is_refused() -> None:
-    with pytest.raises(Refused, match="half a surrogate pair"):
-        checked(Cancel("c", ExecutionId("e1-0"), reason="M\udcfcller"))
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Cancel("c", ExecutionId("e1-0"), reason="M\udcfcller"),
+        lambda: command_of(Submission("a", tenant="M\udcfcller")),
+        lambda: command_of(Submission("a", labels={"M\udcfcller": "x"})),
+        lambda: command_of(Submission("a", idempotency_key="M\udcfcller")),
+    ],
+)
+def test_what_has_half_a_surrogate_pair_in_it_is_refused(make: Callable[[], Cancel | Submit]) -> None:
+    with pytest.raises(Refused, match=r"half a surrogate pair: '.*M\\udcfcller.*' is no UTF-8"):
+        checked(make())
 
 
 def test_command_ids_are_time_ordered_and_fresh() -> None:
@@ -206,9 +215,6 @@ def test_durations_instants_and_options_are_read() -> None:
         (Submission("a", priority="3"), "$.priority"),  # type: ignore[arg-type]
         (Submission("a", labels={"a": 1}), "$.labels"),  # type: ignore[dict-item]
         (Submission("a", labels={"": "x"}), "labels: one has no name"),
-        (Submission("a", tenant="acme\udce4"), r"tenant has half a surrogate pair in it: 'acme\udce4' is no UTF-8"),
-        (Submission("a", idempotency_key="\ud800"), "idempotency_key has half"),
-        (Submission("a", labels={"\ud800": "x"}), "labels: '\\ud800' has half"),
         (Submission("a", {"b": 1}, unique=Unique("b", states="delayed")), "unique: Expected `array`"),  # type: ignore[arg-type]
         (Submission("a", {"b": 1}, unique=Unique("b", on_conflict="x")), "unique: Invalid enum value 'x'"),  # type: ignore[arg-type]
     ],
