@@ -14,6 +14,7 @@ import structlog
 
 from ledger.bootstrap import settings_from_environment
 from ledger.cli.errors import UNREACHABLE
+from ledger.cli.output import talk
 from ledger.config import Settings
 from ledger.core.refusal import LedgerError
 from ledger.kafka import topics
@@ -103,7 +104,8 @@ class Development:
                     process.kill()
                 raise
             if process.returncode != UNREACHABLE:
-                sys.stderr.write(said.decode(errors="replace"))
+                if said:
+                    talk(said.decode(errors="replace").rstrip("\n"))
                 return
             await asyncio.sleep(LOOK_EVERY)
         log.error("the configuration is not applied", action="apply.failed", said=said.decode(errors="replace").strip())

@@ -142,8 +142,16 @@ def _let_go_of_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _hold_stderr() -> None:
+    """Where stderr is closed nobody is told: else the next file or connection would be taken for it, here and by what is started."""
+    if sys.__stderr__ is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        os.set_inheritable(2, True)
+        sys.stderr = os.fdopen(2, "w")
+
+
 def _check_edges(arguments: Sequence[str]) -> None:
-    """Raises `Unfit` for what no command can work with. Where stdin or stderr is closed nothing comes, and nobody is told."""
+    """Raises `Unfit` for what no command can work with. Where stdin is closed nothing comes."""
     from ledger.core.refusal import Unfit
 
     for argument in arguments:
@@ -153,8 +161,6 @@ def _check_edges(arguments: Sequence[str]) -> None:
         raise Unfit("no_stdout", "stdout is closed, and the answer would go there: say >/dev/null if nobody wants it")
     if sys.__stdin__ is None:
         sys.stdin = Path(os.devnull).open()  # noqa: SIM115  # until the end
-    if sys.__stderr__ is None:
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
 
 
 def _is_text(argument: str) -> bool:
@@ -174,6 +180,7 @@ def _explain(error: BaseException) -> int:
 
 def main() -> None:
     """The console script."""
+    _hold_stderr()
     gc.disable()  # what is imported stays: the collector would go through it again and again, a fifth of a command's CPU
     sys.exit(run(sys.argv[1:], _collect))
 

@@ -31,10 +31,10 @@ Row = Mapping[str, object]
 
 
 def talk(text: str) -> None:
-    """To the person: stderr. Once nobody reads there, it is lost: the command goes on."""
+    """To the person: stderr. Once nobody reads there, or the disk there is full, it is lost: the command goes on."""
     try:
         typer.echo(plain(text, keep="\n"), err=True)
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # what is in the buffer would fail again, at the end too
 
 

@@ -17,6 +17,7 @@ from ledger.cli.main import ENTRIES, command_in
 from ledger.core.refusal import Conflict, Misconfigured, Undecodable, Unfit
 
 PROGRAM = (sys.executable, "-c", "from ledger.cli.main import main; main()")
+NEEDS_FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is a device of Linux")
 
 
 def run(*arguments: str, cwd: Path, **env: str) -> "subprocess.CompletedProcess[str]":
@@ -80,6 +81,17 @@ def test_a_reader_of_stderr_that_left_does_not_end_a_command(tmp_path: Path) -> 
     assert ended.returncode == 3  # nothing runs there
 
 
+@pytest.mark.parametrize("end", ["2>&-", pytest.param("2>/dev/full", marks=NEEDS_FULL)])
+def test_where_stderr_takes_nothing_a_command_does_its_work_and_ends_as_it_would(tmp_path: Path, end: str) -> None:
+    program = f'exec "$0" -c "from ledger.cli.main import main; main()" --config {{}} jobs list {end}'
+    (tmp_path / "jobledger.yaml").write_text("database: {url: 'postgresql://u@127.0.0.1:9/x'}\n")
+    codes = {
+        file: subprocess.run(["bash", "-c", program.format(file), sys.executable], cwd=tmp_path, timeout=60).returncode
+        for file in ("jobledger.yaml", "nosuch.yaml")
+    }
+    assert codes == {"jobledger.yaml": 5, "nosuch.yaml": 1}  # its server is away
+
+
 def test_the_state_of_a_stack_is_told_in_a_folder_whose_name_is_no_utf_8(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"a\xff")
     folder.mkdir()
@@ -125,15 +137,7 @@ def test_what_no_command_can_work_with_is_a_usage_error(tmp_path: Path, command:
     assert words in ended.stderr
 
 
-def test_where_stderr_is_closed_nobody_is_told_anything_else(tmp_path: Path) -> None:
-    code = "import sys; from ledger.cli.main import run; sys.exit(run(['--version'], lambda: print(sys.stderr.isatty())))"
-    ended = subprocess.run(
-        ["bash", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, code], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, "False"), ended.stdout
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is a device of Linux")
+@NEEDS_FULL
 @pytest.mark.parametrize("written", ["sys.stdout.write('x')", "sys.stdout.write('x' * 100_000)", "sys.stdout.buffer.write(b'x')"])
 def test_a_full_disk_at_stdout_is_said_in_words(tmp_path: Path, written: str) -> None:
     code = f"import sys; from ledger.cli.main import run; sys.exit(run(['--version'], lambda: ({written}, sys.exit(0))))"
