@@ -61,11 +61,12 @@ def _show(results: list[Result]) -> None:
 
 
 async def _ended_by_signals(work: Coroutine[Any, Any, T]) -> T:
-    """As by Ctrl-C: what it started and made is removed. Under `nohup` the end of its terminal is ignored."""
+    """As by Ctrl-C: what it started and made is removed, and a signal that comes meanwhile does not keep it from that: a shell whose
+    terminal is gone tells it once more. Under `nohup` the end of its terminal is ignored."""
     from processors.supervisor import ends_by_signals
 
     if (mine := asyncio.current_task()) is not None:
-        ends_by_signals(mine.cancel, (signal.SIGTERM, signal.SIGHUP))
+        ends_by_signals(lambda: mine.cancelling() or mine.cancel(), (signal.SIGTERM, signal.SIGHUP))
     return await work
 
 

@@ -24,6 +24,7 @@ from ledger.cli.measuring.jobs import jobs
 from ledger.client.applying import apply_configuration
 from ledger.config import Settings
 from ledger.config.loading import load_settings
+from ledger.config.overlay import CONFIG, PREFIX
 from ledger.core.refusal import Misconfigured, Unavailable
 from ledger.kafka import opening, topics
 from ledger.kafka.connect import admin_client
@@ -55,7 +56,8 @@ class Bed:
 
     def spawn(self, *command: str) -> subprocess.Popen[bytes]:
         """Start one of our processes, which ends with this one however that ends; its words go to a file in the bed's folder."""
-        environment = {**os.environ, "JOBLEDGER_CONFIG": str(self.folder / "jobledger.yaml"), "JOBLEDGER_APP": APP}
+        others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}  # they would change the bed's settings
+        environment = {**others, CONFIG: str(self.folder / "jobledger.yaml"), "JOBLEDGER_APP": APP}
         with (self.folder / f"{len(self.processes)}.log").open("wb") as words:
             self.processes.append(
                 subprocess.Popen(

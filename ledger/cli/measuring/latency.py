@@ -46,10 +46,14 @@ async def _submit(ledger: Ledger, count: int) -> dict[str, int]:
         submitted[(await ledger.submit("stamp", {})).execution_id] = called
 
     waiting = []
-    for _ in range(count):
-        waiting.append(asyncio.create_task(one()))
-        await asyncio.sleep(APART)
-    await asyncio.gather(*waiting)
+    try:
+        for _ in range(count):
+            waiting.append(asyncio.create_task(one()))
+            await asyncio.sleep(APART)
+        await asyncio.gather(*waiting)
+    finally:
+        for submit in waiting:
+            submit.cancel()  # nobody asks any more for what became of it
     return submitted
 
 

@@ -1,6 +1,8 @@
 """What the benches of schedules reckon with, without servers: which schedules, what the processes' words and the tables' rows say."""
 
+import asyncio
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -17,9 +19,11 @@ import yaml
 
 from ledger.cli.bench import _measure
 from ledger.cli.measuring import idle, tenants
+from ledger.cli.measuring.bed import Bed
 from ledger.cli.measuring.result import Result, result
 from ledger.cli.measuring.schedules import Window
 from ledger.cli.output import Form
+from ledger.config import Settings
 from ledger.core.refusal import Misconfigured
 from ledger.schedule import Schedule
 from tests.unit.cli.conftest import Call
@@ -59,6 +63,32 @@ def test_what_a_benchmark_started_ends_with_it_however_that_ends(tmp_path: Path)
     while runs(int(bench.stdout)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_its_processes_have_the_settings_of_the_bed_whatever_the_environment_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBLEDGER_PREFIX", "production")
+    made = Bed(Settings(), tmp_path, print)
+    made.spawn("timeit", "-n1", "-r1", "import os; print(sorted(name for name in os.environ if name.startswith('JOBLEDGER_')))").wait(30)
+    assert made.words(made.processes[0]).startswith("['JOBLEDGER_APP', 'JOBLEDGER_CONFIG']\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_does_not_keep_a_benchmark_from_removing_what_it_made(number: signal.Signals) -> None:
+    done: list[str] = []
+
+    async def work() -> Result:
+        try:
+            signal.raise_signal(number)
+            await asyncio.Event().wait()
+        finally:
+            signal.raise_signal(number)
+            await asyncio.sleep(0.01)  # the event loop takes up the signal
+            done.append("removed")
+        return RESULT
+
+    with pytest.raises(KeyboardInterrupt):
+        _measure(work(), Form.json)
+    assert done == ["removed"]
 
 
 def runs(pid: int) -> bool:
