@@ -163,7 +163,7 @@ class Supervisor:
                 *part.command,
                 env={**self.environment, PULSE_FD: str(listener.child_end)},
                 stdin=asyncio.subprocess.DEVNULL,
-                preexec_fn=die_with_parent(os.getpid()),
+                preexec_fn=_in_its_hands(os.getpid()),
                 pass_fds=(listener.child_end,),
             )
         finally:
@@ -207,6 +207,18 @@ def ends_by_signals(end: Callable[[], object], numbers: Sequence[signal.Signals]
     for number in numbers:
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(number, end)
+
+
+def _in_its_hands(supervisor: int) -> Callable[[], None]:
+    """Of the end of their terminal, which is told to all, the supervisor alone hears: it lets its processes finish what they do."""
+    die_with = die_with_parent(supervisor)
+
+    def before_exec() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if die_with is not None:
+            die_with()
+
+    return before_exec
 
 
 def die_with_parent(parent: int) -> Callable[[], None] | None:

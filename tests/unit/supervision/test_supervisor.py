@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -98,6 +99,28 @@ async def test_under_nohup_it_goes_on_when_its_terminal_is_gone() -> None:
         os.kill(child.pid or 0, signal.SIGKILL)
         await until(lambda: child.restarts == 1)
         assert not supervisor.is_stopping
+
+
+FINISHES = """
+import os, signal, time
+signal.signal(signal.SIGTERM, lambda *_: os._exit(not os.write(2, b"finished")))
+os.write(2, b"runs ")
+time.sleep(60)
+"""
+HUNG_UP = f"""
+import asyncio, os, sys
+from processors.supervisor import Part, Supervisor
+asyncio.run(Supervisor([Part("part", (sys.executable, "-c", {FINISHES!r}))], dict(os.environ), grace=10.0).run())
+"""
+
+
+def test_what_it_supervises_finishes_when_their_terminal_is_gone() -> None:
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", HUNG_UP]
+    with subprocess.Popen(command, env=here, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True) as supervisor:
+        assert supervisor.stderr is not None and supervisor.stderr.read(5) == b"runs "
+        os.killpg(supervisor.pid, signal.SIGHUP)
+        assert supervisor.communicate(timeout=20)[1] == b"finished"
 
 
 async def test_the_watchdog_of_a_control_process_is_at_work_before_any_server_answers(tmp_path: Path) -> None:
