@@ -61,6 +61,7 @@ class Worker:
     only: Only | None = None
     apply: bool = True
     probe_port: int | None = None  # 0: any free one
+    log_level: str = "INFO"  # of its processes
 
 
 async def run_worker(settings: Settings, wanted: Worker) -> int:
@@ -70,7 +71,7 @@ async def run_worker(settings: Settings, wanted: Worker) -> int:
     if jobs is not None:
         declared(settings, jobs)  # a mismatch is told before anything is started
     supervisor = Supervisor(
-        parts(queues=list(wanted.queues) or list(settings.queues), only=wanted.only),
+        parts(queues=list(wanted.queues) or list(settings.queues), only=wanted.only, log_level=wanted.log_level),
         environment(wanted.config, wanted.app),
         grace=settings.limits.shutdown_grace + SETTLE,
     )

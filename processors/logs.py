@@ -14,6 +14,7 @@ from ledger.context import current_attempt
 Format = Literal["json", "console"]
 
 _USER_INFO: Final = re.compile(r"(://)[^/@\s\"']+@")
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 NOISY: Final = ("aiokafka", "faust", "mode", "asyncio")  # at INFO and below they tell what nobody asked
 SELDOM: Final = 30.0  # seconds between two lines of a kind, of a library that says the same at each of its attempts
 _OURS: Final = "jobledger"  # the name of our handler, so that a second set-up replaces the first

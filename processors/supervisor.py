@@ -71,10 +71,11 @@ class Child:
         self.ended_by_watchdog += code == EXIT_STUCK
 
 
-def parts(*, queues: list[str], only: str | None) -> list[Part]:
+def parts(*, queues: list[str], only: str | None, log_level: str = "INFO") -> list[Part]:
     """The processes of a worker: control, and a runner per queue."""
-    control = [Part("control", (sys.executable, "-m", "processors.control"))]
-    runners = [Part(f"runner-{queue}", (sys.executable, "-m", "processors.runner", "--queue", queue)) for queue in queues]
+    logs = ("--log-level", log_level)
+    control = [Part("control", (sys.executable, "-m", "processors.control", *logs))]
+    runners = [Part(f"runner-{queue}", (sys.executable, "-m", "processors.runner", "--queue", queue, *logs)) for queue in queues]
     return (control if only != "runner" else []) + (runners if only != "control" else [])
 
 

@@ -46,7 +46,7 @@ def command(
         settings = settings_from_environment()
         asyncio.run(prepare(settings))
         _greet(settings, jobs, running)
-        code = asyncio.run(Development(settings, Path.cwd(), lambda: running.ended).run())
+        code = asyncio.run(Development(settings, Path.cwd(), lambda: running.ended, log_level).run())
     finally:
         if isinstance(running, Stack):
             running.stop()

@@ -49,6 +49,7 @@ class Development:
     settings: Settings
     directory: Path
     servers_ended: Callable[[], LedgerError | None]  # why, if they did
+    log_level: str = "INFO"  # of its processes
     _pids: dict[str, int] = field(default_factory=dict)
     _supervisor: Supervisor = field(init=False)
     _begins_anew: bool = False  # once the processes of now have ended
@@ -79,7 +80,8 @@ class Development:
             await _cancelled(applying)
 
     def _parts(self) -> list[Part]:
-        return [*parts(queues=list(self.settings.queues), only=None), Part("projections", (*PROGRAM, "projections", "run"))]
+        projections = Part("projections", (*PROGRAM, "projections", "run", "--log-level", self.log_level))
+        return [*parts(queues=list(self.settings.queues), only=None, log_level=self.log_level), projections]
 
     async def _end_with_servers(self) -> None:
         while True:

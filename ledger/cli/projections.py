@@ -14,7 +14,7 @@ from ledger.cli.errors import DIFFERENCES
 from ledger.cli.output import Form, OutputOption, say, show_one, show_rows, talk
 from ledger.cli.projections_build import Name, add_commands
 from ledger.cli.projections_talk import Meter, folding, told
-from ledger.cli.session import quiet_settings
+from ledger.cli.session import LogLevel, LogLevelOption, quiet_settings
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 from processors import logs
@@ -35,10 +35,11 @@ app = typer.Typer(help="The tables as a fold of the log: they can be dropped and
 @app.command()
 def run(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Projections; all by default.")] = None,
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Keep the tables up to date, until SIGTERM or Ctrl-C. May run several times: the partitions are shared. Without names also the
     projections that the settings name; one of those that fails does not keep the others."""
-    logs.configure("console" if sys.stderr.isatty() else "json")
+    logs.configure("console" if sys.stderr.isatty() else "json", log_level)
     settings = load_settings(None, os.environ)
     folding(_run(settings, [named(settings, name) for name in names or known(settings)], strict=bool(names)))
 

@@ -26,7 +26,7 @@ def command(
     """Decide and run. The configuration is applied first; SIGTERM ends it within a bounded time."""
     logs.configure("console" if sys.stderr.isatty() else "json", log_level)
     settings = session_of(context).load()
-    code = wait_for(run_worker(settings, Worker(None, app, _named(queues or "", settings), only, not no_apply, probe_port)))
+    code = wait_for(run_worker(settings, Worker(None, app, _named(queues or "", settings), only, not no_apply, probe_port, log_level)))
     raise typer.Exit(code)
 
 

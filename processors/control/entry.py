@@ -1,5 +1,6 @@
 """Where a control process begins."""
 
+import argparse
 import asyncio
 import os
 import sys
@@ -37,8 +38,10 @@ def watched(control: Control) -> Control:
     return control
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """`python -m processors.control`."""
-    logs.configure("console" if sys.stderr.isatty() else "json", "INFO")
+    parser = argparse.ArgumentParser(prog="python -m processors.control", description="Decides, until SIGTERM.")
+    parser.add_argument("--log-level", default="INFO", type=str.upper, choices=logs.LEVELS)
+    logs.configure("console" if sys.stderr.isatty() else "json", parser.parse_args(arguments).log_level)
     asyncio.set_event_loop(asyncio.new_event_loop())
     seam.run_worker(watched(control_from_environment()).app)

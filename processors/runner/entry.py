@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> NoReturn:
     parser.add_argument("--app", help="where the handlers are, `module:attribute`; else the setting `app`")
     parser.add_argument("--config", type=Path, help="the settings file; else as jobledger finds it")
     parser.add_argument("--log-format", choices=("json", "console"), default="console" if sys.stderr.isatty() else "json")
-    parser.add_argument("--log-level", default="INFO", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    parser.add_argument("--log-level", default="INFO", type=str.upper, choices=logs.LEVELS)
     options = parser.parse_args(arguments)
     asyncio.set_event_loop(asyncio.new_event_loop())  # Faust asks for one before it makes its own
     logs.configure(cast(logs.Format, options.log_format), options.log_level)  # argparse checked the choice
