@@ -14,6 +14,7 @@ _SECRETS: Final = frozenset(
 )
 _FOLDER: Final = "PWD"  # the shell's own: where it is
 _USER_INFO: Final = re.compile(r"://[^/\s]*@")
+_LOGIN: Final = re.compile(r"://[^/]*@")
 _WITH_PASSWORD: Final = re.compile(r"://[^/@\s:]*:(?!\$\{\w+\}@)[^/@\s]+@")  # the name of a variable is no password
 _PARAMETER: Final = re.compile(r"(?<=[?&])([^?&=\s]+)(=)(?!\$\{\w+\}(?:&|$))([^&]+)")  # of an address
 _KEYWORD: Final = re.compile(r"(?<!\S)(\w+)(\s*=\s*)('(?:\\.|[^'\\])*'|(?:\\.|\S)+)")  # as PostgreSQL takes them too: `host=db password=x`
@@ -32,6 +33,11 @@ def is_secret_value(value: str) -> bool:
 
 def _plainly(parameter: str) -> str:
     return "".join(_BETWEEN_WORDS.split(unquote(parameter))).lower()
+
+
+def masked_address(address: str) -> str:
+    """Of a server, and nothing but that: who logs in may also have a space in the password, which no server takes, and is masked."""
+    return str(masked(_LOGIN.sub(f"://{MASK}@", address)))
 
 
 def masked(value: object, *, name: str = "") -> object:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.config.loading import Loaded
-from ledger.config.secrets import MASK, masked
+from ledger.config.secrets import MASK, masked, masked_address
 from ledger.config.settings import Settings
 from ledger.config.told import Told, key_of
 from ledger.config.yaml_text import Place
@@ -44,9 +44,9 @@ def _document(settings: Settings) -> dict[str, object]:
     for name, url in (("redis", settings.redis.url), ("database", settings.database.url)):
         part = document[name]
         assert isinstance(part, dict)
-        part["url"] = url.get_secret_value()
+        part["url"] = masked_address(url.get_secret_value())
         if name == "redis":
-            part["lock_urls"] = [one.get_secret_value() for one in settings.redis.lock_urls]
+            part["lock_urls"] = [masked_address(one.get_secret_value()) for one in settings.redis.lock_urls]
     return {key: masked(value) for key, value in document.items()}
 
 

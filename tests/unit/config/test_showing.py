@@ -66,6 +66,7 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
         ("postgresql://h/d?pass%77ord=hunter2", "postgresql://h/d?pass%77ord=***"),
         ("postgresql://u:hunter2@h/d?sslmode=require", "postgresql://***@h/d?sslmode=require"),
         ("postgresql://u:p@hunter2@h/d", "postgresql://***@h/d"),
+        ("postgresql://u:correct hunter2@h/d", "postgresql://***@h/d"),
         ("host=h password=hunter2 dbname=d", "host=h password=*** dbname=d"),
         ("password = 'hunter2 \\' hunter2' host=h", "password = *** host=h"),
         ("postgresql://h/d?sslmode=require", "postgresql://h/d?sslmode=require"),
