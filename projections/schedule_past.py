@@ -54,7 +54,7 @@ async def read_home(settings: Settings, job_id: str, partition: int, start: int,
     """What the home partition says of a job in the commits at offsets [start, until); at `start` there has to be an accepted one.
     Raises `ChainBroken`, `Conflict`, `Unavailable`."""
     past = HomePast()
-    async for commit, _ in commits_naming(settings, "events", partition, start, until, (_named(job_id), _REZONED)):
+    async for commit, _ in commits_naming(settings, "events", partition, start, until, (wire.quoted(job_id), _REZONED)):
         for index, event in enumerate(commit.events):
             if isinstance(event, tick.Rezoned):
                 past.tzdata.append((commit.at, event.tzdata))
@@ -81,7 +81,7 @@ def _note(past: HomePast, event: OfSchedule, commit: wire.Commit, index: int) ->
 async def read_registry(settings: Settings, job_id: str, names: list[Paused]) -> RegistryPast:
     """What the registry says of a job, and of pauses of `names`, up to its present end. Raises as `read_home` does."""
     past, wanted = RegistryPast(), set(names)
-    async for commit, _ in commits_naming(settings, "registry", 0, 0, None, (_named(job_id), _PAUSES)):
+    async for commit, _ in commits_naming(settings, "registry", 0, 0, None, (wire.quoted(job_id), _PAUSES)):
         for event in commit.events:
             match event:
                 case pause.Began() if Paused(event.scope, event.name) in wanted:
@@ -114,7 +114,3 @@ def _end(held: list[Held], scope: str, name: str, until: int) -> None:
     for nth, one in enumerate(held):
         if (one.scope, one.name, one.until) == (scope, name, None):
             held[nth] = Held(scope, name, one.since, Micros(until), one.note, one.actor)
-
-
-def _named(job_id: str) -> bytes:
-    return b'"' + job_id.encode() + b'"'

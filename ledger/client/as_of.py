@@ -11,7 +11,7 @@ from ledger.client.as_of_reading import LOOKED_FOR, Progress, commits_until, qui
 from ledger.client.as_of_rows import object_of, objects_of
 from ledger.client.tables import Tables
 from ledger.config import Settings
-from ledger.core import tick
+from ledger.core import tick, wire
 from ledger.core.execution import Event as OfExecution
 from ledger.core.execution import Requested
 from ledger.core.ids import partition_of
@@ -192,7 +192,7 @@ class Status:
 
     def __init__(self, job_id: str) -> None:
         self._job_id = job_id
-        self._named = b'"' + job_id.encode() + b'"'
+        self._named = wire.quoted(job_id)
         self._runs: dict[str, bytes] = {}  # that are live, and how records name them
         self._rows: Rows = {}
 

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from ledger.client.names import check_name
 from ledger.config import Settings
-from ledger.core import backfill, definition, execution, outcome, pause, tick
+from ledger.core import backfill, definition, execution, outcome, pause, tick, wire
 from ledger.core.causes import Cause, cause_of_job, first_of_act
 from ledger.core.pause import Paused, names_of
 from ledger.core.refusal import ChainBroken, Refused
@@ -45,7 +45,7 @@ async def _of_registry(settings: Settings, reads: Reads, job: JobDefinition) -> 
     versions = await reads.versions(job.job_id, limit=200)
     start = 0 if versions.next is not None or not versions.items else versions.items[-1].address.offset
     names = set(names_of(job.job_id, job.queue, job.tenant, job.exclusive_key))
-    words = (_named(job.job_id), _PAUSES)
+    words = (wire.quoted(job.job_id), _PAUSES)
     return [
         _past(commit, offset, index, _alone(event, job.job_id), cause_of_job(commit.events, index))
         async for commit, offset in commits_naming(settings, "registry", 0, start, None, words)
@@ -68,7 +68,7 @@ async def _at_home(settings: Settings, reads: Reads, job: JobDefinition, most: i
     ticks = await reads.ticks(TickFilter(job=job.job_id), limit=most)
     start = 0 if ticks.next is None else ticks.items[-1].address.offset
     found: deque[PastEvent] = deque(maxlen=most)
-    async for commit, offset in commits_naming(settings, "events", job.home_partition, start, None, (_named(job.job_id),)):
+    async for commit, offset in commits_naming(settings, "events", job.home_partition, start, None, (wire.quoted(job.job_id),)):
         for index, event in enumerate(commit.events):
             if isinstance(event, execution.Requested | _OfHome) and event.job_id == job.job_id:
                 cause = cause_of_job(commit.events, index)
@@ -112,7 +112,7 @@ async def origin(settings: Settings, reads: Reads, one: Execution) -> list[PastE
         return []
     found: list[PastEvent] = []
     wanted = (one.job_id, one.job_version)
-    async with aclosing(commits_naming(settings, "registry", 0, version.address.offset, None, (_named(one.job_id),))) as commits:
+    async with aclosing(commits_naming(settings, "registry", 0, version.address.offset, None, (wire.quoted(one.job_id),))) as commits:
         async for commit, offset in commits:
             for index, event in enumerate(commit.events):
                 in_force = _puts_in_force(event, one.job_id, one.job_version)
@@ -139,7 +139,3 @@ async def command_events(settings: Settings, reads: Reads, found: CommandOutcome
 
 def _past(commit: Commit, offset: int, index: int, event: Event, cause: Cause) -> PastEvent:
     return PastEvent(Address(commit.partition, commit.seq, index, offset), commit.at, event, cause, commit.log)
-
-
-def _named(job_id: str) -> bytes:
-    return b'"' + job_id.encode() + b'"'
