@@ -1,5 +1,6 @@
 """`jobledger executions list|show`: what ran, runs and will run. `cancel` and `retry` are in a module of their own."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -27,7 +28,7 @@ from ledger.cli.session import Session, session_of, wait_for
 from ledger.client.as_of import ExecutionThen
 from ledger.client.ledger import Ledger
 from ledger.core.refusal import Refused
-from projections.rows import Execution, ExecutionFilter, Page
+from projections.rows import Execution, ExecutionFilter, Page, PastEvent
 
 app = typer.Typer(help="What ran, runs and will run.", no_args_is_help=True)
 add_acts(app)
@@ -92,13 +93,10 @@ def show(
     async def work(session: Session) -> None:
         async with session.ledger() as ledger:
             then = await _then(ledger, execution_id, as_of)
-            origin = rows_of(await ledger.executions.origin(execution_id)) if events else []
-            past = await ledger.executions.history(execution_id) if events else []
+            origin, history = map(rows_of, await _past(ledger, then, as_of) if events else ((), ()))
             again = await ledger.executions.retry_of(execution_id) if as_of is None else None
             waits_for = await ledger.waits_for(then.execution) if as_of is None else ()
-            if as_of is not None:
-                past = (await ledger.as_of(moment_in(as_of, "--as-of"))).happened(past)
-        attempts, history = [row_of(one) for one in then.attempts], rows_of(past)
+        attempts = [row_of(one) for one in then.attempts]
         row = row_of(then.execution) | ({} if again is None else {"retried_by": again})
         if waits_for:
             row["waits_for"] = "; ".join(map(str, waits_for)) if output is Form.table else [row_of(one) for one in waits_for]
@@ -112,6 +110,15 @@ def show(
                 show_rows(rows, columns, output)
 
     wait_for(work(session_of(context)))
+
+
+async def _past(ledger: Ledger, then: ExecutionThen, as_of: str | None) -> tuple[Sequence[PastEvent], Sequence[PastEvent]]:
+    """Where its version comes from, and what happened to it."""
+    if as_of is None:
+        execution_id = then.execution.execution_id
+        return await ledger.executions.origin(execution_id), await ledger.executions.history(execution_id)
+    past = await ledger.as_of(moment_in(as_of, "--as-of"))
+    return await past.origin(then), await past.execution_history(then)
 
 
 async def _then(ledger: Ledger, execution_id: str, as_of: str | None) -> ExecutionThen:

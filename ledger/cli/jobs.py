@@ -1,5 +1,6 @@
 """`jobledger jobs`: jobs, their versions and schedules. `list` and `show` are here, each other command in a module of its own."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from ledger.cli.session import Session, session_of, wait_for
 from ledger.client.as_of import JobThen
 from ledger.client.ledger import Ledger
 from ledger.core.refusal import Refused
+from projections.rows import PastEvent
 
 app = typer.Typer(help="Jobs, their versions and schedules.", no_args_is_help=True)
 
@@ -66,9 +68,7 @@ def show(
             if then is None:
                 when = "" if as_of is None else f" as of {as_of}"
                 raise Refused("unknown_job", f"there is no job {job_id}{when}: `jobledger jobs list` shows what there is")
-            past = await ledger.definitions.history(job_id, most=limit) if history else []
-            if as_of is not None:
-                past = (await ledger.as_of(moment_in(as_of, "--as-of"))).happened(past)
+            past = await _past(ledger, job_id, as_of, limit) if history else []
         events, rows = rows_of(past), [row_of(one) for one in then.versions]
         stands = None if then.status is None else row_of(then.status)
         if then.versions_next is not None:
@@ -85,6 +85,12 @@ def show(
             show_rows(events, COLUMNS, output)
 
     wait_for(work(session_of(context)))
+
+
+async def _past(ledger: Ledger, job_id: str, as_of: str | None, most: int) -> Sequence[PastEvent]:
+    if as_of is None:
+        return await ledger.definitions.history(job_id, most=most)
+    return await (await ledger.as_of(moment_in(as_of, "--as-of"))).job_history(job_id, most=most)
 
 
 async def _then(ledger: Ledger, job_id: str, as_of: str | None) -> JobThen | None:

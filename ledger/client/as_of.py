@@ -9,6 +9,7 @@ from ledger.client.as_of_executions import Newest, One
 from ledger.client.as_of_pauses import Told, self_pauses, with_pauses_at
 from ledger.client.as_of_reading import LOOKED_FOR, Progress, commits_until, quietly, registry_at
 from ledger.client.as_of_rows import object_of, objects_of
+from ledger.client.job_history import MOST, job_history, origin
 from ledger.client.tables import Tables
 from ledger.config import Settings
 from ledger.core import tick, wire
@@ -24,6 +25,7 @@ from projections.cursors import check_limit, cursor_of, read_cursor
 from projections.filters import check_definitions, conditions
 from projections.folds import statuses
 from projections.held_reads import as_paused
+from projections.history import read_history
 from projections.paging import micros_of
 from projections.patches import Patch, Place, Rows
 from projections.rows import Attempt, Execution, ExecutionFilter, JobDefinition, JobVersion, Page, PastEvent
@@ -122,7 +124,37 @@ class AsOf:
         if partition is None or partition >= (await check_identity(self._settings)).partitions:
             return None
         known = await (await self._tables.reads()).execution(execution_id)
-        start, name, one, told = 0 if known is None else known.requested_offset, execution_id.encode(), One(execution_id), Told()
+        start = 0 if known is None else known.requested_offset
+        one, told = await self._one(execution_id, partition, start)
+        if start and not one.executions:  # asked for once more since then: the tables have only that
+            one, told = await self._one(execution_id, partition, 0)
+        row = one.executions.get(execution_id)
+        if row is None:
+            return None
+        attempts = sorted(objects_of(Attempt, forms.ATTEMPTS, one.attempts), key=lambda attempt: attempt.attempt)
+        return ExecutionThen(await self._held(object_of(Execution, forms.EXECUTIONS, row), told), tuple(attempts))
+
+    async def execution_history(self, then: ExecutionThen) -> list[PastEvent]:
+        """What had happened to it, the oldest first."""
+        return [one for one in await read_history(self._settings, then.execution) if self._had(one)]
+
+    async def origin(self, then: ExecutionThen) -> list[PastEvent]:
+        """Where its version comes from, as `executions.origin` tells it."""
+        return await origin(self._settings, await self._tables.reads(), then.execution)
+
+    async def job_history(self, job_id: str, *, most: int = MOST) -> list[PastEvent]:
+        """What had become of a job, as `definitions.history` tells it of the present."""
+        return await job_history(self._settings, await self._tables.reads(), job_id, most, self.moment)
+
+    def _had(self, one: PastEvent) -> bool:
+        name = self.moment.name
+        if name is None or (name.log, name.partition) != (one.log, one.address.partition):
+            return one.at <= self.moment.at
+        return one.address.seq < name.seq or (one.address.seq == name.seq and (name.index is None or one.address.index <= name.index))
+
+    async def _one(self, execution_id: str, partition: int, start: int) -> tuple[One, Told]:
+        """Read from its request on, or from before that."""
+        name, one, told = execution_id.encode(), One(execution_id), Told()
         commits = commits_until(
             self._settings, ("events", partition), self.moment, lambda record: name in record, start=start, progress=self._progress
         )
@@ -131,21 +163,7 @@ class AsOf:
                 covered = self.moment.covered(commit, commit.events)
                 one.fold(covered, place)
                 told.fold(covered)
-        row = one.executions.get(execution_id)
-        if row is None:
-            return None
-        attempts = sorted(objects_of(Attempt, forms.ATTEMPTS, one.attempts), key=lambda attempt: attempt.attempt)
-        return ExecutionThen(await self._held(object_of(Execution, forms.EXECUTIONS, row), told), tuple(attempts))
-
-    def happened(self, events: Sequence[PastEvent]) -> list[PastEvent]:
-        """Those of a history that had."""
-        return [one for one in events if self._had(one)]
-
-    def _had(self, one: PastEvent) -> bool:
-        name = self.moment.name
-        if name is None or (name.log, name.partition) != (one.log, one.address.partition):
-            return one.at <= self.moment.at
-        return one.address.seq < name.seq or (one.address.seq == name.seq and (name.index is None or one.address.index <= name.index))
+        return one, told
 
     async def _held(self, one: Execution, told: Told) -> Execution:
         """Its partition was read where it is named: whether its job had paused itself stands elsewhere."""

@@ -9,10 +9,12 @@ from typing import Final
 
 from msgspec import structs
 
+from ledger.client.as_of_reading import REGISTRY, commits_until
 from ledger.client.names import check_name
 from ledger.config import Settings
 from ledger.core import backfill, definition, execution, outcome, pause, tick, wire
 from ledger.core.causes import Cause, cause_of_job, first_of_act
+from ledger.core.moment import PRESENT, Moment
 from ledger.core.pause import Paused, names_of
 from ledger.core.refusal import ChainBroken, Refused
 from ledger.core.wire import Commit, Event
@@ -28,28 +30,30 @@ _PAUSES: Final = b'"pause.'
 _OfHome = tick.Event | backfill.Event | outcome.Accepted | outcome.Rejected
 
 
-async def job_history(settings: Settings, reads: Reads, job_id: str, most: int = MOST) -> list[PastEvent]:
+async def job_history(settings: Settings, reads: Reads, job_id: str, most: int = MOST, moment: Moment = PRESENT) -> list[PastEvent]:
     """Everything that the registry says of a job and of pauses that concern it, and the last `most` events of its home partition: ticks and
-    what came of them, requests, acts. The oldest first. Raises `Refused`, and what reading the log raises."""
+    what came of them, requests, acts; all up to a moment. The oldest first. Raises `Refused`, and what reading the log raises."""
     job = await reads.definition(check_name(job_id, "job_id"))
     if job is None:
         raise Refused("unknown_job", f"there is no job {job_id}, or the tables do not have it yet: `jobledger jobs list` shows them")
-    said = await _of_registry(settings, reads, job)
+    said = await _of_registry(settings, reads, job, moment)
     if job.kind == "on_demand":
         return said
-    happened = await _at_home(settings, reads, job, most, said)
+    happened = await _at_home(settings, reads, job, most, moment, said)
     return sorted([*said, *happened], key=lambda one: (one.at, one.log == "events", one.address.seq, one.address.index))
 
 
-async def _of_registry(settings: Settings, reads: Reads, job: JobDefinition) -> list[PastEvent]:
+async def _of_registry(settings: Settings, reads: Reads, job: JobDefinition, moment: Moment) -> list[PastEvent]:
     versions = await reads.versions(job.job_id, limit=200)
     start = 0 if versions.next is not None or not versions.items else versions.items[-1].address.offset
     names = set(names_of(job.job_id, job.queue, job.tenant, job.exclusive_key))
     words = (wire.quoted(job.job_id), _PAUSES)
     return [
-        _past(commit, offset, index, _alone(event, job.job_id), cause_of_job(commit.events, index))
-        async for commit, offset in commits_naming(settings, "registry", 0, start, None, words)
-        for index, event in enumerate(commit.events)
+        _past(commit, place.offset, index, _alone(event, job.job_id), cause_of_job(commit.events, index))
+        async for commit, place in commits_until(
+            settings, REGISTRY, moment, lambda record: any(word in record for word in words), start=start
+        )
+        for index, event in enumerate(moment.covered(commit, commit.events))
         if (isinstance(event, pause.Event) and Paused(event.scope, event.name) in names)
         or (isinstance(event, definition.Event) and job.job_id in definition.jobs_of(event))
     ]
@@ -63,18 +67,21 @@ def _alone(event: Event, job_id: str) -> Event:
     return structs.replace(event, in_force=in_force, retired=tuple(one for one in event.retired if one == job_id))
 
 
-async def _at_home(settings: Settings, reads: Reads, job: JobDefinition, most: int, said: list[PastEvent]) -> list[PastEvent]:
-    """The last `most` rows of ticks say where so many of its events begin at the latest."""
-    ticks = await reads.ticks(TickFilter(job=job.job_id), limit=most)
-    start = 0 if ticks.next is None else ticks.items[-1].address.offset
+async def _at_home(
+    settings: Settings, reads: Reads, job: JobDefinition, most: int, moment: Moment, said: list[PastEvent]
+) -> list[PastEvent]:
+    """The last `most` rows of ticks say where so many of its events begin at the latest; of those up to a moment nothing does."""
+    ticks = await reads.ticks(TickFilter(job=job.job_id), limit=most) if moment == PRESENT else None
+    start = 0 if ticks is None or ticks.next is None else ticks.items[-1].address.offset
+    home, named = ("events", job.home_partition), wire.quoted(job.job_id)
     found: deque[PastEvent] = deque(maxlen=most)
-    async for commit, offset in commits_naming(settings, "events", job.home_partition, start, None, (wire.quoted(job.job_id),)):
-        for index, event in enumerate(commit.events):
+    async for commit, place in commits_until(settings, home, moment, lambda record: named in record, start=start):
+        for index, event in enumerate(moment.covered(commit, commit.events)):
             if isinstance(event, execution.Requested | _OfHome) and event.job_id == job.job_id:
                 cause = cause_of_job(commit.events, index)
                 if cause.kind == "registry":
                     cause = cause._replace(name=_followed(event, commit, said))
-                found.append(_past(commit, offset, index, event, cause))
+                found.append(_past(commit, place.offset, index, event, cause))
     return list(found)
 
 

@@ -14,9 +14,8 @@ from ledger.client.whatif_tape import Cast, Tape, books, has_other_ticks, regist
 from ledger.config import Settings
 from ledger.core import definition
 from ledger.core.definition import Registered, ScheduleSpec
-from ledger.core.due import EVER
-from ledger.core.ids import Micros, exclusive_key, partition_for, routing_key
-from ledger.core.moment import Moment
+from ledger.core.ids import exclusive_key, partition_for, routing_key
+from ledger.core.moment import PRESENT, Moment
 from ledger.core.policies import check_policies
 from ledger.core.refusal import Refused
 from ledger.core.schedule import Schedule
@@ -79,7 +78,7 @@ def _replayed(
 
 async def _registry(settings: Settings, progress: Progress) -> list[Commit]:
     """All of it: a commit of events may name any place of it that was there by then."""
-    async with aclosing(commits_until(settings, REGISTRY, Moment(Micros(EVER)), progress=progress)) as commits:
+    async with aclosing(commits_until(settings, REGISTRY, PRESENT, progress=progress)) as commits:
         return [commit async for commit, _ in commits]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.core.chain import Header
+from ledger.core.due import EVER
 from ledger.core.ids import Micros
 from ledger.core.wire import Event
 
@@ -68,3 +69,6 @@ class Moment:
 
     def _is_in(self, header: Header) -> bool:
         return self.name is not None and (self.name.log, self.name.partition) == (header.log, header.partition)
+
+
+PRESENT: Final = Moment(Micros(EVER))  # all that is there

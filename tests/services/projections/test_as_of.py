@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from ledger import Ledger, Refused
+from ledger.client.job_history import job_history
 from ledger.core import definition, execution, pause, tick
 from ledger.core.definition import KeptSchedule
 from ledger.core.ids import ExecutionId, Micros
@@ -54,7 +56,7 @@ def hold(logs: Logs, home: int) -> None:
     logs.events(home).commit([requested(7000 + nth, home, requested_at=LATE, **changes) for nth, changes in enumerate(asked)])
 
 
-def go_on(logs: Logs, home: int, live: Execution) -> None:
+def go_on(logs: Logs, home: int, live: Execution, ended: Execution) -> None:
     """Everything moves: executions of before, new ones, jobs, versions, pauses, schedules. Nothing of it before what was there."""
     latest = max(one.at for one in logs.of.values())
     for log in logs.of.values():
@@ -62,11 +64,17 @@ def go_on(logs: Logs, home: int, live: Execution) -> None:
     for partition in range(4):
         logs.fill(partition, [requested(5000 + partition, partition)])
     logs.fill(live.address.partition, [execution.Completed(ExecutionId(live.execution_id), live.attempt, 2)])
+    logs.fill(ended.address.partition, [again(ended)])
     logs.events(home).commit([tick.Adopted("tidy", 4, Micros(9), next_tick_at=Micros(10)), tick.AutoResumed("tidy", Micros(9))])
     schedule = KeptSchedule(cron=("0 7 * * *",), timezone="Europe/Berlin")
     logs.registry.commit([definition.Versioned("tidy", 4, "h6", True, schedule=schedule, actor="ops", reason="later in the day")])
-    ended = [pause.Ended(*name, "ops") for name in (("queue", "mail"), ("queue", "slow"), ("tenant", "unpaid"))]
-    logs.registry.commit([pause.Began("job", "tidy", "for the audit", "ann"), *ended])
+    lifted = [pause.Ended(*name, "ops") for name in (("queue", "mail"), ("queue", "slow"), ("tenant", "unpaid"))]
+    logs.registry.commit([pause.Began("job", "tidy", "for the audit", "ann"), *lifted])
+
+
+def again(one: Execution) -> execution.Requested:
+    """Its command came once more, after its window."""
+    return replace(requested(0, one.address.partition, requested_at=LATE), execution_id=ExecutionId(one.execution_id))
 
 
 def last_of(logs: Logs) -> str:
@@ -89,7 +97,10 @@ async def test_the_past_is_what_the_tables_said_then(logs: Logs, reads: Reads) -
         ]  # fmt: skip
         assert [(one.state, one.paused_note) for one in then.jobs if one.job_id == "tidy"] == [("paused", "three failed")]
         live = next(one for one in then.executions if one.state in ("active", "processing"))
-        go_on(logs, home, live)
+        ended = next(one for one in then.executions if one.is_over)
+        happened = [await reads.history(one.execution_id) for one in (live, ended)]
+        became = await job_history(logs.settings, reads, "tidy", most=2)
+        go_on(logs, home, live, ended)
         await logs.send()
         await caught_up(reads, logs)
     async with Ledger.connect(logs.settings) as ledger:
@@ -99,10 +110,13 @@ async def test_the_past_is_what_the_tables_said_then(logs: Logs, reads: Reads) -
         assert (await past.executions(FAILED, limit=200)).items == tuple(then.failed)
         page = await past.executions(limit=7)
         assert page.items + (await past.executions(cursor=page.next, limit=9)).items == tuple(then.executions[:16])
-        for one in (*then.executions[:9], live):
+        for one in (*then.executions[:9], live, ended):
             found = await past.execution(one.execution_id)
             assert found is not None and found.execution == one
             assert list(found.attempts) == list(then.attempts.get(one.execution_id, found.attempts))
+        of_both = [await past.execution(one.execution_id) for one in (live, ended)]
+        assert [await past.execution_history(one) for one in of_both if one is not None] == happened
+        assert await past.job_history("tidy", most=2) == became
         job = await past.job("tidy")
         assert (
             job is not None
