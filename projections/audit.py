@@ -18,7 +18,6 @@ from ledger.core.auditing import MOST_NAMED, Check, PartitionAudit, Totals
 from ledger.core.chain import Head, digest
 from ledger.core.definition import Registry
 from ledger.core.ids import Micros
-from ledger.core.refusal import ChainBroken
 from ledger.core.stretches import Moved, moves_of
 from ledger.kafka import verify as chain_verify
 from ledger.kafka.log_reader import AcceptedCommit, LogReader
@@ -108,13 +107,12 @@ async def _walked_on(settings: Settings, since: SavedAudit, heads: chain_verify.
             "events", partition, seq=head.seq, digest=head.digest, next_offset=one.offset + 1, log_id=since.log_id
         )
         end, vouched = await _end(settings, "events", partition), heads.get(("events", partition))
-        async with LogReader(settings, "events", partition) as reader, aclosing(reader.commits(head, end)) as walk:
-            try:
-                async for walked in walk:
-                    chain_verify.take(finding, walked, vouched)
-            except ChainBroken as error:
-                finding.stop(error.offset, error.detail)
-        chain_verify.miss_end(finding, vouched)
+        async with (
+            LogReader(settings, "events", partition) as reader,
+            aclosing(chain_verify.walk_on(reader, finding, head, end, vouched)) as steps,
+        ):
+            async for _ in steps:
+                pass
         findings.append(finding)
     for name in CHAIN:
         setattr(findings[0], name, getattr(findings[0], name) + since.chain.get(name, 0))

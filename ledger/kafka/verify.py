@@ -69,7 +69,7 @@ async def verify(
         findings.append(finding)
         async with (
             LogReader(settings, log_name, number) as reader,
-            aclosing(_walked(reader, finding, end, heads.get((log_name, number)))) as steps,
+            aclosing(walk_on(reader, finding, Head(log_name, number), end, heads.get((log_name, number)))) as steps,
         ):
             async for records in steps:
                 done += records
@@ -84,24 +84,24 @@ async def _end(settings: Settings, log: str, partition: int) -> int:
         return (await reader.bounds()).end
 
 
-async def _walked(reader: LogReader, finding: Finding, end: int, vouched: Vouched | None) -> AsyncGenerator[int, None]:
-    """Walk a partition into `finding`; yields how many records each step took."""
+async def walk_on(reader: LogReader, finding: Finding, head: Head, end: int, vouched: Vouched | None) -> AsyncGenerator[int, None]:
+    """Walk what stands in a partition behind `head` into `finding`; yields how many records each step took."""
     try:
-        async with aclosing(_walk(reader, finding, end, vouched)) as steps:
+        async with aclosing(_walk(reader, finding, head, end, vouched)) as steps:
             async for records in steps:
                 yield records
     except ChainBroken as error:
         finding.stop(error.offset, error.detail)
     except Conflict as error:
-        finding.stop(0, str(error))
+        finding.stop(head.next_offset, str(error))
     if finding.broken is None and finding.seq == 0:
         finding.stop(0, "it holds no commit, not even its opening: run `jobledger topics apply`, or see whether the topic was made anew")
     miss_end(finding, vouched)
 
 
-async def _walk(reader: LogReader, finding: Finding, end: int, vouched: Vouched | None) -> AsyncGenerator[int, None]:
-    head, last = Head(finding.log, finding.partition), None
-    async with aclosing(reader.batches(0, end)) as batches:
+async def _walk(reader: LogReader, finding: Finding, head: Head, end: int, vouched: Vouched | None) -> AsyncGenerator[int, None]:
+    last: AcceptedCommit | None = None
+    async with aclosing(reader.batches(head.next_offset, end)) as batches:
         async for batch in batches:
             walked = walk(head, batch.records)
             take(finding, walked, vouched)
