@@ -8,6 +8,7 @@ from contextlib import aclosing, contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from secrets import token_hex
+from shutil import copymode
 from typing import Annotated, BinaryIO
 
 import typer
@@ -74,6 +75,8 @@ def _whole(file: Path) -> Iterator[BinaryIO]:
     part = file.with_name(f"{file.name}.{token_hex(4)}.part")
     try:
         with part.open("xb") as out:
+            with suppress(FileNotFoundError):
+                copymode(file, part)  # what was there may be for few eyes
             yield out
             out.flush()
             os.fsync(out.fileno())

@@ -48,6 +48,14 @@ def test_of_two_at_a_time_each_is_whole(file: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_who_may_read_the_file_is_who_might_before(file: Path) -> None:
+    file.chmod(0o600)
+    with opened(file) as out:
+        assert [stat.S_IMODE(one.stat().st_mode) for one in file.parent.iterdir()] == [0o600, 0o600]
+        out.write(NEW)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 def test_a_link_still_names_the_file_that_it_named(file: Path) -> None:
     link = file.parent / "latest"
     link.symlink_to(file)
