@@ -84,11 +84,8 @@ class Swap:
             run(SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(Identifier(self._schema, table)))
         for beside in self._there(suffix) + self._there(OLD):  # nobody reads them but a vacuum, and that gives way
             run(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(Identifier(self._schema, beside)))
-        live = self._there(LIVE)
-        if live:
-            self._lock(live)
-        grants = self._grants()
-        self._set(LIVE).drop_views()
+        live, grants = self._there(LIVE), self._grants()
+        self._lock(live)
         if keep:
             self._check_dependents(live)
             self._rename(LIVE, ASIDE)
@@ -110,13 +107,15 @@ class Swap:
         return TableSet(self._connection, self._schema, self._projection, suffix)
 
     def _lock(self, live: list[str]) -> None:
-        """Raises `LockNotAvailable`."""
+        """The views come first, and go, as who reads one has it before its tables. Raises `LockNotAvailable`."""
         tables = SQL(", ").join(Identifier(self._schema, table) for table in live)
         for left, patience in zip(reversed(range(len(READERS))), READERS, strict=True):
             try:
                 with self._connection.transaction():  # a savepoint: locks are given back at its rollback
                     self._connection.execute(SQL("SET LOCAL lock_timeout = {}").format(patience))
-                    self._connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables))
+                    self._set(LIVE).drop_views()
+                    if live:
+                        self._connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables))
                 return
             except (LockNotAvailable, DeadlockDetected):
                 if not left:
@@ -159,24 +158,26 @@ class Swap:
             raise Conflict(f"something of yours depends on the tables ({names}): drop it, swap, make it again")
 
     def _users(self) -> str:
-        """Who holds locks on the live tables."""
+        """Who holds locks on the live tables and views."""
         found = self._connection.execute(
             "SELECT DISTINCT a.pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
             " WHERE l.granted AND a.pid <> pg_backend_pid() AND l.relation = ANY(SELECT to_regclass(name) FROM unnest(%s::text[]) name)",
-            ([quoted(self._schema, form.table) for form in self._projection.forms],),
+            ([quoted(self._schema, name) for name in self._readable()],),
         )
         return ", ".join(f"pid {pid} {name}".rstrip() for pid, name in found) or "they are gone by now"
 
+    def _readable(self) -> list[str]:
+        return [*(form.table for form in self._projection.forms), *self._projection.views]
+
     def _grants(self) -> list[Composed]:
         """What others may do with the live tables and views, and with single columns: it is granted again."""
-        names = [*(form.table for form in self._projection.forms), *self._projection.views]
         found = self._connection.execute(
             "SELECT c.relname, g.privilege_type, CASE WHEN g.grantee = 0 THEN NULL ELSE pg_get_userbyid(g.grantee) END, g.is_grantable,"
             " acl.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
             " CROSS JOIN LATERAL (SELECT NULL AS attname, c.relacl AS acl"
             " UNION ALL SELECT a.attname, a.attacl FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped) acl,"
             " aclexplode(acl.acl) g WHERE n.nspname = %s AND c.relname = ANY(%s) AND g.grantee <> c.relowner",
-            (self._schema, names),
+            (self._schema, self._readable()),
         )
         return [
             SQL("GRANT {}{} ON {} TO {}{}").format(

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,28 @@ async def test_versions_with_other_tables_change_places_whole(logs: Logs, reads:
         assert sorted(swap.drop()) == ["asked_before_old", "asked_old"]
     await rebuild(logs.settings, projection=counting(3, "asked"))
     assert there() == {"asked"}
+
+
+async def test_a_swap_waits_for_who_reads_a_view_and_keeps_nobody_from_the_tables_meanwhile(
+    logs: Logs, reads: Reads, sql: Connection[TupleRow]
+) -> None:
+    """Who reads has the view before its tables: with tables in hand the swap and he would wait for each other."""
+    few = {"few": "SELECT job_id FROM {schema}.asked LIMIT 3"}
+    one = replace(counting(1, "asked"), views=few)
+    fill(logs, 5)
+    await logs.send()
+    await followed(logs, reads, one)
+
+    async def waits() -> bool:
+        return sql.execute("SELECT FROM pg_locks WHERE relation = to_regclass('few') AND NOT granted").fetchone() is not None
+
+    with sql.transaction():
+        sql.execute("COMMENT ON VIEW few IS 'mine for a moment'")
+        rebuilding = asyncio.create_task(rebuild(logs.settings, projection=one))
+        await until(waits)
+        assert sql.execute("SELECT count(*) > 0 FROM asked").fetchone() == (True,)
+    assert (await rebuilding).phase == "swapped"
+    assert sql.execute("SELECT count(*) FROM few").fetchone() == (3,)
 
 
 async def test_one_that_fails_does_not_keep_ours(logs: Logs, reads: Reads) -> None:
