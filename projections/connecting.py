@@ -5,17 +5,27 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 import psycopg
-from psycopg import Connection, OperationalError
+from psycopg import Connection, DataError, OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.errors import InvalidSchemaName, LockNotAvailable, QueryCanceled, UndefinedColumn, UndefinedTable
+from psycopg.errors import (
+    InsufficientPrivilege,
+    InvalidSchemaName,
+    LockNotAvailable,
+    ProgramLimitExceeded,
+    QueryCanceled,
+    StatementTooComplex,
+    UndefinedColumn,
+    UndefinedTable,
+)
 from psycopg.rows import TupleRow
 
 from ledger.config import Settings
-from ledger.core.refusal import Misconfigured, Unavailable
+from ledger.core.refusal import Conflict, Misconfigured, Unavailable
 
 PARAMETERS: Final = (
     "connect_timeout=5 application_name=jobledger keepalives_idle=5 keepalives_interval=2 keepalives_count=3 options='-c timezone=UTC'"
 )
+NEVER: Final = (DataError, ProgramLimitExceeded, StatementTooComplex)  # however often it is tried: what Postgres says of values
 CANCEL_PATIENCE: Final = 2.0  # seconds
 _UNTOLD: Final = "the address in database.url"
 _REFUSED: Final = "FATAL:"
@@ -59,12 +69,19 @@ def connect(settings: Settings) -> Connection[TupleRow]:
 
 @contextmanager
 def connected(settings: Settings) -> Iterator[Connection[TupleRow]]:
-    """The same for as long as it is needed, and what goes wrong meanwhile in words. Raises `Unavailable`, `Misconfigured`."""
+    """The same for as long as it is needed, and what goes wrong meanwhile in words. Raises `Unavailable`, `Misconfigured`, `Conflict`."""
     connection = connect(settings)
     try:
         yield connection
     except (UndefinedTable, UndefinedColumn, InvalidSchemaName) as error:
         raise not_upgraded(settings) from error
+    except InsufficientPrivilege as error:
+        raise not_allowed(settings, error) from error
+    except NEVER as error:  # some of them are operational errors
+        raise Conflict(
+            f"Postgres at {address_of(settings)} does not take a row that follows from the log ({first_line(error)}): "
+            "change the fold that makes it"
+        ) from error
     except OperationalError as error:
         raise unavailable(settings, error) from error
     finally:

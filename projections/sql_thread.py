@@ -11,20 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 import structlog
-from psycopg import Connection, DataError, InterfaceError, OperationalError
-from psycopg.errors import (
-    InvalidSchemaName,
-    ProgramLimitExceeded,
-    ReadOnlySqlTransaction,
-    StatementTooComplex,
-    UndefinedColumn,
-    UndefinedTable,
-)
+from psycopg import Connection, InterfaceError, OperationalError
+from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, ReadOnlySqlTransaction, UndefinedColumn, UndefinedTable
 from psycopg.rows import TupleRow
 
 from ledger.config import Settings
 from ledger.core.refusal import Unavailable
-from projections.connecting import break_off, connect, first_line, not_upgraded, unavailable
+from projections.connecting import NEVER, break_off, connect, first_line, not_allowed, not_upgraded, unavailable
 from projections.places import Opened
 from projections.positions import Outcome, Position, Untaken
 from projections.projection import Projection
@@ -35,7 +28,6 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
-NEVER: Final = (DataError, ProgramLimitExceeded, StatementTooComplex)  # however often it is tried: what Postgres says of values
 AWAY: Final = (OperationalError, InterfaceError, ReadOnlySqlTransaction, Unavailable)  # a server that only reads is about to change
 
 
@@ -94,6 +86,8 @@ class SqlThread:
                 return result
             except (UndefinedTable, UndefinedColumn, InvalidSchemaName) as error:
                 raise not_upgraded(self._settings) from error
+            except InsufficientPrivilege as error:
+                raise not_allowed(self._settings, error) from error
             except NEVER:  # some of them are operational errors
                 raise
             except AWAY as error:

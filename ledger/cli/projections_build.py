@@ -11,7 +11,7 @@ from ledger.cli.output import Form, OutputOption, say, show_one, talk
 from ledger.cli.projections_talk import folding, told
 from ledger.cli.session import quiet_settings
 from ledger.config import Settings
-from projections.connecting import connect
+from projections.connecting import connected
 from projections.known import named
 from projections.projection import Projection
 from projections.rebuild import Differs, Progress, Wanted, check_version
@@ -57,7 +57,7 @@ def swap(
     if not back:
         _build(settings, projection, Wanted(begin=False, check=not no_verify, keep=keep_old), output)
         return
-    with connect(settings) as connection:
+    with connected(settings) as connection:
         claimed = Swap(connection, settings.database.table_schema, projection)
         claimed.claim()
         claimed.take_back()
@@ -67,7 +67,7 @@ def swap(
 def drop(name: Name = "tables") -> None:
     """Remove what stands beside the tables in use: what was built and not swapped, what was kept."""
     settings = quiet_settings()
-    with connect(settings) as connection:
+    with connected(settings) as connection:
         claimed = Swap(connection, settings.database.table_schema, named(settings, name))
         claimed.claim()
         dropped = claimed.drop()
