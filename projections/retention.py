@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
+import psycopg
 import structlog
-from psycopg import Connection, OperationalError
-from psycopg.errors import UndefinedTable
+from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
 
 from ledger.config import Settings
 from ledger.core.durations import parse_duration_ms
 from ledger.core.refusal import Unavailable
-from projections.connecting import connect
+from projections.connecting import connect, first_line
 from projections.folds import PROJECTION
 from projections.forms import ATTEMPTS, EXECUTIONS
 from projections.patches import Changes, Form
@@ -118,13 +118,16 @@ def _instant(micros: int) -> Composed:
 
 
 async def purge_on_and_on(settings: Settings, stop: asyncio.Event) -> None:
-    """Until `stop`, on a connection of its own: who folds does not wait for it. Postgres away, or tables that are just swapped: later."""
+    """Until `stop`, on a connection of its own: who folds does not wait for it. Whatever Postgres says (away, tables that are just swapped,
+    no right to delete): later."""
     keep = keep_ms(settings)
     while keep and not stop.is_set():
-        with suppress(OperationalError, Unavailable, UndefinedTable):
+        try:
             removed = await asyncio.to_thread(_purge_all, settings, keep, stop)
             if removed:
                 log.info("rows past their time were removed", action="projection.purged", executions=removed)
+        except (psycopg.Error, Unavailable) as error:
+            log.warning("rows past their time stay for now", action="projection.not_purged", detail=first_line(error))
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), PAUSE)
 
