@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from psycopg import Connection
-from psycopg.errors import DeadlockDetected, DependentObjectsStillExist, LockNotAvailable, UndefinedColumn, UndefinedTable
+from psycopg.errors import DeadlockDetected, LockNotAvailable, UndefinedColumn, UndefinedTable
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
 
@@ -23,6 +23,7 @@ WRITERS: Final = "30s"  # until those that write have committed; nobody reads me
 # Readers wait behind us, and may hold one table and want the other: so mostly for less than `deadlock_timeout`, then all locks are given
 # back. A vacuum gives way after that second only.
 READERS: Final = (*("100ms",) * 30, *("2s",) * 5)
+LONGEST_NAME: Final = 63  # Postgres cuts off the rest
 
 
 class Swap:
@@ -52,8 +53,6 @@ class Swap:
                 "the tables are in use by long transactions, so the others could not take their place: "
                 f"end those ({self._users()}), then `jobledger projections swap {self._projection.name}`"
             ) from error
-        except DependentObjectsStillExist as error:
-            raise Conflict(f"something of yours depends on the tables: drop it, swap, make it again ({error})") from error
 
     def take_back(self) -> None:
         """The tables that were kept become the live ones; what was live is kept in their stead. Raises `Conflict`."""
@@ -65,6 +64,7 @@ class Swap:
                 f"the tables that were kept are of version {max(versions)}, this program's are of version {self._projection.version}: "
                 "take them back by the program that made them"
             )
+        self._set(OLD).add_indexes()  # an upgrade since then has added to the live ones only
         self.bring_in(OLD, keep=True)
 
     def drop(self) -> list[str]:
@@ -133,7 +133,8 @@ class Swap:
         for table in self._set(before).tables():
             for index in self._indexes(table + before):
                 changed = index.removesuffix(before) + after
-                run(SQL("ALTER INDEX {} RENAME TO {}").format(Identifier(self._schema, index), Identifier(changed)))
+                if changed != index and len(changed.encode()) <= LONGEST_NAME:  # what is not so is an index of yours
+                    run(SQL("ALTER INDEX {} RENAME TO {}").format(Identifier(self._schema, index), Identifier(changed)))
             run(SQL("ALTER TABLE {} RENAME TO {}").format(Identifier(self._schema, table + before), Identifier(table + after)))
         moved = SQL("UPDATE {} SET projection = %s WHERE projection = %s").format(Identifier(self._schema, "projection_positions"))
         run(moved, (name + after, name + before))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from psycopg import Connection
-from psycopg.errors import UniqueViolation
+from psycopg.errors import DependentObjectsStillExist, UniqueViolation
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier, Literal
 from sqlalchemy import Index, PrimaryKeyConstraint
@@ -67,8 +67,9 @@ class TableSet:
             )
 
     def drop(self) -> None:
+        """Raises `Conflict`."""
         for table in self.tables():
-            self.connection.execute(SQL("DROP TABLE {}").format(Identifier(self.schema, table + self.suffix)))
+            self._drop(SQL("DROP TABLE {}").format(Identifier(self.schema, table + self.suffix)))
 
     def tables(self) -> list[str]:
         """What is there of it, by names without the suffix, and whichever version of the projection made it."""
@@ -104,10 +105,16 @@ class TableSet:
             self._add_view(view)
 
     def drop_views(self) -> None:
-        """Together, as one may stand on another; those that another version had, too."""
+        """Together, as one may stand on another; those that another version had, too. Raises `Conflict`."""
         if views := sorted({*self.projection.views, *self._marked("v")}):
             named = SQL(", ").join(Identifier(self.schema, view) for view in views)
-            self.connection.execute(SQL("DROP VIEW IF EXISTS {}").format(named))
+            self._drop(SQL("DROP VIEW IF EXISTS {}").format(named))
+
+    def _drop(self, statement: Composed) -> None:
+        try:
+            self.connection.execute(statement)
+        except DependentObjectsStillExist as error:
+            raise Conflict(f"something of yours depends on the tables: drop it, do this again, then make it again ({error})") from error
 
     def named(self, form: Form) -> Identifier:
         return Identifier(self.schema, form.table + self.suffix)

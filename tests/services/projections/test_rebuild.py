@@ -241,6 +241,29 @@ async def test_a_view_of_somebody_else_s_is_named_and_nothing_is_swapped(logs: L
     assert (await rebuild(logs.settings, wanted=Wanted(begin=False, check=False))).phase == "swapped"
 
 
+async def test_what_stands_on_kept_tables_is_named_before_they_are_dropped(logs: Logs, sql: Connection[TupleRow], swap: Swap) -> None:
+    await rebuild(logs.settings, wanted=Wanted(check=False, keep=True))
+    sql.execute("CREATE VIEW theirs AS SELECT state FROM job_executions_old")
+    with pytest.raises(Conflict, match="theirs"):
+        swap.drop()
+    assert "job_executions_old" in tables_beside(sql)
+
+
+async def test_tables_that_are_taken_back_have_the_indexes_of_this_program_and_those_of_yours(
+    logs: Logs, sql: Connection[TupleRow], swap: Swap
+) -> None:
+    """Of ours, those that an upgrade made since they were kept; of yours, also one whose name has no room for a suffix."""
+    ours, yours = "job_executions_labelled", "y" * 61
+    await rebuild(logs.settings, wanted=UNCHECKED)
+    sql.execute(SQL("DROP INDEX {}").format(Identifier(ours)))
+    sql.execute(SQL("CREATE INDEX {} ON job_executions (state)").format(Identifier(yours)))
+    await rebuild(logs.settings, wanted=Wanted(check=False, keep=True))
+    swap.take_back()
+    query = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND tablename = 'job_executions'"
+    assert {ours, yours} <= {name for (name,) in sql.execute(query)}
+    assert sql.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{ours}_old",)).fetchone() == (True,)
+
+
 async def test_a_long_reader_is_not_cut_off(logs: Logs, sql: Connection[TupleRow], monkeypatch: pytest.MonkeyPatch) -> None:
     """The swap gives up after a while, and can be done later."""
     monkeypatch.setattr("projections.swapping.READERS", ("50ms", "50ms"))
