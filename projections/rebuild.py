@@ -136,6 +136,7 @@ class _Rebuild:
             await self._catch_up()
         if not self._wanted.swap:
             return self._tell("built")
+        await self._behind.do(lambda: schema.check(self._settings))  # a newer program may have upgraded the live tables meanwhile
         await self._behind.do(lambda: self._building.swap(keep=self._wanted.keep))
         return self._tell("swapped")
 

@@ -19,7 +19,7 @@ from projections.builtin import TABLES
 from projections.columns import METADATA
 from projections.connecting import connect
 from projections.migrations.versions import v0001_first_tables
-from projections.rebuild import rebuild
+from projections.rebuild import Progress, rebuild
 from projections.table_sets import TableSet
 from projections.tables import VIEWS
 
@@ -120,6 +120,18 @@ async def test_nothing_is_rebuilt_before_the_schema_is_upgraded(upgraded: Settin
     sql.execute("UPDATE schema_migrations SET version_num = '0006'")
     with pytest.raises(Misconfigured, match=r"0006.*0008.*jobledger db upgrade"):
         await rebuild(upgraded)
+
+
+async def test_nothing_is_swapped_in_after_a_newer_program_upgraded(upgraded: Settings, opened: object, sql: Connection[TupleRow]) -> None:
+    """What was built has not what the upgrade gave the tables in use."""
+
+    def upgrade(progress: Progress) -> None:
+        if progress.phase == "indexing":
+            sql.execute("UPDATE schema_migrations SET version_num = '9999'")
+
+    with pytest.raises(Conflict, match="a newer program upgraded it"):
+        await rebuild(upgraded, upgrade)
+    assert sql.execute("SELECT to_regclass('job_executions_next') IS NOT NULL").fetchone() == (True,)
 
 
 def test_an_upgrade_leaves_other_schemas_alone(upgraded: Settings) -> None:
