@@ -42,6 +42,11 @@ def test_history_of_an_execution(system: System) -> None:
     assert command["events"] == shown["events"]
     assert [one["cause"] for one in shown["events"]] == [f"command {shown['command_id']}", "report", "report"]
     assert [one["type"] for one in shown["origin"]] == ["job.versioned.v1", "manifest.applied.v1"]
+    started = "{partition}-{seq}-{index}".format(**shown["events"][1])
+    then = json.loads(system.call("executions", "show", execution_id, "--events", "--as-of", started, "-o", "json").stdout)
+    assert (then["state"], then["events"], then["origin"]) == ("active", shown["events"][:2], shown["origin"])
+    past = json.loads(system.call("jobs", "show", "tick", "--history", "--limit", "1", "--as-of", started, "-o", "json").stdout)
+    assert past["events"][-1] == shown["events"][0]
 
 
 def test_from_a_line_of_the_configuration_to_the_ticks_and_back(system: System) -> None:
