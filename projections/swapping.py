@@ -84,8 +84,8 @@ class Swap:
             run(SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(Identifier(self._schema, table)))
         for beside in self._there(suffix) + self._there(OLD):  # nobody reads them but a vacuum, and that gives way
             run(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(Identifier(self._schema, beside)))
-        live, grants = self._there(LIVE), self._grants()
-        self._lock(live)
+        live = self._there(LIVE)
+        grants = self._lock(live)
         if keep:
             self._check_dependents(live)
             self._rename(LIVE, ASIDE)
@@ -106,20 +106,23 @@ class Swap:
     def _set(self, suffix: str) -> TableSet:
         return TableSet(self._connection, self._schema, self._projection, suffix)
 
-    def _lock(self, live: list[str]) -> None:
-        """The views come first, and go, as who reads one has it before its tables. Raises `LockNotAvailable`."""
-        tables = SQL(", ").join(Identifier(self._schema, table) for table in live)
-        for left, patience in zip(reversed(range(len(READERS))), READERS, strict=True):
-            try:
-                with self._connection.transaction():  # a savepoint: locks are given back at its rollback
-                    self._connection.execute(SQL("SET LOCAL lock_timeout = {}").format(patience))
-                    self._set(LIVE).drop_views()
-                    if live:
-                        self._connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables))
-                return
-            except (LockNotAvailable, DeadlockDetected):
-                if not left:
-                    raise
+    def _lock(self, live: list[str]) -> list[Composed]:
+        """Answers what was granted then. Raises `LockNotAvailable`."""
+        for patience in READERS[:-1]:
+            with suppress(LockNotAvailable, DeadlockDetected):
+                return self._lock_within(live, patience)
+        return self._lock_within(live, READERS[-1])
+
+    def _lock_within(self, live: list[str], patience: str) -> list[Composed]:
+        """The views come first, and go, as who reads one has it before its tables."""
+        with self._connection.transaction():  # a savepoint: locks are given back at its rollback
+            self._connection.execute(SQL("SET LOCAL lock_timeout = {}").format(patience))
+            grants = self._grants()
+            self._set(LIVE).drop_views()
+            if live:
+                tables = SQL(", ").join(Identifier(self._schema, table) for table in live)
+                self._connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables))
+        return grants
 
     def _remove(self, suffix: str) -> None:
         self._set(suffix).drop()
