@@ -72,10 +72,11 @@ class TopicAdmin:
                         found[name].config = {entry[0]: entry[1] for entry in entries}
         return found
 
-    async def create(self, wanted: Sequence[TopicSpec], deadline: float) -> None:
-        """Create these; one that exists by now is left as it is. `deadline` is a reading of the monotonic clock."""
+    async def create(self, wanted: Sequence[TopicSpec], deadline: float, *, only_ask: bool = False) -> None:
+        """Create these, or `only_ask` whether they would be; one that exists by now is left as it is. `deadline` is a reading of the
+        monotonic clock. Raises `Misconfigured`, `Unavailable`."""
         while wanted:
-            failed = await self._try_to_create(wanted)
+            failed = await self._try_to_create(wanted, only_ask)
             for topic, (kind, text) in failed.items():
                 if kind.errno not in _COMES_RIGHT and not kind.retriable:
                     raise Misconfigured(self._refusal(next(spec for spec in wanted if spec.name == topic), kind, text))
@@ -87,10 +88,10 @@ class TopicAdmin:
             wanted = [spec for spec in wanted if spec.name in failed]
             await asyncio.sleep(0.1 if wanted else 0)
 
-    async def _try_to_create(self, wanted: Sequence[TopicSpec]) -> dict[str, tuple[type[KafkaError], str | None]]:
+    async def _try_to_create(self, wanted: Sequence[TopicSpec], only_ask: bool) -> dict[str, tuple[type[KafkaError], str | None]]:
         topics = [NewTopic(spec.name, spec.partitions, spec.replication, topic_configs=dict(spec.config)) for spec in wanted]
         try:
-            response = await self._admin.create_topics(topics)
+            response = await self._admin.create_topics(topics, validate_only=only_ask)
         except AttributeError:  # aiokafka's, of a None: the cluster has no controller at this moment
             return {spec.name: (NotControllerError, None) for spec in wanted}
         errors = {topic: (for_code(code), text) for topic, code, text in response.topic_errors if code}

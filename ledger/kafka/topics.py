@@ -98,8 +98,12 @@ def _spec(settings: Settings, name: str, partitions: int, config: Mapping[str, s
 async def plan(settings: Settings) -> Plan:
     """Compare, and change nothing. Raises `Misconfigured` for settings that `apply` could not carry out, `Unavailable`."""
     _check_replication(settings)
+    deadline = time.monotonic() + DEADLINE
     async with TopicAdmin(settings.kafka.bootstrap) as admin:
-        return await _compare(admin, tuple(specs(settings)), time.monotonic() + DEADLINE)
+        found = await _compare(admin, tuple(specs(settings)), deadline)
+        if not found.differences:  # with any `apply` would not come so far
+            await admin.create(found.missing, deadline, only_ask=True)
+        return found
 
 
 async def apply(settings: Settings) -> Plan:

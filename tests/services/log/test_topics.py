@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -99,10 +100,11 @@ async def test_a_setting_that_somebody_altered_later_is_noticed(settings: Settin
     assert [(one.setting, one.wanted, one.found) for one in found.differences] == [("retention.ms", "-1", "60000")]
 
 
-async def test_more_replicas_than_brokers_is_refused_in_words(settings: Settings) -> None:
+@pytest.mark.parametrize("act", [plan, apply])
+async def test_more_replicas_than_brokers_is_refused_in_words(settings: Settings, act: Callable[[Settings], Awaitable[Plan]]) -> None:
     three = settings.model_copy(update={"kafka": Kafka(bootstrap=settings.kafka.bootstrap, replication=3)})
     with pytest.raises(Misconfigured, match=r"replication 3.*set kafka\.replication"):
-        await apply(three)
+        await act(three)
     assert len((await plan(settings)).missing) == len(specs(settings))
 
 
