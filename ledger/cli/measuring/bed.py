@@ -128,7 +128,7 @@ async def bed(settings: Settings, say: Say, *, work: bool = True, limits: Mappin
     """Made ready, with the processes running if `work`; everything is removed at the end. `limits`: those that are not the default."""
     name = f"bench{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="jobledger-bench-") as folder:
-        ours = _settings(settings, name, Path(folder), limits or {})
+        ours = bed_settings(settings, name, Path(folder), limits or {})
         made = Bed(ours, Path(folder), say)
         try:
             await topics.apply(ours)
@@ -143,13 +143,13 @@ async def bed(settings: Settings, say: Say, *, work: bool = True, limits: Mappin
             await _remove(ours)
 
 
-def _settings(settings: Settings, name: str, folder: Path, limits: Mapping[str, float]) -> Settings:
+def bed_settings(settings: Settings, name: str, folder: Path, limits: Mapping[str, float]) -> Settings:
     document = {
         "prefix": name,
         "partitions": 4,
-        "kafka": {"bootstrap": settings.kafka.bootstrap},
-        "redis": {"url": settings.redis.url.get_secret_value()},
-        "database": {"url": settings.database.url.get_secret_value(), "schema": name},
+        "kafka": {"bootstrap": _plain(settings.kafka.bootstrap)},
+        "redis": {"url": _plain(settings.redis.url.get_secret_value())},
+        "database": {"url": _plain(settings.database.url.get_secret_value()), "schema": name},
         "limits": dict(limits),
         "jobs": [{"name": handler.name} for handler in jobs],
     }
@@ -157,6 +157,11 @@ def _settings(settings: Settings, name: str, folder: Path, limits: Mapping[str, 
     path.touch(0o600)
     path.write_text(yaml.safe_dump(document))
     return load_settings(path, {})
+
+
+def _plain(text: str) -> str:
+    """As it is written in a file of settings, where `${` would be a reference."""
+    return text.replace("${", "$${")
 
 
 async def _remove(settings: Settings) -> None:

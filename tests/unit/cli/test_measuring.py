@@ -19,7 +19,7 @@ import yaml
 
 from ledger.cli.bench import _measure
 from ledger.cli.measuring import idle, tenants
-from ledger.cli.measuring.bed import Bed
+from ledger.cli.measuring.bed import Bed, bed_settings
 from ledger.cli.measuring.result import Result, result
 from ledger.cli.measuring.schedules import Window
 from ledger.cli.output import Form
@@ -54,6 +54,11 @@ from ledger.config import Settings
 print(Bed(Settings(), Path(), print).spawn("timeit", "-n", "1", "import time; time.sleep(60)").pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def test_a_benchmark_logs_in_with_the_password_as_it_is(tmp_path: Path) -> None:
+    theirs = Settings.model_validate({"redis": {"url": "redis://:a${b}$${c@127.0.0.1:1"}})
+    assert bed_settings(theirs, "bench", tmp_path, {}).redis.url == theirs.redis.url
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel has no death signal")
