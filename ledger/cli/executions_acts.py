@@ -29,6 +29,7 @@ from ledger.cli.submit import DECISION
 from ledger.cli.timing import Reason
 from ledger.client.bulk_frame import BulkDone
 from ledger.client.bulk_run import Told
+from ledger.client.ledger import Ledger
 from ledger.core.bulk import OnExecutions
 from ledger.core.refusal import Refused
 from projections.rows import ExecutionFilter
@@ -119,13 +120,17 @@ def _select(session: Session, kind: OnExecutions, wanted: ExecutionFilter, reaso
 
 async def _planned(session: Session, kind: OnExecutions, wanted: ExecutionFilter) -> BulkDone:
     async with session.ledger() as ledger:
-        return await (ledger.cancel_many if kind == "cancel" else ledger.retry_many)(wanted, plan=True)
+        return await _many_of(ledger, kind)(wanted, plan=True)
 
 
 async def _done(session: Session, kind: OnExecutions, wanted: ExecutionFilter, reason: str | None) -> BulkDone:
     async with session.ledger() as ledger:
-        many = ledger.cancel_many if kind == "cancel" else ledger.retry_many
+        many = _many_of(ledger, kind)
         return await _watched(kind, lambda told: many(wanted, reason=reason, yes=True, told=told, timeout=DECISION))
+
+
+def _many_of(ledger: Ledger, kind: OnExecutions) -> Callable[..., Awaitable[BulkDone]]:
+    return ledger.cancel_many if kind == "cancel" else ledger.retry_many
 
 
 async def _resumed(session: Session, kind: OnExecutions, bulk_id: str, form: Form) -> None:
