@@ -273,7 +273,8 @@ async def test_letters_that_a_newer_release_can_read_are_redriven_as_one_act(sys
     letters = [submit(80_001), submit(80_002)]
     await put(system, 900_000, letters)
     await put(system, 900_000, letters[:1])  # control ended before its commit, and wrote it again
-    found = [one.number for one in (await ledger.dead_letters.list()).items if one.reason == "unknown_type"]
+    names = {"events/0/900000/0", "events/0/900001/0"}  # other tests' letters are in the page too
+    found = [one.number for one in (await ledger.dead_letters.list()).items if one.letter in names]
     assert len(found) == 2  # once in a page
     found.append(max(found) + 1)
     done = await ledger.redrive_many(found, reason="upgraded")
