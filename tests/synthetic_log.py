@@ -12,6 +12,7 @@ from ledger.core import backfill, bulk, chain, definition, execution, outcome, p
 from ledger.core.bodies import NOTHING
 from ledger.core.chain import Header
 from ledger.core.ids import Address, ExecutionId, Micros, Position, Token, WorkerId, execution_of_backfill, execution_of_tick
+from ledger.core.options import Options
 from ledger.kafka.connect import new_producer
 
 BEGAN = 1_790_000_000_000_000  # when the first commit was decided
@@ -302,7 +303,7 @@ def registry_events() -> list[wire.Event]:
     schedule = definition.ScheduleSpec(every_ms=60_000)
     return [
         definition.Registered("send-invoice", "send-invoice", "on_demand", "default"),
-        definition.Versioned("send-invoice", 1, "h1", True, options=execution.Options(timeout_ms=1000)),
+        definition.Versioned("send-invoice", 1, "h1", True, options=Options(timeout_ms=1000)),
         outcome.Accepted("c1", "job.register.v1", "applied", "send-invoice"),
         definition.Registered("tidy", "tidy", "system", "default", "job"),
         definition.Versioned("tidy", 1, "h2", data=Raw(b'{"deep": [1, null]}'), schedule=schedule, actor="ops", reason="first"),

@@ -11,7 +11,7 @@ from msgspec import Raw, to_builtins
 
 from ledger.core.bodies import given, value_of
 from ledger.core.definition import ScheduleSpec
-from ledger.core.execution import Options
+from ledger.core.options import Options
 from ledger.submitting.encoding import canonical
 
 

@@ -13,7 +13,8 @@ from ledger.config.jobs import number_of
 from ledger.config.settings import Execution, Job, SystemJob
 from ledger.core.bodies import NOTHING
 from ledger.core.definition import AUTO, LARGEST_VERSION, ScheduleSpec, Scope
-from ledger.core.execution import Kind, Options
+from ledger.core.execution import Kind
+from ledger.core.options import Options
 from ledger.core.refusal import Misconfigured, Refused
 from ledger.handlers import Handler, Jobs, near_miss
 from ledger.submitting.encoding import encode_data

@@ -26,8 +26,8 @@ from ledger.client.why_acts import WhyActs
 from ledger.client.workers import Workers
 from ledger.config import Settings
 from ledger.config.loading import load_settings
-from ledger.core.execution import Options
 from ledger.core.ids import ExecutionId
+from ledger.core.options import Options
 from ledger.core.outcome import Answer
 from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs

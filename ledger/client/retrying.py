@@ -4,7 +4,8 @@ from typing import Final
 
 from msgspec import structs
 
-from ledger.core.execution import KeptOptions, Options, Requested
+from ledger.core.execution import Requested
+from ledger.core.options import KeptOptions, Options
 from ledger.core.request import Retry
 
 RETRIED: Final = ("failed", "timed_out", "lost")  # what a bulk retry is about where it does not say

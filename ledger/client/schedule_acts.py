@@ -14,7 +14,7 @@ from ledger.client.names import check_name
 from ledger.client.scheduling import Plan, Scheduling, command_of, id_of, scheduling_of
 from ledger.core import definition
 from ledger.core.bodies import NOTHING
-from ledger.core.execution import Options
+from ledger.core.options import Options
 from ledger.core.refusal import Refused
 from ledger.handlers import near_miss
 from ledger.submitting.naming import fresh_command_id

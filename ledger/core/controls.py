@@ -11,9 +11,11 @@ from ledger.core import bulk, executing, execution, outcome, redriving, request
 from ledger.core.consequences import followed
 from ledger.core.definition import Job, Version, check_names, check_said
 from ledger.core.exclusivity import admit
-from ledger.core.execution import Ended, Live, check_instant, check_options, check_priority, deadline_after, kept, priority_of
+from ledger.core.execution import Ended, Live
 from ledger.core.ids import ExecutionId, exclusive_key, execution_of_retry, partition_for, partition_of
+from ledger.core.instants import check_instant, deadline_after
 from ledger.core.invalid import quoted
+from ledger.core.options import check_options, check_priority, kept, priority_of
 from ledger.core.partition_view import PartitionView, tag_of
 from ledger.core.refusal import Refused
 from ledger.core.ticking import key_of, request_of

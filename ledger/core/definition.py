@@ -15,8 +15,9 @@ from msgspec import Raw, Struct, json, structs
 
 from ledger.core.bodies import NOTHING
 from ledger.core.cron import Dst
-from ledger.core.execution import KeptOptions, Kind, Options
+from ledger.core.execution import Kind
 from ledger.core.ids import BEFORE_ALL, Address, Micros, partition_for, routing_key
+from ledger.core.options import KeptOptions, Options
 from ledger.core.pause import Pauses
 from ledger.core.refusal import Refused
 from ledger.core.tick import Coalesce, Overlap

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple, Protocol
 from msgspec import Struct
 
 from ledger.core.definition import ScheduleSpec
-from ledger.core.execution import MILLISECOND
 from ledger.core.ids import Micros
+from ledger.core.instants import MILLISECOND
 from ledger.core.pause import Span
 from ledger.core.tick import ON_TIME, MissReason, SkipReason
 

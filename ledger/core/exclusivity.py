@@ -11,21 +11,9 @@ from typing import Final, assert_never
 
 from msgspec import structs
 
-from ledger.core.execution import (
-    MOST_REPLACED,
-    Blocked,
-    Buffered,
-    Busy,
-    Cancelled,
-    Delayed,
-    Due,
-    Live,
-    Requested,
-    Skipped,
-    Waiting,
-    begun,
-)
+from ledger.core.execution import MOST_REPLACED, Blocked, Buffered, Cancelled, Delayed, Due, Live, Requested, Skipped, Waiting, begun
 from ledger.core.ids import ExecutionId, Token
+from ledger.core.options import Busy
 from ledger.core.partition_view import PartitionView
 from ledger.core.wire import Event
 

@@ -4,7 +4,6 @@ from typing import Literal, assert_never
 
 from ledger.core.execution import (
     LONGEST_RETRY_MS,
-    MILLISECOND,
     Active,
     AttemptFailed,
     AttemptLost,
@@ -37,6 +36,7 @@ from ledger.core.execution import (
     Waiting,
 )
 from ledger.core.ids import Micros
+from ledger.core.instants import MILLISECOND
 
 
 def decide(command: Command, state: State | None, at: Micros) -> list[Event]:

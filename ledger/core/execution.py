@@ -10,82 +10,17 @@ from typing import Final, Literal, assert_never
 from msgspec import Raw, Struct, structs
 
 from ledger.core.bodies import NOTHING
-from ledger.core.durations import LONGEST_MS
 from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros, Token, WorkerId, token_of
-from ledger.core.invalid import quoted
-from ledger.core.refusal import Refused
+from ledger.core.options import DEFAULT_PRIORITY, KeptOptions
 
 Trigger = Literal["schedule", "run_now", "backfill", "submit", "retry"]
 Kind = Literal["system", "scheduled", "on_demand"]
-Busy = Literal["wait", "skip", "keep_last"]
 SkipReason = Literal["version_too_old", "no_worker_for_version", "busy", "replaced"]
 CancelReason = Literal["cancel_other", "terminate_other", "asked", "by_handler"]
 
-MILLISECOND: Final = 1000  # in microseconds, the unit of instants
-DEFAULT_PRIORITY: Final = 5
-LAST_PRIORITY: Final = 9
 TERMINAL: Final = frozenset({"completed", "failed", "timed_out", "lost", "missed", "skipped", "cancelled"})  # states, by name
 LONGEST_RETRY_MS: Final = 366 * 86_400_000
-MOST_ATTEMPTS: Final = 1000
-LATEST: Final = Micros(32_503_680_000_000_000)  # the year 3000: Python's dates end with 9999, and bounded durations are added to instants
 MOST_REPLACED: Final = 40  # executions, by a unique key and again by `keep_last`: one submit may do both, in at most 100 events
-
-
-class Options(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How an execution is run, as written by a user; what is absent is decided by the handler's declaration, then by the defaults."""
-
-    timeout_ms: int | None = None  # budget of one attempt
-    start_deadline_ms: int | None = None  # counted from the request (a tick: from its due time)
-    attempts: int | None = None  # including the first
-    backoff: Literal["exponential", "fixed"] | None = None
-    backoff_first_ms: int | None = None
-    backoff_max_ms: int | None = None
-    busy: Busy | None = None  # what happens while its exclusivity key is held; absent: it waits
-    priority: int | None = None  # 0, first, to 9; absent: 5
-
-
-class KeptOptions(Options, frozen=True, omit_defaults=True, forbid_unknown_fields=False):
-    """The same in an event: a reader that is older than one of its fields reads the rest."""
-
-
-def kept(options: Options | None) -> KeptOptions | None:
-    """Options on their way from a command into an event."""
-    return options if options is None or isinstance(options, KeptOptions) else KeptOptions(**structs.asdict(options))
-
-
-def priority_of(asked: int | None, options: Options | None) -> int:
-    """What is asked for goes before what the options say."""
-    if asked is None and options is not None:
-        asked = options.priority
-    return DEFAULT_PRIORITY if asked is None else asked
-
-
-def check_priority(priority: int | None) -> None:
-    if priority is not None and not 0 <= priority <= LAST_PRIORITY:
-        raise Refused("invalid", f"priority {quoted(priority)}: 0 (first) to {LAST_PRIORITY}")
-
-
-def check_options(options: Options | None) -> None:
-    """Refuses figures beyond reason: what is reckoned with them goes into the tables."""
-    if options is None:
-        return
-    check_priority(options.priority)
-    if options.attempts is not None and not 1 <= options.attempts <= MOST_ATTEMPTS:
-        raise Refused("invalid", f"options.attempts {quoted(options.attempts)}: 1 (no retry) to {MOST_ATTEMPTS}, the first included")
-    for name in ("timeout_ms", "start_deadline_ms", "backoff_first_ms", "backoff_max_ms"):
-        figure: int | None = getattr(options, name)
-        if figure is not None and not 0 <= figure <= LONGEST_MS:
-            raise Refused("invalid", f"options.{name} {quoted(figure)}: 0 to {LONGEST_MS}, ten years")
-
-
-def check_instant(name: str, instant: int | None) -> None:
-    if instant is not None and not 0 <= instant <= LATEST:
-        raise Refused("invalid", f"{name} {quoted(instant)}: microseconds since 1970, before the year 3000")
-
-
-def deadline_after(start: int, budget_ms: int) -> Micros:
-    """One that the tables can hold: a version may have options of before they were bounded."""
-    return Micros(min(max(start + budget_ms * MILLISECOND, 0), LATEST))
 
 
 # Events: what happened. Their types are stored for ever; a changed shape gets a new number, an upcaster and a golden file.

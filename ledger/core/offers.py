@@ -4,8 +4,9 @@ from msgspec import Raw, Struct
 
 from ledger.core.bodies import NULL, given
 from ledger.core.definition import Registry, Version
-from ledger.core.execution import KeptOptions, Requested, Trigger
+from ledger.core.execution import Requested, Trigger
 from ledger.core.ids import ExecutionId, Micros, Token
+from ledger.core.options import KeptOptions
 
 
 class Offer(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -11,23 +11,7 @@ from ledger.core.consequences import followed
 from ledger.core.definition import check_names, check_said
 from ledger.core.draft import Delivered
 from ledger.core.exclusivity import admit, became_due
-from ledger.core.execution import (
-    MILLISECOND,
-    Active,
-    Delayed,
-    KeptOptions,
-    Options,
-    Report,
-    Requested,
-    Started,
-    State,
-    check_instant,
-    check_options,
-    check_priority,
-    deadline_after,
-    kept,
-    priority_of,
-)
+from ledger.core.execution import Active, Delayed, Report, Requested, Started, State
 from ledger.core.ids import (
     Address,
     ExecutionId,
@@ -40,7 +24,9 @@ from ledger.core.ids import (
     partition_of,
     partition_of_hash,
 )
+from ledger.core.instants import MILLISECOND, check_instant, deadline_after
 from ledger.core.invalid import quoted
+from ledger.core.options import KeptOptions, Options, check_options, check_priority, kept, priority_of
 from ledger.core.orders import Order
 from ledger.core.outcome import Accepted
 from ledger.core.partition import deduplication_key

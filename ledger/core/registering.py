@@ -26,8 +26,8 @@ from ledger.core.definition import (
     Versioned,
     check_names,
 )
-from ledger.core.execution import check_options, kept
 from ledger.core.ids import job_id_of
+from ledger.core.options import check_options, kept
 from ledger.core.refusal import Refused
 
 

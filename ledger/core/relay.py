@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.core import tick
-from ledger.core.execution import Active, Buffered, Due, Report, Requested, Started, State, Waiting, deadline_after
+from ledger.core.execution import Active, Buffered, Due, Report, Requested, Started, State, Waiting
 from ledger.core.ids import Address, Micros, token_of
+from ledger.core.instants import deadline_after
 from ledger.core.offers import data_of
 from ledger.core.partition_view import PartitionView
 from ledger.core.pause import names_of

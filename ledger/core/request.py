@@ -9,8 +9,8 @@ from msgspec import Raw, Struct
 
 from ledger.core.bodies import NOTHING
 from ledger.core.bulk import BulkKind
-from ledger.core.execution import Options
 from ledger.core.ids import Address, ExecutionId, Micros, WorkerId
+from ledger.core.options import Options
 from ledger.core.tick import Overlap
 from ledger.core.uniqueness import Unique
 

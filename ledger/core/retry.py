@@ -6,7 +6,7 @@ Source: scheduling.md, section 8.
 from typing import Final, Literal, NamedTuple
 from zlib import crc32
 
-from ledger.core.execution import Options
+from ledger.core.options import Options
 
 Backoff = Literal["exponential", "fixed"]
 

@@ -8,8 +8,10 @@ from ledger.core import due, tick
 from ledger.core.definition import Job, ScheduleSpec, Version
 from ledger.core.engines import version_of
 from ledger.core.exclusivity import Admitting
-from ledger.core.execution import Live, Options, Requested, deadline_after, kept, priority_of
+from ledger.core.execution import Live, Requested
 from ledger.core.ids import ExecutionId, Micros, exclusive_key, execution_of_tick
+from ledger.core.instants import deadline_after
+from ledger.core.options import Options, kept, priority_of
 from ledger.core.overlap import Placed, place
 from ledger.core.partition_view import PartitionView
 from ledger.core.pause import Span, names_of

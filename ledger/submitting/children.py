@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import TypedDict
 
-from ledger.core.execution import Options
 from ledger.core.ids import acting
 from ledger.core.offers import Offer
+from ledger.core.options import Options
 from ledger.core.refusal import Refused
 from ledger.core.request import Submit
 from ledger.submitting.submission import command_of, submission_of

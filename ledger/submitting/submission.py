@@ -14,8 +14,9 @@ from ledger.config.fields import check_job_name
 from ledger.config.settings import Execution
 from ledger.core.definition import check_said
 from ledger.core.durations import parse_duration_ms
-from ledger.core.execution import Options, check_instant, check_options
 from ledger.core.ids import Micros
+from ledger.core.instants import check_instant
+from ledger.core.options import Options, check_options
 from ledger.core.refusal import Refused
 from ledger.core.request import Submit
 from ledger.submitting.encoding import encode_data, no_text

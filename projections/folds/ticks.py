@@ -1,6 +1,7 @@
 """`schedule_ticks`: each expected tick and what became of it; a run of the same skip or miss is one row, as it is one event."""
 
-from ledger.core.execution import MILLISECOND, Requested
+from ledger.core.execution import Requested
+from ledger.core.instants import MILLISECOND
 from ledger.core.tick import Event, Missed, Skipped
 from projections.patches import Place, Rows
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.core.execution import Options, Report
+from ledger.core.execution import Report
+from ledger.core.options import Options
 from ledger.core.orders import Order
 from ledger.core.refusal import Refused
 from processors.runner.children import Children, Command

@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from msgspec import Raw
 
-from ledger.core.execution import KeptOptions, Requested
+from ledger.core.execution import Requested
 from ledger.core.ids import ExecutionId, Micros
+from ledger.core.options import KeptOptions
 from projections.rows import Address, Attempt, CommandOutcome, Execution, JobDefinition, JobVersion, Load
 from projections.schedule_rows import Bulk, BulkAct, JobStatus, Pause
 

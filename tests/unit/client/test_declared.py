@@ -8,7 +8,7 @@ from ledger.client.applying import plan
 from ledger.client.declared import Declared, declared
 from ledger.config import Settings
 from ledger.core.definition import Registry
-from ledger.core.execution import Options
+from ledger.core.options import Options
 from ledger.core.refusal import Conflict, Misconfigured
 from ledger.handlers import Jobs
 from ledger.terms import Exclusive

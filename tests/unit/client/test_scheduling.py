@@ -10,9 +10,9 @@ from ledger.client.scheduling import Scheduling, command_of, id_of, schedule_of,
 from ledger.core import wire
 from ledger.core.bodies import NOTHING
 from ledger.core.definition import ScheduleSpec
-from ledger.core.execution import Options
 from ledger.core.ids import job_id_of
 from ledger.core.invalid import Invalid
+from ledger.core.options import Options
 from ledger.core.refusal import Refused
 
 

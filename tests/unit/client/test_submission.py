@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field, SecretStr, field_serializer
 
 from ledger.client.line import checked
 from ledger.core import wire
-from ledger.core.execution import Options
 from ledger.core.ids import TIME_ORDERED, ExecutionId
+from ledger.core.options import Options
 from ledger.core.pause import Pause
 from ledger.core.refusal import Refused
 from ledger.core.request import Cancel, RunNow, Submit

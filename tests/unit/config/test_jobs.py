@@ -9,7 +9,7 @@ from ledger.config import Settings
 from ledger.config.jobs import SystemJob
 from ledger.core.bodies import NOTHING
 from ledger.core.definition import ScheduleSpec
-from ledger.core.execution import Options
+from ledger.core.options import Options
 from ledger.submitting.submission import options_of
 from tests.unit.config.config_files import load
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger.core.execution import Active, AttemptLost, Completed, Missed, Options, Report, ReportRefused, Started
+from ledger.core.execution import Active, AttemptLost, Completed, Missed, Report, ReportRefused, Started
 from ledger.core.ids import ExecutionId, Micros, WorkerId
+from ledger.core.options import Options
 from processors.control.dispatch import QUIET
 from processors.control.hearing import LOOK, ON_ITS_WAY, STALLED
 from tests.unit.control.lone import Lone

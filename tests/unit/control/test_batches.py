@@ -11,8 +11,9 @@ import pytest
 
 from ledger.core import request, wire
 from ledger.core.definition import Register, Retire
-from ledger.core.execution import Active, Buffered, Busy, Ended, Live, Options, Report, Waiting
+from ledger.core.execution import Active, Buffered, Ended, Live, Report, Waiting
 from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
+from ledger.core.options import Busy, Options
 from ledger.core.partition import Partition, holds_its_key
 from ledger.core.pause import Pause, PauseScope, Resume
 from ledger.core.tick import Overlap

@@ -3,10 +3,11 @@
 import pytest
 from msgspec import Raw, structs
 
-from ledger.core import bulk, execution, request, wire
+from ledger.core import bulk, request, wire
 from ledger.core.definition import Register, Retire
-from ledger.core.execution import Cancelled, CancelRequested, Completed, Due, Options, Requested
+from ledger.core.execution import Cancelled, CancelRequested, Completed, Due, Requested
 from ledger.core.ids import ExecutionId, Micros, execution_of_retry
+from ledger.core.options import Options, kept
 from ledger.core.outcome import Accepted, Answer, Forwarded, Rejected
 from tests.unit.control.home import HOUR, MINUTE, NOON, SECOND, Home, fired
 from tests.unit.control.test_acts import beating, reason
@@ -152,7 +153,7 @@ def test_a_retry_is_a_new_execution_that_names_the_old_one_and_has_all_that_was_
     assert isinstance(requested, Requested)
     assert (requested.execution_id, requested.trigger, requested.retry_of, requested.job_version) == (new, "retry", one, 1)
     assert (requested.tenant, requested.priority, requested.labels, bytes(requested.data)) == ("acme", 2, {"a": "b"}, b'{"n":1}')
-    assert (requested.options, requested.start_deadline) == (execution.kept(command.options), NOON + SECOND)
+    assert (requested.options, requested.start_deadline) == (kept(command.options), NOON + SECOND)
     assert (requested.actor, requested.reason, requested.correlation_id) == ("ada", "the provider is back", "o-1")
     assert accepted == Accepted(command.command_id, "execution.retry.v1", "applied", "beat", None, "ada", new)
     assert home.send(command) == []

@@ -11,22 +11,9 @@ from hypothesis import strategies as st
 
 from ledger.core import execution, request, tick
 from ledger.core.definition import Register, Scope
-from ledger.core.execution import (
-    Active,
-    Blocked,
-    Buffered,
-    Busy,
-    Completed,
-    Delayed,
-    Due,
-    Options,
-    Report,
-    Requested,
-    Skipped,
-    Started,
-    Waiting,
-)
+from ledger.core.execution import Active, Blocked, Buffered, Completed, Delayed, Due, Report, Requested, Skipped, Started, Waiting
 from ledger.core.ids import Address, ExecutionId, WorkerId
+from ledger.core.options import Busy, Options
 from ledger.core.orders import Order
 from ledger.core.outcome import Answer, Rejected
 from ledger.core.partition import Partition

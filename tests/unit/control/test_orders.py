@@ -3,18 +3,7 @@
 import pytest
 
 from ledger.core.executing import decide
-from ledger.core.execution import (
-    AttemptLost,
-    Cancel,
-    Cancelled,
-    CancelRequested,
-    Completed,
-    Event,
-    Lost,
-    ReportRefused,
-    Started,
-    Waiting,
-)
+from ledger.core.execution import AttemptLost, Cancel, Cancelled, CancelRequested, Completed, Event, Lost, ReportRefused, Started, Waiting
 from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
 from ledger.core.orders import Order
 from processors.control.orders import AGAIN, Orders

@@ -8,8 +8,8 @@ import pytest
 
 from ledger.core import request
 from ledger.core.definition import Retire
-from ledger.core.execution import Options
 from ledger.core.ids import Micros
+from ledger.core.options import Options
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import Pause, Resume
 from ledger.core.planned import as_planned, plan

@@ -8,9 +8,11 @@ from msgspec import Raw
 from ledger.core import execution, request, wire
 from ledger.core.definition import Register
 from ledger.core.draft import Delivered
-from ledger.core.execution import LATEST, Active, AttemptLost, Buffered, Completed, Due, HandedBack, Options, Report, Started, Waiting
+from ledger.core.execution import Active, AttemptLost, Buffered, Completed, Due, HandedBack, Report, Started, Waiting
 from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId, token_of
+from ledger.core.instants import LATEST
 from ledger.core.offers import Offer
+from ledger.core.options import Options
 from ledger.core.orders import Order
 from ledger.core.pause import Pause
 from ledger.core.relay import MOST_BYTES

@@ -4,8 +4,9 @@ import pytest
 
 from ledger.core import tick, wire
 from ledger.core.definition import Retire, ScheduleJob, ScheduleSpec
-from ledger.core.execution import Active, Cancelled, CancelRequested, Due, Live, Options, Report, ReportRefused, Requested
+from ledger.core.execution import Active, Cancelled, CancelRequested, Due, Live, Report, ReportRefused, Requested
 from ledger.core.ids import ExecutionId, execution_of_tick
+from ledger.core.options import Options
 from ledger.core.overlap import MOST_CANCELLED
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import Pause

@@ -8,8 +8,9 @@ from msgspec import Raw
 from ledger.core import execution, request, wire
 from ledger.core.causes import Cause, Story
 from ledger.core.definition import Register
-from ledger.core.execution import MOST_REPLACED, Due, Ended, Options, Requested, Skipped
+from ledger.core.execution import MOST_REPLACED, Due, Ended, Requested, Skipped
 from ledger.core.ids import ExecutionId, Micros
+from ledger.core.options import Options
 from ledger.core.outcome import Accepted, Answer, Rejected
 from ledger.core.uniqueness import OnConflict, Unique, UniqueState
 from ledger.submitting.naming import keyed_command_id

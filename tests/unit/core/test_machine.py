@@ -15,8 +15,9 @@ from msgspec import structs
 from ledger.core import execution, outcome, request, wire
 from ledger.core.definition import Register
 from ledger.core.draft import Delivered
-from ledger.core.execution import Active, Ended, Live, Options, Report, Requested, State, Waiting
+from ledger.core.execution import Active, Ended, Live, Report, Requested, State, Waiting
 from ledger.core.ids import Address, ExecutionId, Micros, Token, WorkerId
+from ledger.core.options import Busy, Options
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import Pause, PauseScope, Resume
@@ -112,7 +113,7 @@ class Machine(RuleBasedStateMachine):
         deadline=st.sampled_from((None, None, 5000)),
         idempotent=st.sampled_from((None, None, "once")),
     )
-    def submit(self, key: str | None, busy: execution.Busy | None, delay: int | None, deadline: int | None, idempotent: str | None) -> None:
+    def submit(self, key: str | None, busy: Busy | None, delay: int | None, deadline: int | None, idempotent: str | None) -> None:
         options = None if busy is None and deadline is None else Options(busy=busy, start_deadline_ms=deadline)
         job = "beat" if key is None else "sync"
         wish = request.Submit(

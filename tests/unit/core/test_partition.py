@@ -9,8 +9,10 @@ from ledger.core import chain, outcome, request, sealing, snapshot, wire
 from ledger.core.backlog import Backlog
 from ledger.core.definition import Job, Registry, ScheduleSpec, Version, written_of
 from ledger.core.draft import Delivered
-from ledger.core.execution import LATEST, Completed, Ended, KeptOptions, Options, Progressed, Report, Requested, Started, Waiting
+from ledger.core.execution import Completed, Ended, Progressed, Report, Requested, Started, Waiting
 from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId, partition_for
+from ledger.core.instants import LATEST
+from ledger.core.options import KeptOptions, Options
 from ledger.core.outcome import Forwarded, Rejected
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft

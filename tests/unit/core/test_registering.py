@@ -7,9 +7,9 @@ from msgspec import structs
 
 from ledger.core import definition, pause, request, wire
 from ledger.core.definition import ApplyManifest, Register, Retire, Retired, ScheduleJob, ScheduleSpec
-from ledger.core.execution import Options
 from ledger.core.ids import Micros, job_id_of
 from ledger.core.invalid import Invalid
+from ledger.core.options import Options
 from ledger.core.outcome import Accepted, Rejected
 from ledger.core.pause import Pause, Resume
 from ledger.core.policies import check_schedule, engine_versions

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ledger.core.execution import Options
+from ledger.core.options import Options
 from ledger.core.retry import Policy, policy_for, retry_after_ms, spread_of
 
 

@@ -13,10 +13,11 @@ from ledger.config import Settings
 from ledger.config.settings import Limits
 from ledger.context import Submitted
 from ledger.core import wire
-from ledger.core.execution import Options, Report
+from ledger.core.execution import Report
 from ledger.core.ids import ExecutionId, Token, WorkerId
 from ledger.core.limits import Limit
 from ledger.core.offers import Offer, Offers
+from ledger.core.options import Options
 from ledger.core.orders import Order
 from ledger.core.refusal import Unavailable
 from ledger.core.request import Return, Submit

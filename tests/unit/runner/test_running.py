@@ -11,8 +11,8 @@ import uvloop
 from msgspec import structs
 
 from ledger.context import Context
-from ledger.core.execution import Options
 from ledger.core.ids import Token
+from ledger.core.options import Options
 from ledger.core.orders import Order, Why
 from ledger.terms import Exclusive, Retry
 from tests.unit.runner.runner_fakes import World, offer, record_of

@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 
 from ledger.context import AttemptCancelled, Cancel, Snooze, UnrecoverableError
 from ledger.core import wire
-from ledger.core.execution import Options
+from ledger.core.options import Options
 from ledger.core.strict_json import check_json
 from ledger.handlers import Jobs
 from ledger.signature import InvalidData

@@ -12,10 +12,11 @@ from ledger.client.whatif_plans import Planned, Plans
 from ledger.client.whatif_tape import Cast, Tape, books, registry_under
 from ledger.core import request, wire
 from ledger.core.definition import Register, Retire
-from ledger.core.execution import Active, Cancelled, Options, Skipped, Waiting
+from ledger.core.execution import Active, Cancelled, Skipped, Waiting
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.invalid import Invalid
 from ledger.core.moment import EventName, Moment
+from ledger.core.options import Options
 from ledger.core.pause import Pause, Resume
 from ledger.core.recorded import Recorder
 from ledger.core.uniqueness import Unique

@@ -14,8 +14,9 @@ from msgspec import structs
 
 from ledger.core import definition, execution, pause, request, tick, wire
 from ledger.core.definition import Retire, ScheduleJob, ScheduleSpec
-from ledger.core.execution import Active, Options, Requested, Waiting
+from ledger.core.execution import Active, Requested, Waiting
 from ledger.core.ids import Micros
+from ledger.core.options import Options
 from ledger.core.pause import Pause, PauseScope, Resume
 from ledger.core.policies import delay_us
 from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home
