@@ -4,6 +4,7 @@ import asyncio
 import socket
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from processors.runner.lock_servers import LockServers
 from processors.runner.locks import BlockingLocks, RedisLocks
 from tests.unit.runner.runner_fakes import World, offer, record_of
 
-LEASE = 1.0
+LONG = 20.0  # a server that lives has a second to answer, also where the machine is busy
+SHORT = 3.0
 ADA, BOB = [("lock:a", "512 ada")], [("lock:a", "513 bob")]
 
 
@@ -79,15 +81,21 @@ async def servers(tmp_path: Path) -> AsyncIterator[Servers]:
         made.kill(nth)
 
 
-@pytest.fixture
-async def made(servers: Servers) -> AsyncIterator[LockServers]:
+@asynccontextmanager
+async def leased(servers: Servers, lease: float) -> AsyncIterator[LockServers]:
     """The one Redis of everything else is not among them."""
     nowhere = "redis://127.0.0.1:1/0"
     urls = [SecretStr(servers.url(nth)) for nth in range(3)]
-    settings = Settings(redis=RedisSettings(url=SecretStr(nowhere), lock_urls=urls), limits=Limits(lease=LEASE))
+    settings = Settings(redis=RedisSettings(url=SecretStr(nowhere), lock_urls=urls), limits=Limits(lease=lease))
     made = LockServers(settings, AsyncRedis.from_url(nowhere), Redis.from_url(nowhere))
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def made(servers: Servers) -> AsyncIterator[LockServers]:
+    async with leased(servers, LONG) as made:
+        yield made
 
 
 @pytest.fixture
@@ -165,10 +173,11 @@ async def test_a_server_that_came_back_empty_is_written_anew_by_the_next_renewal
 
 
 @pytest.fixture
-async def world(made: LockServers) -> AsyncIterator[World]:
-    world = World(limits=Limits(slots=10, shutdown_grace=0.2, lease=LEASE), guarded_by=(made.locks(), made.renewals()))
-    yield world
-    await world.end()
+async def world(servers: Servers) -> AsyncIterator[World]:
+    async with leased(servers, SHORT) as made:
+        world = World(limits=Limits(slots=10, shutdown_grace=0.2, lease=SHORT), guarded_by=(made.locks(), made.renewals()))
+        yield world
+        await world.end()
 
 
 async def test_a_worker_starts_and_goes_on_with_one_dead_and_does_neither_with_two(servers: Servers, world: World) -> None:
@@ -185,10 +194,10 @@ async def test_a_worker_starts_and_goes_on_with_one_dead_and_does_neither_with_t
     await world.sender.until(lambda: [end.outcome for end in world.sender.ends] == ["completed"])
     renewing = asyncio.create_task(renew(world))
     servers.kill(1)
-    await world.sender.until(lambda: len(world.sender.ends) == 2)
+    await world.sender.until(lambda: len(world.sender.ends) == 2, 30)
     assert world.sender.ends[1].outcome == "handed_back"
     runner.take(record_of(offer(6, data=0, key="key:sync:c")))
-    await world.sender.until(lambda: world.sender.returned == {"locked": [offer(6).execution_id]}, 10)
+    await world.sender.until(lambda: world.sender.returned == {"locked": [offer(6).execution_id]}, 30)
     renewing.cancel()
 
 
@@ -196,4 +205,4 @@ async def renew(world: World) -> None:
     """As the lease's thread does it."""
     while True:
         await asyncio.to_thread(world.runner.renew_locks)
-        await asyncio.sleep(LEASE / 3)
+        await asyncio.sleep(SHORT / 3)
