@@ -231,6 +231,7 @@ def test_many_forms_of_one_wish() -> None:
     ("wish", "words"),
     [
         ({"jbo": "a"}, "did you mean 'job'?"),
+        ({"jo\ud800b": "a"}, "has no field 'jo\\ud800b'; did you mean 'job'?"),
         ({"data": 1}, "missing required field `job`"),
         ({"job": "a", "tenant": 5}, "$.tenant"),
         ({"job": "a", "labels": {"x": 1}}, "$.labels"),
