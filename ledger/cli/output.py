@@ -31,11 +31,8 @@ Row = Mapping[str, object]
 
 
 def talk(text: str) -> None:
-    """To the person: stderr. Once nobody reads there, or the disk there is full, it is lost: the command goes on."""
-    try:
-        typer.echo(plain(text, keep="\n"), err=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # what is in the buffer would fail again, at the end too
+    """To the person: stderr."""
+    typer.echo(plain(text, keep="\n"), err=True)
 
 
 def say(text: str = "") -> None:
