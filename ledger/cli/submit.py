@@ -74,7 +74,7 @@ def command(
         reason=reason,
         unique=unique_of(unique, unique_states, on_conflict),
     )
-    wait_for(_submit(session, wish, wait, seconds_of(wait_timeout, "--wait-timeout"), output))
+    wait_for(_submit(session, wish, wait or wait_timeout is not None, seconds_of(wait_timeout, "--wait-timeout"), output))
 
 
 def unique_of(fields: str | None, states: str | None, on_conflict: OnConflict | None) -> dict[str, object] | None:

@@ -55,9 +55,10 @@ def test_any_other_end_than_completed_is_exit_6(call: Call, world: World, state:
     assert "execution e1-0" in ended.stderr
 
 
-def test_time_out_of_the_wait_is_exit_124(call: Call, world: World) -> None:
+@pytest.mark.parametrize("command", [("submit", "greet", "--wait"), ("submit", "greet"), ("run", "greet")])
+def test_time_out_of_the_wait_is_exit_124(call: Call, world: World, command: tuple[str, ...]) -> None:
     world.execution = execution_row("active")
-    ended = call("submit", "greet", "--wait", "--wait-timeout", "200ms")
+    ended = call(*command, "--wait-timeout", "200ms")
     assert (ended.code, ended.stdout) == (124, "")
     assert "goes on" in ended.stderr
 
@@ -93,6 +94,7 @@ def test_errors_have_their_exit_codes(call: Call, world: World, error: LedgerErr
         (("submit", "a", "--delay", "5"), "has no unit"),
         (("submit", "a", "--wait", "--wait-timeout", "5"), "has no unit"),
         (("workers", "drain", "w", "--wait-timeout", "5"), "has no unit"),
+        (("apply", "--exit-code"), "goes with --plan; nothing was done"),
         (("submit", "a", "--priority", "10"), "--priority"),
         (("submit", "a", "--many", "-"), "each line of the file"),
         (("submit", "a", "--jbo"), "No such option"),
