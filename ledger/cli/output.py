@@ -96,7 +96,12 @@ def _json(value: object, *, indented: bool = False) -> str:
 
 
 def _known(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else str(value)
+    match value:
+        case Mapping():
+            return dict(value)
+        case tuple():  # with names; orjson takes a plain one for what it is
+            return list(value)
+    return str(value)
 
 
 def _yaml(value: object) -> str:
