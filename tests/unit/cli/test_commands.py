@@ -122,6 +122,13 @@ def test_many_of_stdin(call: Call, world: World) -> None:
     assert [(one.job, one.tenant) for one in world.submitted] == [("a", None), ("b", "t")]
 
 
+def test_where_many_break_off_it_is_told_which_of_them_are_in_doubt(call: Call, world: World) -> None:
+    world.error = Unavailable("no broker at k:9092")
+    ended = call("submit", "--many", "-", input='{"job": "a"}\n{"job": "b"}\n')
+    assert (ended.code, ended.stdout) == (5, "")
+    assert ended.stderr == "items 1 to 2: some of them may be submitted, too\nerror: no broker at k:9092"
+
+
 def test_numbers_of_a_line_keep_their_digits(call: Call, world: World) -> None:
     data = '{"id": 123456789012345678901234567890, "rate": 0.12345678901234567890123}'
     assert call("submit", "--many", "-", input=f'{{"job": "a", "data": {data}}}\n').code == 0
