@@ -198,7 +198,7 @@ class Jobs:
 def load_jobs(target: str) -> Jobs:
     """The registry at `module:attribute`. Raises `Misconfigured` with what is there instead."""
     module_name, colon, attribute = target.partition(":")
-    if not (module_name and colon and attribute):
+    if not (module_name and colon and attribute) or module_name.startswith("."):
         raise Misconfigured(f"app {target!r}: write it as `module:attribute`, for example `jobs:jobs`")
     try:
         module = importlib.import_module(module_name)

@@ -1,7 +1,7 @@
 """The read services of acts that go on in steps: bulk cancels, retries and redrives, and backfills."""
 
 from psycopg.rows import DictRow
-from sqlalchemy import Select, case, func, select, tuple_
+from sqlalchemy import BigInteger, Select, case, func, select, tuple_
 
 from projections import schedule_tables as tables
 from projections.cursors import cursor_of, read_cursor
@@ -67,7 +67,7 @@ def _bulks(where: BulkFilter) -> "Select[tuple[object, ...]]":
         columns.bulk_id,
         func.max(columns.kind).label("kind"),
         func.array_agg(columns.filter)[1].label("filter"),
-        *(func.sum(columns[name]).label(name) for name in ("planned", "done", "refused")),
+        *(func.sum(columns[name]).cast(BigInteger).label(name) for name in ("planned", "done", "refused")),  # else Decimals
         func.max(columns.actor).label("actor"),
         func.max(columns.reason).label("reason"),
         case((all_finished, func.max(columns.outcome))).label("outcome"),
@@ -77,8 +77,8 @@ def _bulks(where: BulkFilter) -> "Select[tuple[object, ...]]":
     ).group_by(columns.bulk_id)
     if where.kind is not None:
         query = query.where(columns.kind.in_(checked("kind", where.kind, tables.BULK_KINDS)))
-    if where.actor is not None:
-        query = query.where(columns.actor == where.actor)
+    if where.actor is not None:  # of any share: another may have gone on with it where it had not begun
+        query = query.having(func.bool_or(columns.actor == where.actor))
     if where.going_on is not None:
         query = query.having(all_finished if not where.going_on else ~all_finished)
     if where.from_ is not None:

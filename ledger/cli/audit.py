@@ -11,6 +11,7 @@ from msgspec import MsgspecError, json
 from ledger.cli.errors import DIFFERENCES
 from ledger.cli.output import Form, OutputOption, say, show_one, show_rows, talk
 from ledger.cli.session import quiet_settings
+from ledger.cli.whole import written
 from ledger.core.audit_saved import SavedAudit
 from projections.audit import Audited, audit
 
@@ -37,7 +38,7 @@ def command(
     since = None if full else _kept(state)
     found = asyncio.run(audit(quiet_settings(), lambda phase: talk(f"reading: {phase}"), since))
     if found.saved is not None:
-        _keep(state, found.saved)
+        keep(state, found.saved)
     _show(found.checks, output)
     if any(one.differences for one in found.checks):
         raise typer.Exit(DIFFERENCES)
@@ -54,13 +55,11 @@ def _kept(path: Path) -> SavedAudit | None:
         return None
 
 
-def _keep(path: Path, saved: SavedAudit) -> None:
-    """Whole or not at all."""
-    beside = path.with_name(path.name + ".new")
+def keep(path: Path, saved: SavedAudit) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(json.encode(saved))
-        beside.replace(path)
+        with written(path) as out:
+            out.write(json.encode(saved))
     except OSError as error:
         talk(f"{path} cannot be written ({error}): the next audit begins where this one did")
 

@@ -145,7 +145,12 @@ def _confirm(kind: OnExecutions, planned: BulkDone) -> None:
     said = f"{planned.planned} executions ({_counted(planned)}) would be {WORDS[kind]}"
     if not sys.stdin.isatty():
         raise Refused("not_confirmed", f"{said}: `--plan` shows that and does nothing, `--yes` does it")
-    typer.confirm(f"{said}. Go on?", abort=True, err=True)
+    try:
+        is_wanted = typer.confirm(f"{said}. Go on?", err=True)
+    except typer.Abort:  # of Ctrl-C, and of what ends without an answer
+        raise KeyboardInterrupt from None
+    if not is_wanted:
+        raise typer.Abort
 
 
 async def _watched(kind: OnExecutions, act: Callable[[Told], Awaitable[BulkDone]]) -> BulkDone:

@@ -1,14 +1,11 @@
 """`jobledger ledger export`: the whole log as JSON lines, to a file or to stdout."""
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from secrets import token_hex
-from shutil import copymode
 from typing import Annotated, BinaryIO
 
 import typer
@@ -16,6 +13,7 @@ import typer
 from ledger.cli.output import talk
 from ledger.cli.progress import records_read
 from ledger.cli.session import quiet_settings
+from ledger.cli.whole import written
 from ledger.core.refusal import Refused
 from ledger.kafka import export as exporting
 
@@ -61,26 +59,7 @@ def opened(file: Path) -> Iterator[BinaryIO]:
     try:
         if file.is_dir():
             raise typer.BadParameter(f"{file} is a folder: name a file in it", param_hint="FILE")
-        is_special = file.exists() and not file.is_file()  # a device or a pipe, which stays what it is
-        with file.open("wb") if is_special else _whole(Path(os.path.realpath(file))) as out:
+        with written(file) as out:
             yield out
     except OSError as error:
         raise Refused("unwritable", f"{file} cannot be written: {error}") from error
-
-
-@contextmanager
-def _whole(file: Path) -> Iterator[BinaryIO]:
-    """The file takes its name when everything is in it and on the disk: a half one is never taken for a backup. Until then it has a name
-    that no other export has."""
-    part = file.with_name(f"{file.name}.{token_hex(4)}.part")
-    try:
-        with part.open("xb") as out:
-            with suppress(FileNotFoundError):
-                copymode(file, part)  # what was there may be for few eyes
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(file)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)

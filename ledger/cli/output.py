@@ -31,11 +31,8 @@ Row = Mapping[str, object]
 
 
 def talk(text: str) -> None:
-    """To the person: stderr. Once nobody reads there, or the disk there is full, it is lost: the command goes on."""
-    try:
-        typer.echo(plain(text, keep="\n"), err=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # what is in the buffer would fail again, at the end too
+    """To the person: stderr."""
+    typer.echo(plain(text, keep="\n"), err=True)
 
 
 def say(text: str = "") -> None:
@@ -99,7 +96,12 @@ def _json(value: object, *, indented: bool = False) -> str:
 
 
 def _known(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else str(value)
+    match value:
+        case Mapping():
+            return dict(value)
+        case tuple():  # with names; orjson takes a plain one for what it is
+            return list(value)
+    return str(value)
 
 
 def _yaml(value: object) -> str:

@@ -31,6 +31,7 @@ def command(
     """Run a job now, whatever its schedule says. Prints the id of its execution; with --wait its result."""
     body = NOTHING if data is None else json_of(data)
     seconds = seconds_of(wait_timeout, "--wait-timeout")
+    wait = wait or seconds is not None
 
     async def ask(ledger: Ledger) -> ExecutionHandle:
         return await ledger.run_now(job_id, body, overlap=overlap, ignore_pause=ignore_pause, reason=reason, follow=wait, timeout=DECISION)

@@ -15,6 +15,7 @@ from ledger.cli.inputs import check_alone, duration_of, json_of, objects_of, ope
 from ledger.cli.output import Form, OutputOption, say, show_one, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
 from ledger.cli.waiting import wait_for_end
+from ledger.core.refusal import Unavailable
 from ledger.core.uniqueness import OnConflict
 from ledger.submitting.submission import Submission, Wish
 
@@ -74,7 +75,7 @@ def command(
         reason=reason,
         unique=unique_of(unique, unique_states, on_conflict),
     )
-    wait_for(_submit(session, wish, wait, seconds_of(wait_timeout, "--wait-timeout"), output))
+    wait_for(_submit(session, wish, wait or wait_timeout is not None, seconds_of(wait_timeout, "--wait-timeout"), output))
 
 
 def unique_of(fields: str | None, states: str | None, on_conflict: OnConflict | None) -> dict[str, object] | None:
@@ -118,7 +119,11 @@ async def _submit_many(session: Session, name: str, form: Form) -> None:
         lines: Iterator[Wish] = objects_of(opened(name, "--many", stack), "the lines before it may be submitted")
         async with session.ledger() as ledger:
             while chunk := await _next(lines):
-                ids = await ledger.submit_many(chunk, first=count + 1)
+                try:
+                    ids = await ledger.submit_many(chunk, first=count + 1)
+                except (Unavailable, asyncio.CancelledError):
+                    talk(f"items {count + 1} to {count + len(chunk)}: some of them may be submitted, too")
+                    raise
                 count += len(ids)
                 if form in (Form.table, Form.jsonl):
                     _show(ids, form)

@@ -70,8 +70,11 @@ class Bulk:
                 if len(text) >= BYTES_PER_RECORD:
                     check_size(text, command.data)
                 route = self._route.get(command.job_id) or await self._find(command.job_id)
-                if not route.is_guess:  # nobody would hear that control refuses it
+                # nobody would hear that control refuses it
+                if not route.is_guess:
                     check_key(command.exclusive_key, command.job_id, route.scope)
+                if route.has_schedule:
+                    raise Refused("not_on_demand", f"{route.job_id} has a schedule: `jobledger run {route.job_id}` runs it now")
                 if route.field is not None:
                     exclusive_value(command.exclusive_key, command.data, route.field)
                 routes.append(route)

@@ -33,7 +33,7 @@ def document_of(version: JobVersion) -> dict[str, object]:
 def changes_of(versions: Sequence[JobVersion], before: JobVersion | None) -> list[VersionChange]:
     """`versions` are the newest first; `before` is the one that is older than all of them."""
     changes: list[VersionChange] = []
-    for version, older in zip(versions, [*versions[1:], before], strict=True):
+    for version, older in zip(versions, [*versions, before][1:], strict=True):
         found = compared({} if older is None else document_of(older), document_of(version))
         changes.append(
             VersionChange(

@@ -79,9 +79,7 @@ class HomeActs:
 
     async def run_one(self, command: RunNow, *, timeout: float = DECISION) -> ExecutionHandle:
         """`run_now` for a command that is made already; who is to be answered is filled in here."""
-        command = structs.replace(command, answer=self._line.channel)
-        partition, _ = self._line.routes.of_run_now(command, await self._line.route(command.job_id))
-        decided = await self._line.ask(command, partition, None, command.follow, timeout)
+        decided = await self._line.run_now(structs.replace(command, answer=self._line.channel), timeout)
         return handle_of(decided, command.command_id, self.executions.get)
 
     async def backfill(

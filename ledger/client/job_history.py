@@ -20,6 +20,7 @@ from ledger.core.refusal import ChainBroken, Refused
 from ledger.core.wire import Commit, Event
 from ledger.kafka import history
 from ledger.kafka.log_reader import LogReader
+from projections.cursors import check_limit
 from projections.history import commits_naming
 from projections.reads import Reads
 from projections.rows import Address, CommandOutcome, Execution, JobDefinition, PastEvent
@@ -74,7 +75,7 @@ async def _at_home(
     ticks = await reads.ticks(TickFilter(job=job.job_id), limit=most) if moment == PRESENT else None
     start = 0 if ticks is None or ticks.next is None else ticks.items[-1].address.offset
     home, named = ("events", job.home_partition), wire.quoted(job.job_id)
-    found: deque[PastEvent] = deque(maxlen=most)
+    found: deque[PastEvent] = deque(maxlen=check_limit(most))
     async for commit, place in commits_until(settings, home, moment, lambda record: named in record, start=start):
         for index, event in enumerate(moment.covered(commit, commit.events)):
             if isinstance(event, execution.Requested | _OfHome) and event.job_id == job.job_id:

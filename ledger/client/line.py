@@ -67,13 +67,17 @@ class Line:
 
     async def submit(self, command: Submit, timeout: float) -> Decided:
         """A one-time job, sent to where it belongs."""
+        record = checked(command)  # first: a text that is none belongs nowhere
         [(partition, _)] = self.routes.of_submits([command], [await self.route(command.job_id)])
-        return await self.ask(command, partition, command.tenant, command.follow, timeout)
+        return await self._ask(command, record, partition, command.tenant, timeout)
 
-    async def ask(self, command: Submit | RunNow, partition: int, tenant: str | None, follow: bool, timeout: float) -> Decided:
-        """What asks for an execution."""
-        topic = self.settings.topic("commands")
-        record = checked(command)
+    async def run_now(self, command: RunNow, timeout: float) -> Decided:
+        """A job of a schedule, at its home."""
+        partition, _ = self.routes.of_run_now(command, await self.route(command.job_id))
+        return await self._ask(command, checked(command), partition, None, timeout)
+
+    async def _ask(self, command: Submit | RunNow, record: bytes, partition: int, tenant: str | None, timeout: float) -> Decided:
+        topic, follow = self.settings.topic("commands"), command.follow
         return await self._decisions.ask(command.command_id, topic, partition, record, tenant=tenant, follow=follow, timeout=timeout)
 
     async def act(self, command: RegistryCommand, timeout: float = DECISION) -> Answer:

@@ -70,7 +70,7 @@ def scheduling_of(plan: Plan) -> Scheduling:
         raise Refused("invalid", f"a {type(plan).__name__} is no schedule: hand in a mapping with `job` and `cron`, or a Scheduling")
     try:
         return convert(plan, Scheduling)
-    except ValidationError as error:
+    except (ValidationError, UnicodeEncodeError) as error:
         known = Scheduling.__struct_fields__
         unknown = [name for name in plan if name not in known]
         if unknown:

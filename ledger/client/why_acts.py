@@ -104,14 +104,15 @@ def _names(one: Execution) -> list[Paused]:
 
 
 async def _spent(settings: Settings, reads: Reads, one: Execution, now: int) -> tuple[Spent, ...]:
-    """Of one that started late: what the time went into."""
-    if one.first_started_at is None:
+    """Of one that started late, or was missed: what the time went into."""
+    until = one.finished_at if one.state == "missed" else one.first_started_at
+    if until is None:
         return ()
     due_at = micros_of(one.run_at or one.requested_at)
     if one.trigger == "schedule" and one.tick_at is not None:
         tick = await reads.tick(one.job_id, one.tick_at)
         due_at = micros_of(one.tick_at if tick is None or tick.due_at is None else tick.due_at)
-    if micros_of(one.first_started_at) - due_at <= ON_TIME:
+    if one.state != "missed" and micros_of(until) - due_at <= ON_TIME:
         return ()
     past = await read_registry(settings, one.job_id, _names(one))
     return await lateness(settings, reads, one, due_at, past.held, now)

@@ -44,8 +44,8 @@ class WhyExecution:
 @dataclass(frozen=True, slots=True)
 class Around:
     """What was read about an execution. `line`: who holds its exclusivity key now, and who waits for it, in order; `busy`: how many run in
-    its queue; `started`: how many of it started since this one waits; `spent`: what the time to its first start went into; `limits`: those
-    over all workers that concern it and are reached; `unserved`: no worker that lives can run it."""
+    its queue; `started`: how many of it started since this one waits; `spent`: what the time to its first start went into, or until it was
+    missed; `limits`: those over all workers that concern it and are reached; `unserved`: no worker that lives can run it."""
 
     execution: Execution
     now: int
@@ -73,9 +73,12 @@ def explain_execution(around: Around) -> WhyExecution:
             reasons = _running(around)
         case _:
             reasons = _ended(around)
-    if one.first_started_at is not None and around.spent:
-        began = f"its first start came {long(sum(part.ms for part in around.spent) * 1000)} after it was due"
-        reasons.append(Reason("started_late", f"{began}: {', '.join(map(spent_said, around.spent))}"))
+    if around.spent:
+        took, into = long(sum(part.ms for part in around.spent) * 1000), ", ".join(map(spent_said, around.spent))
+        if one.first_started_at is not None:
+            reasons.append(Reason("started_late", f"its first start came {took} after it was due: {into}"))
+        else:
+            reasons.append(Reason("not_started", f"{took} went by since it was due: {into}"))
     return WhyExecution(one.execution_id, one.job_id, one.job_version, one.state, tuple(reasons))
 
 
@@ -173,7 +176,7 @@ def _ended(around: Around) -> list[Reason]:
         case "cancelled":
             text = _cancelled(around)
         case "missed":
-            text = f"missed({one.reason}): no worker had started it by {said(one.deadline_at)}"
+            text = f"missed({one.reason}): it had not started by {said(one.deadline_at)}"
         case _:
             text = f"{one.state}({one.reason}) at {at}" + (f": {one.error_message}" if one.error_message else "")
     reasons = [Reason(one.reason or one.state, text)]

@@ -168,7 +168,8 @@ def _order_said(order: SkipOrdered) -> str:
 
 def _missed(one: Explained, row: Tick | None, known: Known) -> str:
     if row is None or one.reason == "start_deadline":
-        return f"missed({one.reason}): no worker started it in time"
+        run = "" if row is None or row.execution_id is None else f"; execution {row.execution_id}"
+        return f"missed({one.reason}): it had not started in time{run}"
     decided = f"decided {said(row.decided_at)}, {long(micros_of(row.decided_at) - one.last)} after the last of them"
     silent = known.silences.get(one.first)
     quiet = f"; control said nothing in this partition from {said(silent[0])} to {said(silent[1])}" if silent else ""

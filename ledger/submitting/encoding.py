@@ -78,7 +78,7 @@ def _plain(value: object) -> object:
     """What orjson does not know, or would say in part: of a dataclass it leaves out what begins with `_`, and knows no aliases."""
     if is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "__pydantic_serializer__"):
         return {one.name: getattr(value, one.name) for one in fields(value)}
-    return to_builtins(value) if isinstance(value, Struct) else to_jsonable_python(value)
+    return to_builtins(value, str_keys=True) if isinstance(value, Struct) else to_jsonable_python(value)
 
 
 def canonical(value: object) -> bytes:

@@ -74,7 +74,7 @@ def submission_of(wish: Wish) -> Submission:
 def _converted(wish: Mapping[str, object]) -> Submission:
     try:
         return convert(wish, Submission)
-    except ValidationError as error:
+    except (ValidationError, UnicodeEncodeError) as error:
         known = Submission.__struct_fields__
         unknown = [name for name in wish if name not in known]
         if unknown:

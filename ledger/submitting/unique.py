@@ -48,5 +48,5 @@ def _understood(given: object) -> Unique:
         given = {"by": given}
     try:
         return convert(given, Unique)
-    except ValidationError as error:
+    except (ValidationError, UnicodeEncodeError) as error:
         raise Refused("invalid", f"unique: {error}; there are by, states and on_conflict") from None

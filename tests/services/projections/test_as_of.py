@@ -11,6 +11,7 @@ from ledger.client.job_history import job_history
 from ledger.core import definition, execution, pause, tick
 from ledger.core.definition import KeptSchedule
 from ledger.core.ids import ExecutionId, Micros
+from ledger.core.refusal import Unfit
 from projections.reads import Reads
 from projections.rows import Attempt, Execution, ExecutionFilter, JobDefinition
 from projections.schedule_rows import JobStatus
@@ -117,6 +118,8 @@ async def test_the_past_is_what_the_tables_said_then(logs: Logs, reads: Reads) -
         of_both = [await past.execution(one.execution_id) for one in (live, ended)]
         assert [await past.execution_history(one) for one in of_both if one is not None] == happened
         assert await past.job_history("tidy", most=2) == became
+        with pytest.raises(Unfit, match="limit is 0"):
+            await past.job_history("tidy", most=0)
         job = await past.job("tidy")
         assert (
             job is not None

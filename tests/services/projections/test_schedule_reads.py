@@ -166,7 +166,7 @@ async def test_pauses_in_force(written: Settings, reads: Reads) -> None:
     assert [one.job_id for one in (await reads.definitions(state="retired")).items] == ["sync"]
 
 
-async def test_backfills_and_their_executions(written: Settings, reads: Reads) -> None:
+async def test_backfills_and_their_executions(written: Settings, reads: Reads, sql: Connection[TupleRow]) -> None:
     (act,) = await all_of(lambda cursor: reads.bulk_acts(kind="backfill", going_on=True, cursor=cursor, limit=1))
     assert (act.bulk_id, act.planned, act.done, act.actor, act.finished_at) == ("b-1", 8, 1, "ops", None)
     assert act.filter is not None and act.filter["job_id"] == "tidy"
@@ -174,6 +174,7 @@ async def test_backfills_and_their_executions(written: Settings, reads: Reads) -
     assert (await reads.bulk_acts(going_on=False)).items == ()
     [whole] = await all_of(lambda cursor: reads.bulks(BulkFilter("backfill", "ops", going_on=True), cursor=cursor, limit=1))
     assert (whole.bulk_id, whole.planned, whole.done, whole.partitions, whole.filter) == ("b-1", 8, 1, 1, act.filter)
+    assert {type(one) for one in (whole.planned, whole.done, whole.refused)} == {int}
     for other in (
         BulkFilter(actor="ann"),
         BulkFilter(going_on=False),
@@ -186,6 +187,11 @@ async def test_backfills_and_their_executions(written: Settings, reads: Reads) -
     assert (run.trigger, run.tick_at, run.backfill_id) == ("backfill", when(-8), "b-1")
     decided = await reads.command("b-1")
     assert decided is not None and (decided.outcome, decided.command_type, decided.execution_id) == ("applied", "job.backfill.v1", None)
+    another = """'{"log_partition": 3, "actor": "ann"}'"""
+    sql.execute(f"INSERT INTO bulk_acts SELECT (jsonb_populate_record(b, {another})).* FROM bulk_acts b")
+    for actor in ("ops", "ann"):
+        [of_both] = (await reads.bulks(BulkFilter(actor=actor))).items
+        assert (of_both.planned, of_both.partitions) == (16, 2)
 
 
 async def test_what_cannot_be_asked_of_ticks_is_refused(reads: Reads) -> None:

@@ -92,6 +92,8 @@ class FakeLedger(Ledger):
     async def submit_many(self, wishes: Iterable[Wish], *, first: int = 0) -> list[ExecutionId | None]:
         made = list(map(submission_of, wishes))
         self._world.submitted += made
+        if self._world.error is not None:
+            raise self._world.error
         return [ExecutionId(f"e{number}-0") for number in range(first, first + len(made))]
 
     async def run_now(

@@ -55,9 +55,10 @@ def test_any_other_end_than_completed_is_exit_6(call: Call, world: World, state:
     assert "execution e1-0" in ended.stderr
 
 
-def test_time_out_of_the_wait_is_exit_124(call: Call, world: World) -> None:
+@pytest.mark.parametrize("command", [("submit", "greet", "--wait"), ("submit", "greet"), ("run", "greet")])
+def test_time_out_of_the_wait_is_exit_124(call: Call, world: World, command: tuple[str, ...]) -> None:
     world.execution = execution_row("active")
-    ended = call("submit", "greet", "--wait", "--wait-timeout", "200ms")
+    ended = call(*command, "--wait-timeout", "200ms")
     assert (ended.code, ended.stdout) == (124, "")
     assert "goes on" in ended.stderr
 
@@ -93,6 +94,7 @@ def test_errors_have_their_exit_codes(call: Call, world: World, error: LedgerErr
         (("submit", "a", "--delay", "5"), "has no unit"),
         (("submit", "a", "--wait", "--wait-timeout", "5"), "has no unit"),
         (("workers", "drain", "w", "--wait-timeout", "5"), "has no unit"),
+        (("apply", "--exit-code"), "goes with --plan; nothing was done"),
         (("submit", "a", "--priority", "10"), "--priority"),
         (("submit", "a", "--many", "-"), "each line of the file"),
         (("submit", "a", "--jbo"), "No such option"),
@@ -118,6 +120,13 @@ def test_many_of_stdin(call: Call, world: World) -> None:
     assert (ended.code, ended.stdout) == (0, "e1-0\ne2-0\n")
     assert ended.stderr == "2 submitted\n"
     assert [(one.job, one.tenant) for one in world.submitted] == [("a", None), ("b", "t")]
+
+
+def test_where_many_break_off_it_is_told_which_of_them_are_in_doubt(call: Call, world: World) -> None:
+    world.error = Unavailable("no broker at k:9092")
+    ended = call("submit", "--many", "-", input='{"job": "a"}\n{"job": "b"}\n')
+    assert (ended.code, ended.stdout) == (5, "")
+    assert ended.stderr == "items 1 to 2: some of them may be submitted, too\nerror: no broker at k:9092"
 
 
 def test_numbers_of_a_line_keep_their_digits(call: Call, world: World) -> None:

@@ -109,10 +109,11 @@ def test_a_bulk_act_is_begun_done_and_finished_under_one_name(call: Call, world:
 
 
 def test_what_was_counted_and_confirmed_is_what_is_done(call: Call, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def confirm(question: str, **_: object) -> None:
+    def confirm(question: str, **_: object) -> bool:
         assert question == "1 executions (1 completed) would be cancelled. Go on?"
         with pytest.raises(RuntimeError, match="no running event loop"):  # which would not pass on a Ctrl-C
             asyncio.get_running_loop()
+        return True
 
     monkeypatch.setattr(executions_acts, "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
     monkeypatch.setattr(typer, "confirm", confirm)
@@ -120,6 +121,21 @@ def test_what_was_counted_and_confirmed_is_what_is_done(call: Call, world: World
     assert ended.code == 0, ended.stderr
     shown, done = world.asked
     assert (shown.to, done) == (None, replace(shown, to=AT + timedelta(microseconds=1)))  # the newest that was counted, and none later
+
+
+@pytest.mark.parametrize(("answer", "code"), [(False, 1), (typer.Abort(), 130)])
+def test_who_says_no_or_interrupts_the_question_has_done_nothing(
+    call: Call, world: World, monkeypatch: pytest.MonkeyPatch, answer: bool | typer.Abort, code: int
+) -> None:
+    def confirm(question: str, **_: object) -> bool:
+        if isinstance(answer, typer.Abort):  # so it tells a Ctrl-C
+            raise answer
+        return answer
+
+    monkeypatch.setattr(executions_acts, "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    monkeypatch.setattr(typer, "confirm", confirm)
+    assert call("executions", "cancel", "--where", "--job", "greet").code == code
+    assert world.acts == []
 
 
 def test_what_broke_off_is_gone_on_with_as_what_it_is(call: Call, world: World) -> None:

@@ -1,4 +1,4 @@
-"""Where an export goes: to a file that takes its name once it is whole, and straight into whatever is no file."""
+"""Where an export goes, and what an audit keeps: to a file that takes its name once it is whole, and straight into whatever is no file."""
 
 import os
 import stat
@@ -6,8 +6,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from msgspec import json
 
+from ledger.cli.audit import keep
 from ledger.cli.ledger_export import opened
+from ledger.core.audit_saved import SAVED_VERSION, SavedAudit
 from ledger.core.refusal import Refused
 from tests.unit.cli.test_program import run
 
@@ -77,6 +80,17 @@ def test_a_pipe_is_written_into_and_stays(tmp_path: Path) -> None:
     assert read == [NEW]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_what_an_audit_keeps_for_the_next_one_is_written_so_too(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = SavedAudit(SAVED_VERSION, "a log", 0, {}, {}, [], [], [])
+    link = file.parent / "latest"
+    link.symlink_to(file)
+    keep(link, saved)
+    assert link.is_symlink()
+    assert json.decode(file.read_bytes(), type=SavedAudit) == saved
+    keep(file.parent, saved)
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_where_nothing_can_be_written_it_says_so(tmp_path: Path) -> None:

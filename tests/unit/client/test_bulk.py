@@ -10,6 +10,7 @@ from ledger.client.bulk import Bulk, check
 from ledger.client.decisions import BYTES_PER_RECORD, COMMANDS_PER_RECORD
 from ledger.client.routes import Route, Routes
 from ledger.config import Settings
+from ledger.config.settings import SystemJob
 from ledger.core import wire
 from ledger.core.ids import ExecutionId, execution_of_command, partition_for
 from ledger.core.refusal import Refused
@@ -91,6 +92,13 @@ async def test_a_key_for_a_job_that_is_known_not_to_be_exclusive_by_key_is_refus
     with pytest.raises(Refused, match=r"item 3: exclusive_key belongs to jobs .* by-tenant is exclusive by tenant"):
         await many.submit(wishes)
     assert sum(len(wire.decode_commands(record)) for _, _, record in sender.sent) == 2
+
+
+async def test_a_job_that_is_known_to_have_a_schedule_is_refused_as_nobody_would_hear_it() -> None:
+    sender, settings = FakeSender(), Settings(system_jobs=[SystemJob(name="tick", every="5s")])
+    with pytest.raises(Refused, match="item 2: tick has a schedule: `jobledger run tick`"):
+        await Bulk(sender, Routes(settings, None, nobody), "commands", "me").submit([("a", 1), ("tick", 1), ("a", 2)])
+    assert sum(len(wire.decode_commands(record)) for _, _, record in sender.sent) == 1
 
 
 def test_a_refused_record_is_not_shown() -> None:

@@ -3,6 +3,7 @@
 from msgspec import Raw
 
 from ledger.client.content import content_hash, content_of, differences, manifest_digest
+from ledger.client.history import changes_of
 from ledger.config.settings import Execution, SystemJob
 from ledger.core.bodies import NOTHING
 from ledger.submitting.submission import options_of
@@ -74,3 +75,8 @@ def test_differences_are_told_field_by_field() -> None:
         "options.timeout_ms: 1000 -> 2000",
         'schedule: (not said) -> {"every_ms":5}',
     ]
+
+
+def test_behind_the_last_version_there_is_no_change() -> None:
+    """As on a page that a cursor of another job leads to."""
+    assert changes_of([], None) == []

@@ -2,6 +2,8 @@
 
 import pytest
 
+from ledger.client import tables as client_tables
+from ledger.client.line import Line
 from ledger.client.routes import Route, Routes
 from ledger.config import Settings
 from ledger.config.settings import Job, SystemJob
@@ -117,3 +119,10 @@ async def test_without_handlers_the_tables_are_asked_once() -> None:
 async def test_what_nobody_knows_goes_by_the_command() -> None:
     routes = Routes(SETTINGS, None, Tables(away=True))
     assert await routes.find("stranger") == Route("stranger", "stranger", is_guess=True)
+
+
+@pytest.mark.parametrize("wish", [Submission("plain", tenant="\udcfc"), Submission("by-key", exclusive_key="\udcfc")])
+async def test_a_submit_with_half_a_surrogate_pair_in_it_is_refused_before_it_is_asked_where_it_goes(wish: Submission) -> None:
+    line = Line(SETTINGS, None, 1.0, client_tables.Tables(SETTINGS))
+    with pytest.raises(Refused, match="half a surrogate pair"):
+        await line.submit(command_of(wish), 1.0)

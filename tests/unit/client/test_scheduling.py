@@ -129,6 +129,8 @@ def test_an_unknown_field_is_told_with_a_near_miss() -> None:
     assert scheduling_of({"job": "a", "every": "1h"}) == Scheduling(job="a", every="1h")
     with pytest.raises(Refused, match="no field 'timzone'; did you mean 'timezone'"):
         scheduling_of({"job": "a", "timzone": "UTC"})
+    with pytest.raises(Refused, match=r"no field 'timezone\\ud800'; did you mean 'timezone'"):
+        scheduling_of({"job": "a", "timezone\ud800": "UTC"})
     with pytest.raises(Refused, match="this is no schedule"):
         scheduling_of({"every": "1h"})
 

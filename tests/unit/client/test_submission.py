@@ -73,6 +73,10 @@ class Packed(Struct):
     rate: float
 
 
+class Counted(Struct):
+    by_number: dict[int, int]
+
+
 def refusal_of(wish: Submission) -> str:
     with pytest.raises(Refused) as error:
         command_of(wish)
@@ -97,6 +101,7 @@ def test_models_dataclasses_and_plain_json_become_bytes() -> None:
         (Client(customerId=7), b'{"customerId":7}'),
         (Hidden(7), b'{"_number":7}'),
         ({"rates": [Packed(1.5)]}, b'{"rates":[{"rate":1.5}]}'),
+        ([Counted({7: 2})], b'[{"by_number":{"7":2}}]'),
         (Revealed(password=SecretStr("x"), note=None), b'{"password":"x","note":null}'),
         ({"note": None, "mask": "**********"}, b'{"note":null,"mask":"**********"}'),
     ],
@@ -231,6 +236,7 @@ def test_many_forms_of_one_wish() -> None:
     ("wish", "words"),
     [
         ({"jbo": "a"}, "did you mean 'job'?"),
+        ({"jo\ud800b": "a"}, "has no field 'jo\\ud800b'; did you mean 'job'?"),
         ({"data": 1}, "missing required field `job`"),
         ({"job": "a", "tenant": 5}, "$.tenant"),
         ({"job": "a", "labels": {"x": 1}}, "$.labels"),

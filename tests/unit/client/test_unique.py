@@ -37,6 +37,7 @@ def test_other_fields_and_other_values_are_another_key() -> None:
         ({"by": "at", "states": []}, "at least one state"),
         ({"by": "at", "states": ["running"]}, "unique: "),
         ({"by": "at", "on_conflict": "merge"}, "unique: "),
+        ({"by": "at", "\ud800": 1}, "unique: "),
         (7, "unique: "),
     ],
 )

@@ -248,7 +248,7 @@ ENDED = {"finished_at": AT, "attempt": 2}
         (replace(execution_row("failed", error=("OSError", "gone")), **ENDED), "failed", "OSError gone"),
         (replace(execution_row("lost"), **ENDED), "lost", "its worker was not heard of"),
         (replace(execution_row("skipped", reason="version_too_old"), **ENDED), "version_too_old", "skipped(version_too_old)"),
-        (replace(execution_row("missed", reason="start_deadline"), **ENDED), "start_deadline", "no worker had started it by"),
+        (replace(execution_row("missed", reason="start_deadline"), **ENDED), "start_deadline", "it had not started by"),
     ],
 )  # fmt: skip
 def test_why_it_ended_so(row: Execution, kind: str, text: str) -> None:
@@ -256,6 +256,13 @@ def test_why_it_ended_so(row: Execution, kind: str, text: str) -> None:
     ended, attempt = explain_execution(Around(row, NOW, [first])).reasons
     assert ended.kind == kind and text in ended.text
     assert attempt.text.endswith("TimeoutError: slow")
+
+
+def test_of_one_that_was_missed_it_is_told_what_the_time_went_into() -> None:
+    """It may have been held, and not wanted a worker."""
+    row = replace(execution_row("missed", reason="start_deadline"), finished_at=AT, attempt=0)
+    _, reason = explain_execution(Around(row, NOW, spent=[Spent("paused", 9_800, "ada"), Spent("worker", 200)])).reasons
+    assert (reason.kind, reason.text) == ("not_started", "10.0 s went by since it was due: 9.8 s paused by ada, 200 ms no worker took it")
 
 
 def test_who_cancelled_it() -> None:

@@ -291,8 +291,9 @@ def test_a_registry_is_found_where_the_settings_say(tmp_path, monkeypatch) -> No
         load_jobs("some_jobs:job")
     with pytest.raises(Misconfigured, match="there is no module 'no_such_module'"):
         load_jobs("no_such_module:jobs")
-    with pytest.raises(Misconfigured, match="module:attribute"):
-        load_jobs("some_jobs")
+    for no_target in ("some_jobs", "./some_jobs:jobs"):
+        with pytest.raises(Misconfigured, match="module:attribute"):
+            load_jobs(no_target)
 
 
 @pytest.mark.parametrize("terms", ["retries=Retry(attempts=0)", "exclusive='tennant'", "timeout='5'", "concurrency=0"])
