@@ -1,5 +1,6 @@
 """CPU-bound handlers for the tests of processes."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -97,6 +98,24 @@ def asks(data: list[str], ctx: Context) -> list[str]:
             ctx.progress(99, "cancelled")
             raise
     return told
+
+
+@jobs.job("forks", run_in="process")
+def forks() -> str:
+    """What it forks leaves as it would in any program, before it does itself."""
+    if (pid := os.fork()) == 0:
+        sys.exit()
+    os.waitpid(pid, 0)
+    return "the code"
+
+
+@jobs.job("terminates", run_in="process")
+def terminates() -> int | None:
+    started = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    started.start()
+    started.terminate()
+    started.join(10)
+    return started.exitcode
 
 
 @jobs.job("early", run_in="process")

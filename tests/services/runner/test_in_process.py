@@ -188,6 +188,15 @@ async def test_of_exclusive_code_that_leaves_a_thread_the_process_ends_before_th
     assert end.outcome == "completed" and is_gone(int(bytes(end.result)))
 
 
+@pytest.mark.parametrize(("job", "result"), [("forks", b'"the code"'), ("terminates", b"-15")])
+async def test_what_it_forks_is_no_second_copy_of_its_process(world: World, job: str, result: bytes) -> None:
+    runner = world.begin()
+    runner.take(record_of(offer(0, job)))
+    assert [(end.outcome, bytes(end.result)) for end in await reports(world)] == [("completed", result)]
+    runner.take(record_of(offer(2, "wrapped", data=1)))
+    assert bytes((await reports(world, 2))[1].result) == b"2"
+
+
 def may_submit(world: World, client: FakeClient) -> None:
     world.ways["process"] = Submitting(world.ways["process"], Submits(client.opening))
 
