@@ -27,12 +27,11 @@ from processors import forks, logs
 from processors.runner import perform, settle
 from processors.runner.attempt import Attempt
 from processors.runner.child_submits import Submitting
-from processors.runner.child_wire import HEAD, LARGEST, Answered, End, FromChild, Ready, Run, Spent, Told, frame, to_child
+from processors.runner.child_wire import EXIT_ORPHANED, HEAD, LARGEST, Answered, End, FromChild, Ready, Run, Spent, Told, frame, to_child
 
 PROGRESS_APART: Final = 0.1  # seconds; the runner tells it on more rarely still
 SERVES: Final = 1000  # attempts, then a new process takes its place: what leaks is bounded
 PR_SET_PDEATHSIG: Final = 1
-EXIT_ORPHANED: Final = 76
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -159,8 +158,11 @@ class Child:
 
     def _send(self, message: FromChild) -> None:
         data = frame(message)
-        with self._sending:
-            self._socket.sendall(data)
+        try:
+            with self._sending:
+                self._socket.sendall(data)
+        except OSError:
+            os._exit(EXIT_ORPHANED)
 
     def _listen(self) -> None:
         try:

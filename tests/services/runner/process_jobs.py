@@ -50,6 +50,22 @@ def exits(data: int) -> None:
     os._exit(data)
 
 
+def to_the_worker() -> int:
+    """The file that a handler knows nothing of."""
+    return next(fd for fd in range(3, 64) if Path(f"/proc/self/fd/{fd}").is_socket())
+
+
+@jobs.job("closes", run_in="process", retries=FIRST_AT_ONCE)
+def closes() -> None:
+    os.close(to_the_worker())
+
+
+@jobs.job("babbles", run_in="process", retries=FIRST_AT_ONCE)
+def babbles(data: str) -> None:
+    os.write(to_the_worker(), bytes.fromhex(data))
+    time.sleep(60)
+
+
 @jobs.job("dies", run_in="process", retries=FIRST_AT_ONCE)
 def dies() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)

@@ -105,6 +105,9 @@ async def test_what_it_raises_is_its_failure_and_its_process_lives_on(world: Wor
     [
         ("exits", 3, "exit code 3", 7),
         ("exits", 0, "exit code 0", 7),
+        ("closes", None, "closed or wrote to the socket", 7),
+        ("babbles", "ffffffff", "closed or wrote to the socket", 7),
+        ("babbles", "000000027b7d", "closed or wrote to the socket", 7),
         ("dies", None, "SIGSEGV (11)", 7),
         ("dies-for-good", None, "SIGKILL (9)", None),
     ],
