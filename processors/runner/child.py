@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> NoReturn:
 
 def die_with(runner: int) -> None:
     """Have the kernel kill this process when the runner's is gone, and rather than the runner's when memory is short."""
-    for word in (signal.SIGINT, signal.SIGTERM):  # of a terminal, or to a whole service: the runner decides what ends
+    for word in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # of a terminal, or to a whole service: the runner decides what ends
         signal.signal(word, _pass)  # no SIG_IGN, which what handlers start would inherit
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

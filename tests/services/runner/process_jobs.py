@@ -134,6 +134,13 @@ def terminates() -> int | None:
     return started.exitcode
 
 
+@jobs.job("hangs-up", run_in="process")
+def hangs_up() -> int:
+    started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    started.send_signal(signal.SIGHUP)
+    return started.wait(10)
+
+
 @jobs.job("early", run_in="process")
 def early() -> Snooze:
     return Snooze("5m")

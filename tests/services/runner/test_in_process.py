@@ -200,6 +200,19 @@ async def test_what_it_forks_is_no_second_copy_of_its_process(world: World, job:
     assert bytes((await reports(world, 2))[1].result) == b"2"
 
 
+async def test_what_it_starts_is_deaf_to_no_signal(world: World) -> None:
+    """As its runner is, in the hands of a supervisor, to the end of the terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        runner = world.begin()
+        runner.take(record_of(offer(0, "exits", data=1)))  # the process after it is begun here
+        await reports(world)
+        runner.take(record_of(offer(2, "hangs-up")))
+        assert bytes((await reports(world, 2))[1].result) == b"-1"
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def may_submit(world: World, client: FakeClient) -> None:
     world.ways["process"] = Submitting(world.ways["process"], Submits(client.opening))
 
