@@ -23,7 +23,7 @@ from typing import Final, NoReturn, cast
 
 from ledger.context import Context
 from ledger.handlers import Handler, Jobs, load_jobs
-from processors import forks, logs
+from processors import forks, logs, prints
 from processors.runner import perform, settle
 from processors.runner.attempt import Attempt
 from processors.runner.child_submits import Submitting
@@ -47,6 +47,7 @@ def main(arguments: list[str]) -> NoReturn:
     leave_nothing(options.fd)
     forks.set_free()
     limit_memory(options.memory)
+    prints.let_go()
     logs.configure(cast(logs.Format, options.log_format), options.log_level)  # argparse checked the choice
     sys.path.insert(0, str(Path.cwd()))
     Child(socket.socket(fileno=options.fd), load_jobs(options.app)).serve()

@@ -35,6 +35,7 @@ def where(data: dict[str, int]) -> dict[str, object]:
 def steps(ctx: Context) -> str:
     for percent in (10, 50, 90):
         ctx.progress(percent, f"{percent} of 100")
+    print("a line that is printed")
     log.warning("a line of the handler's module")
     ctx.log.warning("a line of the job")
     return ctx.idempotency_key

@@ -80,7 +80,10 @@ async def test_no_more_of_them_run_than_there_may_be_processes(world: World) -> 
     assert len({json.loads(bytes(report.result))["pid"] for report in world.sender.ends}) <= 2
 
 
-async def test_progress_and_lines_with_the_ids_come_through(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_progress_and_lines_with_the_ids_come_through(
+    world: World, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     runner = world.begin()
     runner.take(record_of(offer(0, "exits", data=1)))  # the process after it is begun here, where its output is captured
     await reports(world)
@@ -88,7 +91,9 @@ async def test_progress_and_lines_with_the_ids_come_through(world: World, capfd:
     end = (await reports(world, 2))[1]
     assert bytes(end.result).decode() == f'"{end.execution_id.rpartition("-")[0]}"'  # the same wherever it lives
     assert [report.progress for report in world.sender.reports if report.progress is not None][-1] == 90
-    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    out, err = capfd.readouterr()
+    assert out.endswith("a line that is printed\n")
+    lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
     said = {line["event"]: line for line in lines if line["event"].startswith("a line")}
     assert len(said) == 2
     assert all((line["execution_id"], line["job_name"], line["attempt"]) == (end.execution_id, "steps", 1) for line in said.values())
