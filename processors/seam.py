@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from ledger.config import Settings
 from ledger.kafka.connect import fetch_promptly, known_end
+from processors import forks
 from processors.crash import crash, or_crash
 
 TOGETHER = 100  # records of a partition that Faust takes for one: it yields to the loop, checks and acks once for all of them
@@ -290,6 +291,7 @@ def has_crashed(app: App) -> bool:
 def run_worker(app: App, *, loglevel: str = "WARNING") -> None:
     """Run until SIGTERM or SIGINT; does not return."""
     uvloop.install()
+    forks.set_free()
     sys.setswitchinterval(0.001)  # code of users in threads shall not make the loop wait 5 ms for each turn
     gc.enable()  # who starts a process may have done without it so far
     gc.freeze()

@@ -13,6 +13,7 @@ from psycopg.errors import (
     LockNotAvailable,
     ProgramLimitExceeded,
     QueryCanceled,
+    ReadOnlySqlTransaction,
     StatementTooComplex,
     UndefinedColumn,
     UndefinedTable,
@@ -82,7 +83,7 @@ def connected(settings: Settings) -> Iterator[Connection[TupleRow]]:
             f"Postgres at {address_of(settings)} does not take a row that follows from the log ({first_line(error)}): "
             "change the fold that makes it"
         ) from error
-    except OperationalError as error:
+    except (OperationalError, ReadOnlySqlTransaction) as error:
         raise unavailable(settings, error) from error
     finally:
         connection.close()
@@ -95,7 +96,7 @@ def break_off(connection: Connection[TupleRow]) -> None:
 
 
 def unavailable(settings: Settings, error: BaseException) -> Unavailable:
-    """What to say of a server that is away, of one that does not let us in, and of one that is held up."""
+    """What to say of a server that is away, of one that does not let us in, of one that only reads, and of one that is held up."""
     address = address_of(settings)
     said = "write `@` in a password as %40, `/` as %2F" if address == _UNTOLD else first_line(error)
     if isinstance(error, QueryCanceled | LockNotAvailable):
@@ -103,6 +104,8 @@ def unavailable(settings: Settings, error: BaseException) -> Unavailable:
             f"Postgres at {address} did not come to an end in time ({said}): another transaction holds a table, or there is too much to "
             "read; the view pg_stat_activity names who is at work"
         )
+    if isinstance(error, ReadOnlySqlTransaction):
+        return Unavailable(f"Postgres at {address} only reads ({said}): name the server that it is a copy of in JOBLEDGER_DATABASE__URL")
     if _REFUSED in said and not any(words in said for words in _NOT_NOW):  # a server does not tell its sqlstate to whom it does not let in
         return Unavailable(f"Postgres at {address} does not let us in ({said}): see user, password and database in JOBLEDGER_DATABASE__URL")
     return Unavailable(f"Postgres does not answer at {address} ({said}): start it (`jobledger stack start`) or set JOBLEDGER_DATABASE__URL")

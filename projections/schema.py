@@ -10,9 +10,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema
 
@@ -71,12 +71,13 @@ def _transaction(settings: Settings) -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             yield connection
-    except ProgrammingError as error:
-        if not isinstance(error.orig, InsufficientPrivilege):
-            raise
-        raise not_allowed(settings, error.orig) from error
-    except (OperationalError, psycopg.OperationalError) as error:
-        raise unavailable(settings, getattr(error, "orig", None) or error) from error
+    except (DBAPIError, psycopg.OperationalError) as error:
+        match getattr(error, "orig", None) or error:
+            case InsufficientPrivilege() as said:
+                raise not_allowed(settings, said) from error
+            case psycopg.OperationalError() | ReadOnlySqlTransaction() as said:
+                raise unavailable(settings, said) from error
+        raise
 
 
 def _status(connection: Connection, schema: str) -> Status:

@@ -64,7 +64,13 @@ class Swap:
                 f"the tables that were kept are of version {max(versions)}, this program's are of version {self._projection.version}: "
                 "take them back by the program that made them"
             )
-        self._set(OLD).add_indexes()  # an upgrade since then has added to the live ones only
+        kept = self._set(OLD)
+        if not kept.is_there():
+            raise Conflict(
+                "the tables that were kept have another shape than this program's: "
+                f"`jobledger projections rebuild {self._projection.name}` makes some that have it"
+            )
+        kept.add_indexes()  # an upgrade since then has added to the live ones only
         self.bring_in(OLD, keep=True)
 
     def drop(self) -> list[str]:

@@ -14,10 +14,12 @@ _SECRETS: Final = frozenset(
 )
 _FOLDER: Final = "PWD"  # the shell's own: where it is
 _USER_INFO: Final = re.compile(r"://[^/\s]*@")
-_LOGIN: Final = re.compile(r"://[^/]*@")
+_LOGIN: Final = re.compile(r"://(?:[^?]*|[^/]*)@")
 _WITH_PASSWORD: Final = re.compile(r"://[^/@\s:]*:(?!\$\{\w+\}@)[^/@\s]+@")  # the name of a variable is no password
 _PARAMETER: Final = re.compile(r"(?<=[?&])([^?&=\s]+)(=)(?!\$\{\w+\}(?:&|$))([^&]+)")  # of an address
-_KEYWORD: Final = re.compile(r"(?<!\S)(\w+)(\s*=\s*)('(?:\\.|[^'\\])*'|(?:\\.|\S)+)")  # as PostgreSQL takes them too: `host=db password=x`
+_KEYWORD: Final = re.compile(  # as PostgreSQL takes them too: `host=db password=x`; what has a space and no quotes it does not take
+    r"(?<!\S)(\w+)(\s*=\s*)('(?:\\.|[^'\\])*'|(?:\\.|\S)+(?:\s+(?!\w+\s*=)\S+)*)"
+)
 
 
 def is_secret_name(name: str) -> bool:
@@ -36,7 +38,7 @@ def _plainly(parameter: str) -> str:
 
 
 def masked_address(address: str) -> str:
-    """Of a server, and nothing but that: who logs in may also have a space in the password, which no server takes, and is masked."""
+    """Of a server, and nothing but that: also a password as it is, with a space, `/` or `?` in it, which no server takes, is masked."""
     return str(masked(_LOGIN.sub(f"://{MASK}@", address)))
 
 

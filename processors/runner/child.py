@@ -23,16 +23,15 @@ from typing import Final, NoReturn, cast
 
 from ledger.context import Context
 from ledger.handlers import Handler, Jobs, load_jobs
-from processors import logs
+from processors import forks, logs, prints
 from processors.runner import perform, settle
 from processors.runner.attempt import Attempt
 from processors.runner.child_submits import Submitting
-from processors.runner.child_wire import HEAD, LARGEST, Answered, End, FromChild, Ready, Run, Spent, Told, frame, to_child
+from processors.runner.child_wire import EXIT_ORPHANED, HEAD, LARGEST, Answered, End, FromChild, Ready, Run, Spent, Told, frame, to_child
 
 PROGRESS_APART: Final = 0.1  # seconds; the runner tells it on more rarely still
 SERVES: Final = 1000  # attempts, then a new process takes its place: what leaks is bounded
 PR_SET_PDEATHSIG: Final = 1
-EXIT_ORPHANED: Final = 76
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -46,7 +45,9 @@ def main(arguments: list[str]) -> NoReturn:
     options = parser.parse_args(arguments)
     die_with(options.runner)
     leave_nothing(options.fd)
+    forks.set_free()
     limit_memory(options.memory)
+    prints.let_go()
     logs.configure(cast(logs.Format, options.log_format), options.log_level)  # argparse checked the choice
     sys.path.insert(0, str(Path.cwd()))
     Child(socket.socket(fileno=options.fd), load_jobs(options.app)).serve()
@@ -54,7 +55,7 @@ def main(arguments: list[str]) -> NoReturn:
 
 def die_with(runner: int) -> None:
     """Have the kernel kill this process when the runner's is gone, and rather than the runner's when memory is short."""
-    for word in (signal.SIGINT, signal.SIGTERM):  # of a terminal, or to a whole service: the runner decides what ends
+    for word in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # of a terminal, or to a whole service: the runner decides what ends
         signal.signal(word, _pass)  # no SIG_IGN, which what handlers start would inherit
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -158,8 +159,11 @@ class Child:
 
     def _send(self, message: FromChild) -> None:
         data = frame(message)
-        with self._sending:
-            self._socket.sendall(data)
+        try:
+            with self._sending:
+                self._socket.sendall(data)
+        except OSError:
+            os._exit(EXIT_ORPHANED)
 
     def _listen(self) -> None:
         try:

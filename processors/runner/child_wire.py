@@ -13,7 +13,7 @@ from processors.runner.attempt import Outcome, Stopping
 
 HEAD: Final = struct.Struct(">I")  # the length of what follows
 LARGEST: Final = 2 * 1024 * 1024  # bytes of a frame: data or a result of 256 KB, as JSON that may escape it
-
+EXIT_ORPHANED: Final = 76  # of a process that does not reach its runner any more
 
 Spent = Literal["out_of_memory", "threads_left", "served_enough"]
 

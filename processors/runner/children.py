@@ -19,11 +19,12 @@ from typing import Final
 import msgspec
 import structlog
 
-from processors.runner.child_wire import HEAD, LARGEST, FromChild, Ready, ToChild, frame, from_child
+from processors.runner.child_wire import EXIT_ORPHANED, HEAD, LARGEST, FromChild, Ready, ToChild, frame, from_child
 
 log = structlog.get_logger(__name__)
 LONGEST_START: Final = 60.0  # seconds, for the import of the handlers
-LAST_WORDS: Final = 0.5  # seconds for what a process that is gone had sent
+LAST_WORDS: Final = 0.5  # seconds for what a process that is gone had sent, and for the end of one that speaks no more
+_MEDDLED: Final = "its code closed or wrote to the socket to its worker, a file that it did not open"
 
 
 class ChildGone(Exception):
@@ -104,7 +105,7 @@ class Child:
             self._writer.write(frame(message))
 
     async def receive(self) -> FromChild:
-        """The next message. Raises `ChildGone` once the process has ended, or was killed because it speaks nonsense."""
+        """The next message. Raises `ChildGone` once the process has ended, or was killed because it speaks nonsense or no more."""
         reading = asyncio.create_task(self._read())
         try:
             await asyncio.wait((reading, self._exited), return_when=asyncio.FIRST_COMPLETED)
@@ -114,8 +115,11 @@ class Child:
                 return message
         finally:
             reading.cancel()
+        ended, _ = await asyncio.wait((self._exited,), timeout=LAST_WORDS)
+        lives_on = not (ended or self.killed)
         self.kill()
-        raise ChildGone(_how(await self._exited))
+        code = await self._exited
+        raise ChildGone(f"its process was ended: {_MEDDLED}" if lives_on else _how(code))
 
     async def _read(self) -> FromChild | None:
         try:
@@ -210,6 +214,8 @@ class Children:
 
 
 def _how(code: int) -> str:
+    if code == EXIT_ORPHANED:
+        return f"its process ended with exit code {code}: {_MEDDLED}"
     if code >= 0:
         return f"its process ended with exit code {code}"
     try:

@@ -10,7 +10,7 @@ from typing import NoReturn, cast
 from ledger.config.loading import load_settings
 from ledger.core.refusal import LedgerError, Misconfigured
 from ledger.handlers import load_jobs
-from processors import logs, seam
+from processors import logs, prints, seam
 from processors.crash import crash
 from processors.pulse import EXIT_DRAINED, to_supervisor
 from processors.runner.children import Command
@@ -29,6 +29,7 @@ def main(arguments: list[str]) -> NoReturn:
     parser.add_argument("--log-level", default="INFO", type=str.upper, choices=logs.LEVELS)
     options = parser.parse_args(arguments)
     asyncio.set_event_loop(asyncio.new_event_loop())  # Faust asks for one before it makes its own
+    prints.let_go()
     logs.configure(cast(logs.Format, options.log_format), options.log_level)  # argparse checked the choice
     try:
         run(options.queue, options.app, options.config, options.log_format, options.log_level)

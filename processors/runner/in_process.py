@@ -46,13 +46,21 @@ class InProcess:
                 await asyncio.wait([talk])
             except asyncio.CancelledError:
                 child.send(Stop(attempt.offer.token, attempt.stopping or "handed_back"))
-                if killing is None:
-                    patience = self.patience if attempt.patience is None else attempt.patience
-                    killing = asyncio.get_running_loop().call_later(patience, child.kill)
+                killing = self._kill_later(child, attempt, killing)
         if killing is not None:
             killing.cancel()
         if talk.result():
             self.children.give_back(child)  # only now: nothing kills it any more
+
+    def _kill_later(self, child: Child, attempt: Attempt, before: asyncio.TimerHandle | None) -> asyncio.TimerHandle:
+        """The time that a person gives it ends early where it is asked once more: then it has to stop at once."""
+        loop = asyncio.get_running_loop()
+        patience = self.patience if before is not None or attempt.patience is None else attempt.patience
+        if before is not None:
+            if before.when() <= loop.time() + patience:
+                return before
+            before.cancel()
+        return loop.call_later(patience, child.kill)
 
     async def _talk(self, child: Child, attempt: Attempt) -> bool:
         """Until its code has ended: it said so, or is gone. True: the process is of further use."""

@@ -11,6 +11,7 @@ import structlog
 
 from ledger.context import AttemptCancelled, ProcessDied, current_attempt
 from ledger.handlers import CallNext, Handler
+from processors.forks import called
 from processors.runner import settle
 from processors.runner.attempt import Attempt
 
@@ -68,7 +69,7 @@ class InThread:
 def for_a_future(function: Callable[..., object], arguments: tuple[object, ...]) -> object:
     """A future takes any error but one. It becomes what Python makes of it in a coroutine, and so in what is wrapped around this."""
     try:
-        return function(*arguments)
+        return called(function, arguments)
     except StopIteration as error:
         raise RuntimeError("the code raised StopIteration") from error
 
@@ -77,7 +78,7 @@ def run_plain(attempt: Attempt) -> None:
     """A plain function, here and now."""
     handler = begin(attempt)
     try:
-        settle.returned(attempt, handler.function(*arguments_of(attempt, handler)))
+        settle.returned(attempt, called(handler.function, arguments_of(attempt, handler)))
     except BaseException as error:  # also what is no Exception: the code is not ours
         settle_error(attempt, error)
     finally:
@@ -107,7 +108,7 @@ async def as_coroutine(attempt: Attempt, handler: Handler, arguments: tuple[obje
 
 async def directly(attempt: Attempt, handler: Handler, arguments: tuple[object, ...]) -> object:
     """In this thread, which has nothing else to do."""
-    return handler.function(*arguments)
+    return called(handler.function, arguments)
 
 
 def begin(attempt: Attempt) -> Handler:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,9 +55,10 @@ class Bed:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def spawn(self, *command: str) -> subprocess.Popen[bytes]:
-        """Start one of our processes, which ends with this one however that ends; its words go to a file in the bed's folder."""
+        """Start one of our processes, which ends with this one however that ends; its words go to a file in the bed's folder, and what it
+        leaves in one for the time being too."""
         others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}  # they would change the bed's settings
-        environment = {**others, CONFIG: str(self.folder / "jobledger.yaml"), "JOBLEDGER_APP": APP}
+        environment = {**others, CONFIG: str(self.folder / "jobledger.yaml"), "JOBLEDGER_APP": APP, "TMPDIR": str(self.folder)}
         with (self.folder / f"{len(self.processes)}.log").open("wb") as words:
             self.processes.append(
                 subprocess.Popen(
@@ -133,14 +134,14 @@ async def bed(settings: Settings, say: Say, *, work: bool = True, limits: Mappin
         try:
             await topics.apply(ours)
             await opening.open_log(ours)
-            await asyncio.to_thread(schema.upgrade, ours)
+            await _whole(asyncio.to_thread(schema.upgrade, ours))  # its thread would make what is removed meanwhile
             if work:
                 made.spawn_all()
                 await apply_configuration(ours, jobs, timeout=PATIENCE)
             yield made
         finally:
             made.stop()
-            await _remove(ours)
+            await _whole(_remove(ours))
 
 
 def bed_settings(settings: Settings, name: str, folder: Path, limits: Mapping[str, float]) -> Settings:
@@ -164,11 +165,26 @@ def _plain(text: str) -> str:
     return text.replace("${", "$${")
 
 
+async def _whole(work: Coroutine[object, object, object]) -> None:
+    """To its end, also where we are told to end meanwhile: that comes behind it."""
+    doing, told = asyncio.ensure_future(work), None
+    while not doing.done():
+        try:
+            await asyncio.wait([doing])
+        except asyncio.CancelledError as error:
+            told = error
+    doing.result()
+    if told is not None:
+        raise told
+
+
 async def _remove(settings: Settings) -> None:
-    async with admin_client(settings.kafka.bootstrap) as admin:
-        await admin.delete_topics([spec.name for spec in topics.specs(settings)])
-    async with await psycopg.AsyncConnection.connect(conninfo_of(settings), autocommit=True) as connection:
-        await connection.execute(SQL("drop schema if exists {} cascade").format(Identifier(settings.database.table_schema)))
+    try:
+        async with admin_client(settings.kafka.bootstrap) as admin:
+            await admin.delete_topics([spec.name for spec in topics.specs(settings)])
+    finally:
+        async with await psycopg.AsyncConnection.connect(conninfo_of(settings), autocommit=True) as connection:
+            await connection.execute(SQL("drop schema if exists {} cascade").format(Identifier(settings.database.table_schema)))
 
 
 def where(settings: Settings) -> str:

@@ -264,6 +264,15 @@ async def test_tables_that_are_taken_back_have_the_indexes_of_this_program_and_t
     assert sql.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{ours}_old",)).fetchone() == (True,)
 
 
+async def test_tables_that_an_upgrade_gave_no_column_are_not_taken_back(logs: Logs, sql: Connection[TupleRow], swap: Swap) -> None:
+    """It changes those in use."""
+    await rebuild(logs.settings, wanted=UNCHECKED)
+    await rebuild(logs.settings, wanted=Wanted(check=False, keep=True))
+    sql.execute("ALTER TABLE job_executions_old DROP COLUMN trace_id")
+    with pytest.raises(Conflict, match="another shape"):
+        swap.take_back()
+
+
 async def test_a_long_reader_is_not_cut_off(logs: Logs, sql: Connection[TupleRow], monkeypatch: pytest.MonkeyPatch) -> None:
     """The swap gives up after a while, and can be done later."""
     monkeypatch.setattr("projections.swapping.READERS", ("50ms", "50ms"))

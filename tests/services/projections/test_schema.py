@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from ledger.config import Settings
 from ledger.config.settings import Database
-from ledger.core.refusal import Conflict, Misconfigured
+from ledger.core.refusal import Conflict, Misconfigured, Unavailable
 from projections import schema
 from projections.builtin import TABLES
 from projections.columns import METADATA
@@ -113,6 +113,13 @@ def test_whoever_owns_the_schema_upgrades_it_and_who_may_not_make_one_hears_it(s
         assert len(schema.upgrade(theirs).pending) == 8
         connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)))
         connection.execute(SQL("DROP ROLE {}").format(Identifier(role)))
+
+
+def test_a_server_that_only_reads_is_no_bare_error_of_postgres(settings: Settings) -> None:
+    url = f"{settings.database.url.get_secret_value()}?options=-c%20default_transaction_read_only%3Don"
+    theirs = Database.model_validate({"url": url, "schema": settings.database.table_schema})
+    with pytest.raises(Unavailable, match="only reads"):
+        schema.upgrade(settings.model_copy(update={"database": theirs}))
 
 
 async def test_nothing_is_rebuilt_before_the_schema_is_upgraded(upgraded: Settings, opened: object, sql: Connection[TupleRow]) -> None:

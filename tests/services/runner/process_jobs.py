@@ -1,5 +1,6 @@
 """CPU-bound handlers for the tests of processes."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -34,6 +35,7 @@ def where(data: dict[str, int]) -> dict[str, object]:
 def steps(ctx: Context) -> str:
     for percent in (10, 50, 90):
         ctx.progress(percent, f"{percent} of 100")
+    print("a line that is printed")
     log.warning("a line of the handler's module")
     ctx.log.warning("a line of the job")
     return ctx.idempotency_key
@@ -47,6 +49,22 @@ def bad() -> None:
 @jobs.job("exits", run_in="process", retries=FIRST_AT_ONCE)
 def exits(data: int) -> None:
     os._exit(data)
+
+
+def to_the_worker() -> int:
+    """The file that a handler knows nothing of."""
+    return next(fd for fd in range(3, 64) if Path(f"/proc/self/fd/{fd}").is_socket())
+
+
+@jobs.job("closes", run_in="process", retries=FIRST_AT_ONCE)
+def closes() -> None:
+    os.close(to_the_worker())
+
+
+@jobs.job("babbles", run_in="process", retries=FIRST_AT_ONCE)
+def babbles(data: str) -> None:
+    os.write(to_the_worker(), bytes.fromhex(data))
+    time.sleep(60)
 
 
 @jobs.job("dies", run_in="process", retries=FIRST_AT_ONCE)
@@ -97,6 +115,31 @@ def asks(data: list[str], ctx: Context) -> list[str]:
             ctx.progress(99, "cancelled")
             raise
     return told
+
+
+@jobs.job("forks", run_in="process")
+def forks() -> str:
+    """What it forks leaves as it would in any program, before it does itself."""
+    if (pid := os.fork()) == 0:
+        sys.exit()
+    os.waitpid(pid, 0)
+    return "the code"
+
+
+@jobs.job("terminates", run_in="process")
+def terminates() -> int | None:
+    started = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    started.start()
+    started.terminate()
+    started.join(10)
+    return started.exitcode
+
+
+@jobs.job("hangs-up", run_in="process")
+def hangs_up() -> int:
+    started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    started.send_signal(signal.SIGHUP)
+    return started.wait(10)
 
 
 @jobs.job("early", run_in="process")

@@ -80,7 +80,10 @@ async def test_no_more_of_them_run_than_there_may_be_processes(world: World) -> 
     assert len({json.loads(bytes(report.result))["pid"] for report in world.sender.ends}) <= 2
 
 
-async def test_progress_and_lines_with_the_ids_come_through(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_progress_and_lines_with_the_ids_come_through(
+    world: World, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     runner = world.begin()
     runner.take(record_of(offer(0, "exits", data=1)))  # the process after it is begun here, where its output is captured
     await reports(world)
@@ -88,7 +91,9 @@ async def test_progress_and_lines_with_the_ids_come_through(world: World, capfd:
     end = (await reports(world, 2))[1]
     assert bytes(end.result).decode() == f'"{end.execution_id.rpartition("-")[0]}"'  # the same wherever it lives
     assert [report.progress for report in world.sender.reports if report.progress is not None][-1] == 90
-    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    out, err = capfd.readouterr()
+    assert out.endswith("a line that is printed\n")
+    lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
     said = {line["event"]: line for line in lines if line["event"].startswith("a line")}
     assert len(said) == 2
     assert all((line["execution_id"], line["job_name"], line["attempt"]) == (end.execution_id, "steps", 1) for line in said.values())
@@ -105,6 +110,9 @@ async def test_what_it_raises_is_its_failure_and_its_process_lives_on(world: Wor
     [
         ("exits", 3, "exit code 3", 7),
         ("exits", 0, "exit code 0", 7),
+        ("closes", None, "closed or wrote to the socket", 7),
+        ("babbles", "ffffffff", "closed or wrote to the socket", 7),
+        ("babbles", "000000027b7d", "closed or wrote to the socket", 7),
         ("dies", None, "SIGSEGV (11)", 7),
         ("dies-for-good", None, "SIGKILL (9)", None),
     ],
@@ -186,6 +194,28 @@ async def test_of_exclusive_code_that_leaves_a_thread_the_process_ends_before_th
     world.begin().take(record_of(offer(0, "leaves-a-thread")))
     (end,) = await reports(world)
     assert end.outcome == "completed" and is_gone(int(bytes(end.result)))
+
+
+@pytest.mark.parametrize(("job", "result"), [("forks", b'"the code"'), ("terminates", b"-15")])
+async def test_what_it_forks_is_no_second_copy_of_its_process(world: World, job: str, result: bytes) -> None:
+    runner = world.begin()
+    runner.take(record_of(offer(0, job)))
+    assert [(end.outcome, bytes(end.result)) for end in await reports(world)] == [("completed", result)]
+    runner.take(record_of(offer(2, "wrapped", data=1)))
+    assert bytes((await reports(world, 2))[1].result) == b"2"
+
+
+async def test_what_it_starts_is_deaf_to_no_signal(world: World) -> None:
+    """As its runner is, in the hands of a supervisor, to the end of the terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        runner = world.begin()
+        runner.take(record_of(offer(0, "exits", data=1)))  # the process after it is begun here
+        await reports(world)
+        runner.take(record_of(offer(2, "hangs-up")))
+        assert bytes((await reports(world, 2))[1].result) == b"-1"
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def may_submit(world: World, client: FakeClient) -> None:

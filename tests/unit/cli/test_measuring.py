@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 import yaml
 
 from ledger.cli.bench import _measure
+from ledger.cli.measuring import bed as bed_module
 from ledger.cli.measuring import idle, tenants
 from ledger.cli.measuring.bed import Bed, bed_settings
 from ledger.cli.measuring.result import Result, result
@@ -25,7 +27,9 @@ from ledger.cli.measuring.schedules import Window
 from ledger.cli.output import Form
 from ledger.config import Settings
 from ledger.core.refusal import Misconfigured
+from ledger.kafka import opening, topics
 from ledger.schedule import Schedule
+from projections import schema
 from tests.unit.cli.conftest import Call
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -73,8 +77,53 @@ def test_what_a_benchmark_started_ends_with_it_however_that_ends(tmp_path: Path)
 def test_its_processes_have_the_settings_of_the_bed_whatever_the_environment_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBLEDGER_PREFIX", "production")
     made = Bed(Settings(), tmp_path, print)
-    made.spawn("timeit", "-n1", "-r1", "import os; print(sorted(name for name in os.environ if name.startswith('JOBLEDGER_')))").wait(30)
-    assert made.words(made.processes[0]).startswith("['JOBLEDGER_APP', 'JOBLEDGER_CONFIG']\n")
+    shown = "import os; print(sorted(name for name in os.environ if name.startswith('JOBLEDGER_')), os.environ['TMPDIR'])"
+    made.spawn("timeit", "-n1", "-r1", shown).wait(30)
+    assert made.words(made.processes[0]).startswith(f"['JOBLEDGER_APP', 'JOBLEDGER_CONFIG'] {tmp_path}\n")
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was done on them, of which a signal disturbs the last."""
+    done: list[str] = []
+
+    async def nothing(settings: Settings) -> None: ...
+
+    async def remove(settings: Settings) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.sleep(0.01)  # the event loop takes up the signal
+        done.append("removed")
+
+    monkeypatch.setattr(topics, "apply", nothing)
+    monkeypatch.setattr(opening, "open_log", nothing)
+    monkeypatch.setattr(schema, "upgrade", lambda settings: done.append("upgraded"))
+    monkeypatch.setattr(bed_module, "_remove", remove)
+    return done
+
+
+async def bed_only() -> Result:
+    async with bed_module.bed(Settings(), print, work=False):
+        return RESULT
+
+
+def test_a_signal_at_the_end_of_a_benchmark_does_not_keep_it_from_removing_what_it_made(servers: list[str]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _measure(bed_only(), Form.json)
+    assert servers == ["upgraded", "removed"]
+
+
+def test_what_a_benchmark_makes_in_a_thread_is_made_before_it_is_removed(servers: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def upgrade(settings: Settings) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        until = time.monotonic() + 0.2
+        while not servers and time.monotonic() < until:
+            time.sleep(0.01)
+        servers.append("upgraded")
+
+    monkeypatch.setattr(schema, "upgrade", upgrade)
+    with pytest.raises(KeyboardInterrupt):
+        _measure(bed_only(), Form.json)
+    assert servers == ["upgraded", "removed"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -8,6 +8,7 @@ from psycopg.errors import (
     LockNotAvailable,
     ProgramLimitExceeded,
     QueryCanceled,
+    ReadOnlySqlTransaction,
     UndefinedTable,
 )
 from pydantic import SecretStr
@@ -59,6 +60,7 @@ class Closing:
         (CharacterNotInRepertoire("invalid byte sequence"), Conflict, "does not take a row that follows from the log (invalid byte"),
         (ProgramLimitExceeded("index row requires 60016 bytes"), Conflict, "does not take a row that follows from the log (index row"),
         (OperationalError(AWAY), Unavailable, "does not answer"),
+        (ReadOnlySqlTransaction("cannot execute DELETE"), Unavailable, "at 127.0.0.1:9/x only reads (cannot execute DELETE)"),
     ],
 )
 def test_who_works_on_a_connection_hears_it_in_words(

@@ -98,3 +98,16 @@ def test_who_ended_in_time_is_not_killed_with_the_next_one_in_its_process() -> N
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
         loop.run(asyncio.wait_for(main(), 5))
+
+
+async def test_code_that_somebody_cancelled_has_no_more_time_than_any_when_it_has_to_stop_at_once() -> None:
+    """Its lock is in doubt, or its worker has to go: with the time that it has to stop kindly it would take its worker with it."""
+    children, one = FakeChildren(), attempt(0)
+    performing = asyncio.create_task(InProcess(children, PATIENCE)(one))  # type: ignore[arg-type]  # all that is asked of them
+    await asyncio.sleep(0)
+    one.stopping, one.patience = "cancelled", 5.0
+    for _ in range(2):
+        performing.cancel()
+        await asyncio.sleep(0)
+    assert (await asyncio.wait([performing], timeout=2))[0]
+    assert one.outcome == "cancelled" and not children.taken[0].is_alive
