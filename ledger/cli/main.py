@@ -2,23 +2,19 @@
 
 import gc
 import importlib
-import io
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import typer
 from typer.main import get_command
 
+from ledger.lossy import lossy
 from ledger.version import __version__
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 
 class Entry(NamedTuple):
@@ -147,22 +143,13 @@ def _let_go_of_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _Deaf(io.FileIO):
-    """What it does not take is lost: its reader left, or is slow and not waited for, or the disk there is full."""
-
-    def write(self, data: "ReadableBuffer") -> int:
-        with suppress(OSError):
-            return super().write(data) or memoryview(data).nbytes
-        return memoryview(data).nbytes
-
-
 def _hold_stderr() -> None:
     """Words to the person end no command. Where stderr is closed the next file or connection would be taken for it, here and by what is
     started."""
     if sys.__stderr__ is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         os.set_inheritable(2, True)
-    sys.stderr = io.TextIOWrapper(io.BufferedWriter(_Deaf(2, "w", closefd=False)), errors="backslashreplace", line_buffering=True)
+    sys.stderr = lossy(2)
 
 
 def _check_edges(arguments: Sequence[str]) -> None:
