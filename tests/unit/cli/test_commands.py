@@ -1,6 +1,7 @@
 """Data to stdout, talk to stderr, and the exit codes that scripts rely on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,11 @@ def test_a_job_says_that_it_has_more_versions_than_it_shows(call: Call, world: W
 def test_what_is_not_there_is_exit_3(call: Call, noun: str) -> None:
     ended = call(noun, "show", "nosuch")
     assert (ended.code, ended.stdout) == (3, "")
+
+
+def test_a_list_says_what_holds_an_execution(call: Call, world: World) -> None:
+    world.execution = replace(execution_row("waiting"), waiting_reason="paused(tenant)")
+    assert "paused(tenant)" in call("executions", "list").stdout
 
 
 def test_what_users_stored_does_not_steer_the_terminal(call: Call, world: World) -> None:
