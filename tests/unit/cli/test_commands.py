@@ -56,9 +56,11 @@ def test_any_other_end_than_completed_is_exit_6(call: Call, world: World, state:
     assert "execution e1-0" in ended.stderr
 
 
-def test_time_out_of_the_wait_is_exit_124(call: Call, world: World) -> None:
+@pytest.mark.parametrize("command", [("submit", "greet"), ("run", "tick")])
+@pytest.mark.parametrize("wait", [("--wait",), ()], ids=["asked to wait", "by the bound alone"])
+def test_time_out_of_the_wait_is_exit_124(call: Call, world: World, command: tuple[str, ...], wait: tuple[str, ...]) -> None:
     world.execution = execution_row("active")
-    ended = call("submit", "greet", "--wait", "--wait-timeout", "200ms")
+    ended = call(*command, *wait, "--wait-timeout", "200ms")
     assert (ended.code, ended.stdout) == (124, "")
     assert "goes on" in ended.stderr
 
