@@ -26,6 +26,8 @@ def command(
     output: OutputOption = Form.table,
 ) -> None:
     """Register new jobs and versions, put the system jobs in force, retire those that are gone. Repeating it changes nothing."""
+    if exit_code and not plan:
+        raise typer.BadParameter("it belongs to --plan: without it this would be done", param_hint="--exit-code")
     be_quiet()
     settings = session_of(context).load()
     jobs = handlers_of(settings, app)

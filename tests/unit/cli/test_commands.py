@@ -99,6 +99,7 @@ def test_errors_have_their_exit_codes(call: Call, world: World, error: LedgerErr
         (("submit", "a", "--priority", "10"), "--priority"),
         (("submit", "a", "--many", "-"), "each line of the file"),
         (("submit", "a", "--jbo"), "No such option"),
+        (("apply", "--exit-code"), "belongs to --plan"),
         (("executions", "list", "--from", "yesterday"), "is no instant"),
         (("executions", "list", "--from", "0001-01-01T00:00+14:00"), "edge of the calendar"),
         (("executions", "list", "--limit", "1000"), "--limit"),
