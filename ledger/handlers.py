@@ -6,19 +6,16 @@ jobs = Jobs()
 async def send_invoice(data: Invoice, ctx: Context) -> Receipt: ...
 """
 
-import importlib
 import inspect
-import os
 import types
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from pathlib import Path
-from traceback import extract_tb
 from types import MappingProxyType
-from typing import Final, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from ledger.config.fields import check_job_name
+from ledger.config.named import module_of
 from ledger.context import Context
 from ledger.core.limits import Rate, parse_rate
 from ledger.core.refusal import Misconfigured, Refused
@@ -30,7 +27,6 @@ RunIn = Literal["async", "thread", "process"]
 CallNext = Callable[[], Awaitable[object]]
 Middleware = Callable[[Context, CallNext], Awaitable[object]]
 
-_OURS: Final = f"{Path(__file__).parent}{os.sep}"
 DEFAULT_QUEUE = "default"
 DEFAULT_TIMEOUT = "15m"
 
@@ -197,29 +193,13 @@ class Jobs:
 
 def load_jobs(target: str) -> Jobs:
     """The registry at `module:attribute`. Raises `Misconfigured` with what is there instead."""
-    module_name, colon, attribute = target.partition(":")
-    if not (module_name and colon and attribute) or module_name.startswith("."):
-        raise Misconfigured(f"app {target!r}: write it as `module:attribute`, for example `jobs:jobs`")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise Misconfigured(f"app {target!r}: there is no module {error.name!r} here; start where it is, or install it") from error
-        raise
-    except Misconfigured as error:
-        raise Misconfigured(_placed(error)) from error
+    module, attribute = module_of("app", target, "jobs:jobs")
     found: object = getattr(module, attribute, None)
     if not isinstance(found, Jobs):
         candidates = [name for name, value in vars(module).items() if isinstance(value, Jobs)]
         have = f"it has {', '.join(candidates)}" if candidates else "it declares no `jobs = Jobs()`"
-        raise Misconfigured(f"app {target!r}: {module_name} has no registry of jobs called {attribute!r}; {have}")
+        raise Misconfigured(f"app {target!r}: {module.__name__} has no registry of jobs called {attribute!r}; {have}")
     return found
-
-
-def _placed(error: Misconfigured) -> str:
-    """With the line of the user's code, where the words do not name it: `Retry(attempts=0)` does not know whose it is."""
-    calls = [call for call in extract_tb(error.__traceback__) if not call.filename.startswith((_OURS, "<"))]
-    return str(error) if not calls or calls[-1].filename in str(error) else f"{calls[-1].filename}:{calls[-1].lineno}: {error}"
 
 
 def near_miss(name: str, known: list[str]) -> str:

@@ -1,10 +1,10 @@
 """The projections of this program, by name: ours, and those that the settings name."""
 
-import importlib
 import sys
 from pathlib import Path
 
 from ledger.config import Settings
+from ledger.config.named import module_of
 from ledger.core.refusal import Misconfigured, Refused
 from projections.builtin import TABLES
 from projections.projection import Projection
@@ -40,18 +40,8 @@ def _load(target: str) -> Projection:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    module_name, colon, attribute = target.partition(":")
-    if not (module_name and colon and attribute):
-        raise Misconfigured(f"projection {target!r}: write it as `module:attribute`, for example `costs:costs`")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise Misconfigured(
-                f"projection {target!r}: there is no module {error.name!r} here; start where it is, or install it"
-            ) from error
-        raise
+    module, attribute = module_of("projection", target, "costs:costs")
     found: object = getattr(module, attribute, None)
     if not isinstance(found, Projection):
-        raise Misconfigured(f"projection {target!r}: {module_name} has no projection called {attribute!r}; `own_projection` makes one")
+        raise Misconfigured(f"projection {target!r}: {module.__name__} has no projection called {attribute!r}; `own_projection` makes one")
     return found

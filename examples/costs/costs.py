@@ -38,7 +38,8 @@ def fold(rows: Own, event: Event, at: Micros) -> None:
         case execution.AttemptFailed() | execution.HandedBack() | execution.Snoozed():
             charge(rows, event.execution_id, event.run_ms, at)
         case execution.Completed() | execution.Failed() | execution.Cancelled():
-            charge(rows, event.execution_id, event.run_ms, at)
+            if event.attempt:  # 0: cancelled while it waited
+                charge(rows, event.execution_id, event.run_ms, at)
             rows.remove(under_way, event.execution_id)
         case execution.Lost() | execution.Missed() | execution.Skipped():
             rows.remove(under_way, event.execution_id)
@@ -59,7 +60,7 @@ def charge(rows: Own, execution_id: str, run_ms: int, at: Micros) -> None:
 # Raise the version with the price, a column or the fold; then `jobledger projections rebuild costs`.
 costs = own_projection(
     "costs",
-    version=1,
+    version=2,
     tables=[under_way, per_day],
     fold=fold,
     views={

@@ -241,7 +241,7 @@ def main() -> int:
         environment = {**os.environ, **ours}
         settings = load_settings(HERE / "jobledger.yaml", environment)
         asyncio.run(story(settings, environment))
-    title(f"Done in {time.monotonic() - began:.0f} s; everything has stopped. Next: `jobledger dev examples/quickstart`")
+    title(f"Done in {time.monotonic() - began:.0f} s; everything has stopped. Next: `.venv/bin/jobledger dev examples/quickstart`")
     return 0
 
 

@@ -90,7 +90,7 @@ def _greet(settings: Settings, jobs: Jobs, running: Stack | Running) -> None:
     program = "jobledger" if Path(file).name == DEFAULT_FILE.name else f"jobledger --config {shlex.quote(file)}"
     handler = next((one for one in jobs if one.name in {job.name for job in settings.jobs}), None)
     job = "JOB" if handler is None else f"{handler.name} --data 'JSON'" if handler.signature.takes_data else handler.name
-    talk("\nIn another terminal, in this folder:")
+    talk(f"\nIn another terminal, in {Path.cwd()}:")
     if rows:
         talk('  eval "$(jobledger stack env)"')
     talk(f"  {program} submit {job} --wait")

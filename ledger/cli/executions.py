@@ -33,7 +33,10 @@ from projections.rows import Execution, ExecutionFilter, Page, PastEvent
 app = typer.Typer(help="What ran, runs and will run.", no_args_is_help=True)
 add_acts(app)
 
-LIST = ("execution_id", "job_id", "job_version", "trigger", "state", "reason", "attempt", "progress", "tenant", "requested_at", "run_ms")
+LIST = (
+    *("execution_id", "job_id", "job_version", "trigger", "state", "reason", "waiting_reason", "attempt", "progress", "tenant"),
+    *("requested_at", "run_ms"),
+)
 ATTEMPTS = ("attempt", "state", "worker", "started_at", "finished_at", "run_ms", "error_type", "error_message")
 
 

@@ -25,18 +25,18 @@ def command(
     ignore_pause: Annotated[bool, typer.Option("--ignore-pause", help="Run it although it is paused.")] = False,
     reason: Annotated[str | None, typer.Option(help="Why; it is kept.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show its progress and print its result. Exit 6 if it does not complete.")] = False,
-    wait_timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Wait no longer; exit 124. It goes on.")] = None,
+    wait_timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Wait, but no longer; exit 124. It goes on.")] = None,
     output: OutputOption = Form.table,
 ) -> None:
     """Run a job now, whatever its schedule says. Prints the id of its execution; with --wait its result."""
     body = NOTHING if data is None else json_of(data)
     seconds = seconds_of(wait_timeout, "--wait-timeout")
-    wait = wait or seconds is not None
+    waits = wait or seconds is not None
 
     async def ask(ledger: Ledger) -> ExecutionHandle:
-        return await ledger.run_now(job_id, body, overlap=overlap, ignore_pause=ignore_pause, reason=reason, follow=wait, timeout=DECISION)
+        return await ledger.run_now(job_id, body, overlap=overlap, ignore_pause=ignore_pause, reason=reason, follow=waits, timeout=DECISION)
 
-    wait_for(_run(session_of(context), ask, wait, seconds, output))
+    wait_for(_run(session_of(context), ask, waits, seconds, output))
 
 
 async def _run(

@@ -49,7 +49,7 @@ def command(
     reason: Annotated[str | None, typer.Option(help="Why; it is kept.")] = None,
     many: Annotated[str | None, typer.Option(metavar="FILE.jsonl|-", help="One submit a line: `job`, `data` and the names above.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show its progress and print its result. Exit 6 if it does not complete.")] = False,
-    wait_timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Wait no longer; exit 124. It goes on.")] = None,
+    wait_timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Wait, but no longer; exit 124. It goes on.")] = None,
     output: OutputOption = Form.table,
 ) -> None:
     """Run a job once. Prints the id of its execution; with --wait its result."""
@@ -75,7 +75,8 @@ def command(
         reason=reason,
         unique=unique_of(unique, unique_states, on_conflict),
     )
-    wait_for(_submit(session, wish, wait or wait_timeout is not None, seconds_of(wait_timeout, "--wait-timeout"), output))
+    seconds = seconds_of(wait_timeout, "--wait-timeout")
+    wait_for(_submit(session, wish, wait or seconds is not None, seconds, output))
 
 
 def unique_of(fields: str | None, states: str | None, on_conflict: OnConflict | None) -> dict[str, object] | None:

@@ -56,7 +56,7 @@ def drain(
     context: typer.Context,
     worker: Name,
     wait: Annotated[bool, typer.Option("--wait", help="Until it has gone.")] = False,
-    wait_timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="No longer than that; exit 124.")] = None,
+    wait_timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Wait, and no longer than that; exit 124.")] = None,
     output: OutputOption = Form.table,
 ) -> None:
     """Take no more, let what runs end in its own time, hand the rest back, and go. It is not started again."""

@@ -67,10 +67,14 @@ class Defaults(Part):
 
     options: Annotated[Execution, Section] = Execution()
     timezone: str | None = None
+    """Of schedules: an IANA name."""
     dst: Dst | None = None
+    """Of cron expressions: what happens where the clock changes."""
     overlap: Overlap | None = None
+    """When the former execution still runs."""
     catchup: Annotated[Catchup, Section] = Catchup()
     pause_on_failure: Annotated[int, Field(ge=1, le=MOST_FAILURES)] | None = None
+    """After so many executions in a row that failed a job pauses itself."""
 
     @field_validator("timezone")
     @classmethod

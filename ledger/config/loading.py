@@ -68,7 +68,7 @@ def find_file(path: Path | None, env: Mapping[str, str]) -> Path:
         raise Misconfigured(f"{wanted} is a folder: name the file in it, as {wanted / DEFAULT_FILE}")
     if path is None and CONFIG not in env:
         raise Misconfigured(f"there is no {DEFAULT_FILE} in {Path.cwd()}: go where it is, or name it by --config or {CONFIG}")
-    raise Misconfigured(f"there is no file {wanted}" + (f" (named by {CONFIG})" if path is None else ""))
+    raise Misconfigured(f"there is no file {wanted}" + (f" (named by --config or {CONFIG})" if path is None else ""))
 
 
 def profile_file(base: Path, profile: str) -> Path:

@@ -18,13 +18,18 @@ __all__ = ["Database", "Defaults", "Execution", "Job", "Kafka", "Limits", "Queue
 
 class Kafka(Part):
     bootstrap: Brokers = "127.0.0.1:9092"
+    """Brokers to begin with: `host:port`, several with commas."""
     replication: Annotated[int, Field(ge=1, le=9)] = 1
+    """How many brokers keep each topic; in production 3."""
     min_insync_replicas: Annotated[int, Field(ge=1, le=9)] = 1
-    session_timeout: Annotated[float, Field(ge=1, le=300)] = 6.0  # seconds until a dead member's partitions are taken over
+    """How many of them have to have a record before it is acknowledged; in production 2."""
+    session_timeout: Annotated[float, Field(ge=1, le=300)] = 6.0
+    """Seconds until the partitions of a process that died are taken over."""
 
 
 class Redis(Part):
     url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
+    """The server of leases, claims and answers."""
     lock_urls: Annotated[list[RedisUrl], Field(max_length=15), BeforeValidator(comma_separated)] = Field(default_factory=list)
     """Independent servers over which exclusivity locks are taken by majority, three or five of them; none: `url` keeps them."""
 
@@ -40,7 +45,9 @@ class Redis(Part):
 
 class Database(Part):
     url: DatabaseUrl = SecretStr("postgresql://jobledger@127.0.0.1:5432/postgres")
+    """The database of the tables."""
     table_schema: Annotated[str, Field(alias="schema", pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "jobledger"
+    """The schema in it; each log needs its own."""
 
 
 class Bounded(Part):
@@ -56,6 +63,7 @@ class Bounded(Part):
 
 class Queue(Bounded):
     partitions: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Of its topic: at most so many processes serve it."""
 
 
 class Tenant(Bounded):
@@ -66,24 +74,36 @@ TenantName = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,200}$")]
 
 
 class Limits(Part):
-    """Bounds of the running system. Durations in seconds."""
+    """Bounds of the running system."""
 
-    lease: Annotated[float, Field(ge=0.3, le=600)] = 10.0  # of a worker; renewed at a third of it
+    lease: Annotated[float, Field(ge=0.3, le=600)] = 10.0
+    """Seconds until a worker that is not heard of has lost its attempts; renewed at a third of it."""
     max_lost_attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    version_grace: Annotated[float, Field(ge=0, le=30 * 86_400)] = 600.0  # until what no worker has the code for is skipped
+    """An execution that lost its worker so often is `lost`."""
+    version_grace: Annotated[float, Field(ge=0, le=30 * 86_400)] = 600.0
+    """Seconds until what is too new for the workers that know its job is skipped."""
     deduplication_window: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
-    remembered: Annotated[int, Field(ge=1000, le=5_000_000)] = 500_000  # ended executions and keys kept per partition for repeats
-    offer_window: Annotated[int, Field(ge=1, le=10_000)] = 1000  # offers outstanding per partition and queue, at most
-    slots: Annotated[int, Field(ge=1, le=10_000)] = (
-        200  # attempts a runner process performs at the same time; of plain functions at most 1000
-    )
-    processes: Annotated[int, Field(ge=1, le=1000)] | None = None  # of them with `run_in="process"`; absent: one per CPU
-    process_memory_mb: Annotated[int, Field(ge=0)] = 4096  # address space of such a process; 0: unlimited
-    pace: Annotated[float, Field(ge=0, le=1)] = 0.01  # between the commits of a partition under load
-    shutdown_grace: Annotated[float, Field(ge=0, le=3600)] = 10.0  # for running attempts, after SIGTERM
-    cancel_grace: Annotated[float, Field(ge=0, le=3600)] = 10.0  # for a running attempt that somebody cancels, before it is made to stop
+    """Seconds for which a repeat is known as one."""
+    remembered: Annotated[int, Field(ge=1000, le=5_000_000)] = 500_000
+    """Ended executions, and keys, that a partition knows for repeats, at most."""
+    offer_window: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    """Offers of a queue that are outstanding in a partition, at most."""
+    slots: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Attempts that a runner performs at the same time; of plain functions at most 1000."""
+    processes: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Those of them with `run_in="process"`. Default: one per CPU."""
+    process_memory_mb: Annotated[int, Field(ge=0)] = 4096
+    """Address space of such a process; 0: unlimited."""
+    pace: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Seconds between the commits of a partition under load."""
+    shutdown_grace: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    """Seconds that what runs has after SIGTERM."""
+    cancel_grace: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    """Seconds that what runs has once somebody cancels it; then it is made to stop."""
     snapshot_events: Annotated[int, Field(ge=100)] = 200_000
+    """A snapshot of a partition is written after so many events."""
     snapshot_interval: Annotated[float, Field(ge=1)] = 300.0
+    """Seconds after which it is written if there were a twentieth of them."""
 
 
 class Keep(Part):
@@ -100,18 +120,23 @@ class Keep(Part):
 
 class Settings(Part):
     prefix: TopicPart = "jobledger"
+    """Of topics in Kafka and keys in Redis."""
     partitions: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Of the event log; fixed once the log exists."""
     kafka: Kafka = Kafka()
     redis: Redis = Redis()
     database: Database = Database()
     queues: dict[TopicPart, Annotated[Queue, Section]] = Field(default_factory=lambda: {"default": Queue()})
+    """Where executions wait, by name."""
     tenants: dict[TenantName, Annotated[Tenant, Section]] = Field(default_factory=dict)
     """What a tenant may take up; `'*'`: each that is not named here."""
     limits: Limits = Limits()
     keep: Annotated[Keep, Section] = Keep()
     defaults: Defaults = Defaults()
     jobs: list[Job] = Field(default_factory=list)
+    """Handlers that users may submit or schedule."""
     system_jobs: list[SystemJob] = Field(default_factory=list)
+    """What the platform runs by itself; one that is taken out is retired."""
     app: str | None = None
     """Where the handlers are: `module:attribute` of a `Jobs`."""
     projections: Annotated[list[str], BeforeValidator(comma_separated)] = Field(default_factory=list)

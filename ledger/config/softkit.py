@@ -13,7 +13,7 @@ from typing import Final
 from ledger.config import softkit_redis
 from ledger.config.complaints import no_such_key
 from ledger.config.overlay import snake
-from ledger.config.settings import Settings
+from ledger.config.settings import Settings, SystemJob
 from ledger.config.told import ROOT, Told, key_of
 from ledger.config.yaml_text import Place
 from ledger.core.refusal import Misconfigured
@@ -40,6 +40,7 @@ _LEFT_OUT: Final = {
     "jobId": "the id of a system job is its name",
     "key": "the id of a system job is its name",
 }
+_REPEAT: Final = ("pattern", "every", "tz", "limit", "startDate", "endDate", "immediately", "offset")
 Put = Callable[[Place, object, Place], None]
 
 
@@ -150,6 +151,8 @@ class _Translation:
                     self._set(made, new, "timezone", one, place)
                 case "startDate" | "endDate":
                     self._set(made, new, key.removesuffix("Date"), _instant(one), place)
+                case _ if snake(key) not in SystemJob.model_fields and key not in _LEFT_OUT:
+                    raise self._unknown(place, _REPEAT)
                 case _ if not self._left_out(key, place):
                     self._set(made, new, snake(key), self._native(one, (*new, snake(key)), place), place)
 

@@ -72,7 +72,7 @@ class BacklogLimits:
             raise Refused(
                 FULL,
                 f"{count} executions of {scope} {name} wait{part or f', and {most} may'}: submit again when some have run, or raise "
-                f"`{scope}s.{name}.backlog`; `jobledger executions list --state waiting` shows them",
+                f"`{scope}s.{name}.backlog`; `jobledger executions list --state waiting --state delayed` shows them",
             )
 
 

@@ -80,6 +80,7 @@ async def test_costs_add_up_over_partitions_and_days(logs: Logs, reads: Reads, s
         logs.events(partition).commit(life(1, partition, "acme", 2000))
         logs.events(partition).commit([requested(2, partition, tenant="acme")])
     logs.events(0).commit(life(3, 0, None, 500))
+    logs.events(0).commit([requested(5, 0, tenant="zoo"), execution.Cancelled(execution_id(5, 0), "asked")])  # before it began: no attempt
     logs.events(0).at += DAY
     logs.events(0).commit(life(4, 0, "acme", 500))
     await logs.send()

@@ -1,6 +1,7 @@
 """Data to stdout, talk to stderr, and the exit codes that scripts rely on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,11 @@ def test_any_other_end_than_completed_is_exit_6(call: Call, world: World, state:
     assert "execution e1-0" in ended.stderr
 
 
-@pytest.mark.parametrize("command", [("submit", "greet", "--wait"), ("submit", "greet"), ("run", "greet")])
-def test_time_out_of_the_wait_is_exit_124(call: Call, world: World, command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", [("submit", "greet"), ("run", "tick")])
+@pytest.mark.parametrize("wait", [("--wait",), ()], ids=["asked to wait", "by the bound alone"])
+def test_time_out_of_the_wait_is_exit_124(call: Call, world: World, command: tuple[str, ...], wait: tuple[str, ...]) -> None:
     world.execution = execution_row("active")
-    ended = call(*command, "--wait-timeout", "200ms")
+    ended = call(*command, *wait, "--wait-timeout", "200ms")
     assert (ended.code, ended.stdout) == (124, "")
     assert "goes on" in ended.stderr
 
@@ -210,6 +212,11 @@ def test_a_job_says_that_it_has_more_versions_than_it_shows(call: Call, world: W
 def test_what_is_not_there_is_exit_3(call: Call, noun: str) -> None:
     ended = call(noun, "show", "nosuch")
     assert (ended.code, ended.stdout) == (3, "")
+
+
+def test_a_list_says_what_holds_an_execution(call: Call, world: World) -> None:
+    world.execution = replace(execution_row("waiting"), waiting_reason="paused(tenant)")
+    assert "paused(tenant)" in call("executions", "list").stdout
 
 
 def test_what_users_stored_does_not_steer_the_terminal(call: Call, world: World) -> None:

@@ -58,7 +58,9 @@ def test_what_to_do_next_names_the_stack_where_it_is_ours(
 ) -> None:
     monkeypatch.setenv("JOBLEDGER_CONFIG", str(tmp_path / "jobledger.yaml"))
     dev._greet(Settings(), Jobs(), Running(tmp_path, Ready(1, () if given else (VALKEY,), 0.5)))
-    assert ("jobledger stack env" in capsys.readouterr().err) is not given
+    said = capsys.readouterr().err
+    assert ("jobledger stack env" in said) is not given
+    assert f"in {Path.cwd()}:" in said, "`dev DIR` was typed in another one"
 
 
 async def test_it_ends_with_its_servers_and_says_why(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_the_file_may_be_named_before_the_command(tmp_path: Path) -> None:
 def test_what_an_error_names_does_not_steer_the_terminal(tmp_path: Path) -> None:
     assert (
         run("--config", "a\x1b[31mx", "jobs", "list", cwd=tmp_path).stderr
-        == "error: there is no file a\\x1b[31mx (named by JOBLEDGER_CONFIG)\n"
+        == "error: there is no file a\\x1b[31mx (named by --config or JOBLEDGER_CONFIG)\n"
     )
 
 

@@ -254,7 +254,7 @@ def test_jobs_that_cannot_be(tmp_path: Path, text: str, words: list[str]) -> Non
     ("text", "key", "what"),
     [
         ("partitions: true", "partitions", "a whole number, for example 4"),
-        ("limits: {lease: true}", "limits.lease", "a number, for example 2.5"),
+        ("limits: {lease: true}", "limits.lease", "a number of seconds, for example 2.5"),
         ("limits: {processes: false}", "limits.processes", "a whole number, for example 4"),
         ("queues: {mail: {partitions: true}}", "queues.mail.partitions", "a whole number, for example 4"),
         ("defaults: {options: {attempts: true}}", "defaults.options.attempts", "a whole number, for example 4"),

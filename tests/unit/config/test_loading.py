@@ -164,7 +164,7 @@ def test_no_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Misconfigured, match=r"there is no jobledger\.yaml"):
         load_settings(None, {})
-    with pytest.raises(Misconfigured, match="named by JOBLEDGER_CONFIG"):
+    with pytest.raises(Misconfigured, match="named by --config or JOBLEDGER_CONFIG"):
         load_settings(None, {"JOBLEDGER_CONFIG": "nowhere.yaml"})
 
 

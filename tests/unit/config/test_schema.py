@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ledger.config.schema import settings_schema
+from ledger.config.settings import Kafka, Limits
 from ledger.config.yaml_text import read_yaml
 from tests.unit.config.schema_checker import faults
 from tests.unit.config.test_jobs import EVERYTHING
@@ -51,3 +52,28 @@ def test_a_slip_does_not(tmp_path: Path, text: str, fault: str) -> None:
 
 def test_there_are_examples() -> None:
     assert len(EXAMPLES) >= 2
+
+
+def test_an_editor_knows_what_each_key_means() -> None:
+    definitions = SCHEMA["$defs"]
+    assert isinstance(definitions, dict)
+    silent = [
+        f"{name}.{key}"
+        for name, section in definitions.items()
+        for key, said in section.get("properties", {}).items()
+        if "description" not in said and "$ref" not in str(said) and name != "Keep"  # whose keys are states
+    ]
+    assert silent == []
+
+
+def test_the_page_of_the_settings_has_each_limit_with_its_default_and_its_meaning() -> None:
+    page = Path("docs/settings.md").read_text()
+    for name, limit in Limits.model_fields.items():
+        default = "-" if limit.default is None else f"{limit.default:g}" if isinstance(limit.default, float) else limit.default
+        assert f"| `{name}` | {default} | {limit.description} |" in page
+
+
+def test_each_number_that_may_have_a_fraction_is_one_of_seconds() -> None:
+    """What is told of a wrong one says so."""
+    fields = [field for part in (Kafka, Limits) for field in part.model_fields.values() if field.annotation is float]
+    assert len(fields) == 8 and all("Seconds" in str(field.description) for field in fields)

@@ -294,7 +294,7 @@ def test_a_connection_that_cannot_be(tmp_path: Path, connection: str, words: lis
         (system_job("{every: -5}"), ["repeat.every", "'-5ms' is negative"]),
         (system_job("{every: 5000, limit: 0}"), ["repeat.limit", "at least 1"]),
         (system_job("{every: 5000, tz: Mars/X}"), ["repeat.tz", "Mars/X"]),
-        (system_job("{every: 5000, patern: x}"), ["repeat.patern", "there is no such key"]),
+        (system_job("{every: 5000, patern: x}"), ["repeat.patern: there is no such key; did you mean `pattern`?"]),
         (system_job("{every: 5000, immediately: perhaps}"), ["repeat.immediately", "has to be true or false, not 'perhaps'"]),
         (system_job("[]"), ["systemJobs[0].repeat: has to be a section"]),
         (system_job("{every: 5000}", "    options: {timeout: 0}"), ["systemJobs[0].options.timeout", "'0ms' is zero"]),

@@ -53,7 +53,7 @@ def test_beyond_the_limit_of_a_queue_a_submit_is_refused_and_told_what_to_do() -
     assert (
         rejected.detail
         == "4 executions of queue default wait, and 4 may: submit again when some have run, or raise `queues.default.backlog`; "
-        "`jobledger executions list --state waiting` shows them"
+        "`jobledger executions list --state waiting --state delayed` shows them"
     )
     assert world.when(submit(command_id="elsewhere", job_id="alone")) != []
 

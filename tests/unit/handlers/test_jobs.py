@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from ledger.config import Settings
 from ledger.context import Context
 from ledger.core.refusal import Misconfigured, Refused
 from ledger.core.retry import Policy
 from ledger.handlers import Jobs, load_jobs
 from ledger.terms import Exclusive, Retry
+from projections.known import known
 
 
 def a_job(ctx: Context) -> None: ...
@@ -305,3 +307,29 @@ def test_wrong_terms_are_told_with_their_file_and_line(tmp_path: Path, monkeypat
     with pytest.raises(Misconfigured, match=rf"^{tmp_path}/{module}\.py:3") as refusal:
         load_jobs(f"{module}:jobs")
     assert str(refusal.value).count(module) == 1  # and not twice
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "said"),
+    [
+        ("\ndef a(:", 2, "SyntaxError: invalid syntax"),
+        ("import no_such_library", 1, "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("import json\n\njson.loads('nonsense')", 3, "JSONDecodeError: Expecting value"),
+        ("import sys\nsys.exit(3)", 2, "SystemExit: 3"),
+    ],
+)
+def test_handlers_that_cannot_be_imported_are_told_with_their_file_and_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, line: int, said: str
+) -> None:
+    module = f"broken_{len(code)}"
+    (tmp_path / f"{module}.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(Misconfigured, match=rf"^app '{module}:jobs': it cannot be imported: {tmp_path}/{module}\.py:{line}: {said}"):
+        load_jobs(f"{module}:jobs")
+
+
+def test_a_projection_that_cannot_be_imported_is_told_like_handlers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_projection.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(Misconfigured, match=r"broken_projection\.py:1: ZeroDivisionError"):
+        known(Settings(projections=["broken_projection:costs"]))

@@ -55,9 +55,19 @@ def test_the_same_postgres_with_the_same_settings(services: Any) -> None:
 def test_every_server_is_durable_watched_and_on_the_loopback_only(services: Any, compose: Any, name: str) -> None:
     service = services[name]
     assert service["profiles"] == ["all", name]
-    assert all(re.fullmatch(r"127\.0\.0\.1:\$\{JOBLEDGER_[A-Z]+_PORT:-(\d+)\}:\1", port) for port in service["ports"])
+    outside = r"127\.0\.0\.1:(?P<variable>\$\{JOBLEDGER_[A-Z]+_PORT:-(?P<port>\d+)\})"
+    assert all(re.fullmatch(rf"{outside}:((?P=port)|(?P=variable))", port) for port in service["ports"])
     assert [volume.split(":")[0] for volume in service["volumes"]] == [name] and name in compose["volumes"]
     assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+
+
+def test_kafka_is_asked_for_its_health_where_it_sends_its_clients(services: Any) -> None:
+    server = services["kafka"]
+    advertised = server["environment"]["KAFKA_ADVERTISED_LISTENERS"].removeprefix("PLAINTEXT://")
+    port = advertised.removeprefix("127.0.0.1:")
+    assert server["healthcheck"]["test"][-1] == advertised
+    assert server["environment"]["KAFKA_LISTENERS"].startswith(f"PLAINTEXT://0.0.0.0:{port},")
+    assert server["ports"] == [f"{advertised}:{port}"]
 
 
 def test_no_password_is_preset(services: Any) -> None:
