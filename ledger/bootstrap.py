@@ -19,6 +19,7 @@ from ledger.config.loading import load_settings
 from ledger.core.refusal import LedgerError, Misconfigured, Unavailable
 from ledger.handlers import Jobs, load_jobs
 from processors.probe import probe
+from processors.servers import look_at
 from processors.supervisor import SETTLE, Supervisor, environment, parts
 
 log = structlog.get_logger(__name__)
@@ -75,7 +76,7 @@ async def run_worker(settings: Settings, wanted: Worker) -> int:
         environment(wanted.config, wanted.app),
         grace=settings.limits.shutdown_grace + SETTLE,
     )
-    async with probe(supervisor, wanted.probe_port) if wanted.probe_port is not None else nullcontext():
+    async with probe(supervisor, wanted.probe_port, look_at(settings)) if wanted.probe_port is not None else nullcontext():
         return await _supervised(settings, supervisor, jobs if wanted.apply else None)
 
 

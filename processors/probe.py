@@ -1,21 +1,24 @@
-"""`/livez`, `/readyz?verbose` and `/metrics` of a supervisor, on loopback: what it knows of the processes that it keeps.
+"""`/livez`, `/readyz?verbose` and `/metrics` of a supervisor, on loopback: what it knows of the processes that it keeps and of the servers
+that they need.
 
 As little of HTTP as a probe needs: one GET or HEAD a connection, bounded in size, time and number. Source: interfaces.md, sections 2 and 4.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final, NamedTuple, Protocol
 
 import structlog
 
 from ledger.core.refusal import Misconfigured
+from processors.servers import Look, Servers
 from processors.supervisor import Child
 
 log = structlog.get_logger(__name__)
 LOOPBACK: Final = "127.0.0.1"
+READY: Final = "/readyz"
 LARGEST_REQUEST: Final = 8192  # bytes, of the request line and the headers
 PATIENCE: Final = 5.0  # seconds for a whole exchange
 MOST_CONNECTIONS: Final = 32
@@ -37,7 +40,7 @@ class Reply(NamedTuple):
 
 
 @asynccontextmanager
-async def probe(kept: Kept, port: int) -> AsyncIterator[int]:
+async def probe(kept: Kept, port: int, look: Look) -> AsyncIterator[int]:
     """Answers on this port of 127.0.0.1 (0: any free one) for the time of the block; the port. Raises `Misconfigured` if it is taken."""
     open_now: set[asyncio.Task[None]] = set()
 
@@ -45,7 +48,7 @@ async def probe(kept: Kept, port: int) -> AsyncIterator[int]:
         if len(open_now) >= MOST_CONNECTIONS:
             writer.transport.abort()
             return
-        task = asyncio.create_task(_serve(kept, reader, writer))
+        task = asyncio.create_task(_serve(kept, look, reader, writer))
         open_now.add(task)
         task.add_done_callback(open_now.discard)
 
@@ -64,11 +67,11 @@ async def probe(kept: Kept, port: int) -> AsyncIterator[int]:
         await asyncio.gather(*open_now, return_exceptions=True)
 
 
-async def _serve(kept: Kept, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _serve(kept: Kept, look: Look, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                head, reply = await _exchange(kept, reader)
+                head, reply = await _exchange(kept, look, reader)
                 body = reply.body.encode()
                 allow = "Allow: GET, HEAD\r\n" if reply.status == 405 else ""
                 writer.write(
@@ -83,7 +86,7 @@ async def _serve(kept: Kept, reader: asyncio.StreamReader, writer: asyncio.Strea
         writer.transport.abort()
 
 
-async def _exchange(kept: Kept, reader: asyncio.StreamReader) -> tuple[bool, Reply]:
+async def _exchange(kept: Kept, look: Look, reader: asyncio.StreamReader) -> tuple[bool, Reply]:
     """Whether only the head is wanted, and the answer."""
     try:
         request = await reader.readuntil(b"\r\n\r\n")
@@ -95,25 +98,28 @@ async def _exchange(kept: Kept, reader: asyncio.StreamReader) -> tuple[bool, Rep
     method, target, _ = words
     if method not in ("GET", "HEAD"):
         return False, Reply(405, "GET and HEAD are answered\n")
-    return method == "HEAD", answer(kept, target, time.monotonic())
+    servers = await look() if target.partition("?")[0] == READY else ()
+    return method == "HEAD", answer(kept, target, time.monotonic(), servers)
 
 
-def answer(kept: Kept, target: str, now: float) -> Reply:
-    """What is said to a GET of this path."""
+def answer(kept: Kept, target: str, now: float, servers: Sequence[Servers] = ()) -> Reply:
+    """What is said to a GET of this path. `servers`: as they were seen just now."""
     path, _, query = target.partition("?")
     verbose = any(word.partition("=")[0] == "verbose" for word in query.split("&"))
     ways: dict[str, Callable[[], Reply]] = {
         "/livez": lambda: Reply(200, "ok\n"),  # an event loop that answers lives; each process has a watchdog of its own
-        "/readyz": lambda: readiness(kept, now, verbose=verbose),
+        READY: lambda: readiness(kept, now, servers, verbose=verbose),
         "/metrics": lambda: Reply(200, metrics(kept, now)),
     }
     return ways[path]() if path in ways else Reply(404, "there are /livez, /readyz?verbose and /metrics\n")
 
 
-def readiness(kept: Kept, now: float, *, verbose: bool) -> Reply:
-    """Ready: every process runs and its watchdog said within the last seconds that it is ready."""
-    ready = not kept.is_stopping and all(child.is_ready for child in kept.children.values())
-    lines = [f"[{'+' if child.is_ready else '-'}] {name}: {described(child, now)}" for name, child in kept.children.items()]
+def readiness(kept: Kept, now: float, servers: Sequence[Servers], *, verbose: bool) -> Reply:
+    """Ready: every process runs and its watchdog said within the last seconds that it is ready, and enough of the servers answer."""
+    parts = [(child.name, child.is_ready, described(child, now)) for child in kept.children.values()]
+    parts += [(one.name, one.suffice, str(one)) for one in servers]
+    ready = not kept.is_stopping and all(is_ready for _, is_ready, _ in parts)
+    lines = [f"[{'+' if is_ready else '-'}] {name}: {words}" for name, is_ready, words in parts]
     verdict = "ready" if ready else "stopping" if kept.is_stopping else "not ready"
     return Reply(200 if ready else 503, "\n".join([*(lines if verbose else ()), verdict, ""]))
 

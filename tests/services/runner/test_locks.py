@@ -20,6 +20,7 @@ from ledger.stack.probes import valkey_answers
 from ledger.stack.valkey import binary
 from processors.runner.lock_servers import LockServers
 from processors.runner.locks import BlockingLocks, RedisLocks
+from processors.servers import look_at
 from tests.unit.runner.runner_fakes import World, offer, record_of
 
 LONG = 20.0  # a server that lives has a second to answer, also where the machine is busy
@@ -167,6 +168,21 @@ async def test_a_server_that_came_back_empty_is_written_anew_by_the_next_renewal
         one.flushall()
     assert (await asyncio.to_thread(renewals.renew, ADA))[0] == ["held"]
     assert servers.values() == [b"512 ada"] * 3
+
+
+async def test_readyz_tells_of_one_that_is_dead_and_a_worker_is_not_ready_with_two(settings: Settings, servers: Servers) -> None:
+    urls = [SecretStr(servers.url(nth)) for nth in range(3)]
+    named = settings.model_copy(update={"redis": RedisSettings(url=settings.redis.url, lock_urls=urls)})
+
+    async def looked() -> dict[str, tuple[bool, str]]:
+        return {one.name: (one.suffice, str(one)) for one in await look_at(named)()}
+
+    assert await looked() == {"kafka": (True, "answers"), "redis": (True, "answers"), "locks": (True, "all 3 answer")}
+    servers.kill(1)
+    assert (await looked())["locks"] == (True, f"no answer from {servers.url(1)} (ConnectionError); 2 of 3 answer")
+    servers.kill(2)
+    is_ready, words = (await looked())["locks"]
+    assert not is_ready and words.endswith("; 1 of 3 answer")
 
 
 # A worker whose locks are there; its claims and control are in memory

@@ -5,15 +5,20 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from ledger.config import Settings
+from ledger.config.settings import Kafka, Redis
 from ledger.core.refusal import Misconfigured
 from processors.probe import LARGEST_REQUEST, MOST_CONNECTIONS, answer, probe
 from processors.pulse import Pulse
+from processors.servers import Servers, look_at
 from processors.supervisor import Child
 
 NOW = time.monotonic()
@@ -98,6 +103,39 @@ def test_another_path_is_not_there(path: str) -> None:
     assert answer(FakeSupervisor(), path, NOW).status == 404
 
 
+@pytest.mark.parametrize(
+    ("servers", "code", "words"),
+    [
+        (Servers("kafka", 3, ()), 200, "[+] kafka: all 3 answer"),
+        (Servers("kafka", 1, ("k1:9092",)), 503, "[-] kafka: no answer from k1:9092"),
+        (Servers("kafka", 3, ("k1:9092", "k3:9092")), 200, "[+] kafka: no answer from k1:9092, k3:9092; 1 of 3 answer"),
+        (Servers("locks", 3, ("r2 (TimeoutError)",), 2), 200, "[+] locks: no answer from r2 (TimeoutError); 2 of 3 answer"),
+        (Servers("locks", 3, ("r2", "r3"), 2), 503, "[-] locks: no answer from r2, r3; 1 of 3 answer"),
+    ],
+)
+def test_servers_that_do_not_answer_are_told_and_too_few_make_it_unready(servers: Servers, code: int, words: str) -> None:
+    kept, one = FakeSupervisor().child("control", Pulse(True)), Servers("redis", 1, ())
+    ready = "ready" if code == 200 else "not ready"
+    assert answer(kept, "/readyz", NOW, [one, servers]) == (code, f"{ready}\n")
+    assert answer(kept, "/readyz?verbose", NOW, [one, servers]).body == (
+        f"[+] control: ready; pid 7, up 12 s, restarted 0 times\n[+] redis: answers\n{words}\n{ready}\n"
+    )
+
+
+async def test_servers_that_are_away_are_told_without_their_logins() -> None:
+    secret = SecretStr("redis://ann:secret@127.0.0.1:1/0")
+    look = look_at(Settings(kafka=Kafka(bootstrap="127.0.0.1:1,[::1]:1"), redis=Redis(url=secret)))
+    async with probe(FakeSupervisor().child("control", Pulse(True)), 0, look) as port:
+        got = (await exchange(port, b"GET /readyz?verbose HTTP/1.1\r\n\r\n")).decode()
+    assert got.startswith("HTTP/1.1 503 ")
+    assert "\n[-] kafka: no answer from 127.0.0.1:1, [::1]:1; 0 of 2 answer\n[-] redis: no answer from redis://***@127.0.0.1:1/0 (" in got
+    assert "secret" not in got
+
+
+async def nothing_to_ask() -> Sequence[Servers]:
+    return ()
+
+
 async def exchange(port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -131,7 +169,7 @@ async def close(writer: asyncio.StreamWriter) -> None:
     ids=["get", "head", "old", "post", "words", "cut", "long", "bytes"],
 )
 async def test_over_the_wire(request_bytes: bytes, status: int) -> None:
-    async with probe(FakeSupervisor().child("control", None), 0) as port:
+    async with probe(FakeSupervisor().child("control", None), 0, nothing_to_ask) as port:
         got = await exchange(port, request_bytes)
         assert got.startswith(f"HTTP/1.1 {status} ".encode()) or (status == 400 and got == b"")  # unread bytes may reset the connection
         head, _, body = got.partition(b"\r\n\r\n")
@@ -140,7 +178,7 @@ async def test_over_the_wire(request_bytes: bytes, status: int) -> None:
 
 
 async def test_more_connections_than_that_are_closed_at_once() -> None:
-    async with probe(FakeSupervisor(), 0) as port:
+    async with probe(FakeSupervisor(), 0, nothing_to_ask) as port:
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)]
         assert await exchange(port, b"GET /livez HTTP/1.1\r\n\r\n") == b""
         for _, writer in idle:
@@ -148,15 +186,15 @@ async def test_more_connections_than_that_are_closed_at_once() -> None:
 
 
 async def test_a_port_that_is_taken_is_said() -> None:
-    async with probe(FakeSupervisor(), 0) as port:
+    async with probe(FakeSupervisor(), 0, nothing_to_ask) as port:
         with pytest.raises(Misconfigured, match=f"--probe-port {port}: 127.0.0.1:{port} cannot be used .*name a free port"):
-            async with probe(FakeSupervisor(), port):
+            async with probe(FakeSupervisor(), port, nothing_to_ask):
                 pass
 
 
 async def test_a_worker_whose_port_is_taken_starts_nothing(tmp_path: Path) -> None:
     (tmp_path / "jobledger.yaml").write_text("kafka: {bootstrap: '127.0.0.1:1'}\n")
-    async with probe(FakeSupervisor(), 0) as port:
+    async with probe(FakeSupervisor(), 0, nothing_to_ask) as port:
         program = (sys.executable, "-m", "ledger.cli", "worker", "--only", "control", "--no-apply", "--probe-port", str(port))
         ended = await asyncio.to_thread(
             subprocess.run,
