@@ -16,6 +16,7 @@ from ledger.cli.session import LogLevel, LogLevelOption
 from ledger.client.declared import declared
 from ledger.config import Settings
 from ledger.config.loading import DEFAULT_FILE, find_file
+from ledger.config.overlay import CONFIG
 from ledger.core.refusal import Conflict
 from ledger.handlers import Jobs
 from ledger.stack import Running, Stack, StackFailed, state
@@ -33,8 +34,10 @@ def command(
     """Start everything; Ctrl-C stops it. What it stores stays in .jobledger. Saving a handler or the settings restarts what uses them."""
     if not directory.is_dir():
         raise typer.BadParameter(f"{directory} is no folder", param_hint="DIRECTORY")
+    if named := os.environ.get(CONFIG):
+        os.environ[CONFIG] = str(Path(named).absolute())  # it was named from where we were called
     os.chdir(directory)
-    os.environ["JOBLEDGER_CONFIG"] = str(find_file(None, os.environ).absolute())  # for every process that is started here
+    os.environ[CONFIG] = str(find_file(None, os.environ).absolute())  # for every process that is started here
     settings = settings_from_environment()
     jobs = handlers_of(settings)
     declared(settings, jobs)  # what does not fit is told before anything is started

@@ -52,6 +52,8 @@ def swap(
     output: OutputOption = Form.table,
 ) -> None:
     """Finish a rebuild that was interrupted or left with --no-swap; or go back to the tables before it."""
+    if back and (keep_old or no_verify):
+        raise typer.BadParameter("it keeps what is in use and verifies nothing: leave out --keep-old and --no-verify", param_hint="--back")
     settings = quiet_settings()
     projection = named(settings, name)
     if not back:

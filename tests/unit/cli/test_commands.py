@@ -97,6 +97,7 @@ def test_errors_have_their_exit_codes(call: Call, world: World, error: LedgerErr
         (("submit", "a", "--wait", "--wait-timeout", "5"), "has no unit"),
         (("workers", "drain", "w", "--wait-timeout", "5"), "has no unit"),
         (("apply", "--exit-code"), "goes with --plan; nothing was done"),
+        (("projections", "swap", "--back", "--keep-old"), "leave out --keep-old and --no-verify"),
         (("submit", "a", "--priority", "10"), "--priority"),
         (("submit", "a", "--many", "-"), "each line of the file"),
         (("submit", "a", "--jbo"), "No such option"),

@@ -182,3 +182,10 @@ def test_who_has_to_act_decides_the_exit_code() -> None:
     assert exit_code_of(Undecodable("x", "y")) == 1
     assert exit_code_of(ZeroDivisionError("x")) == 1
     assert message_of(ZeroDivisionError("x")).startswith("internal error: ZeroDivisionError: x\nplease report it")
+
+
+def test_dev_finds_settings_that_were_named_from_where_it_was_called(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "own.yaml").write_text("app: nosuch:jobs\n")
+    ended = run("-c", "own.yaml", "dev", "project", cwd=tmp_path)
+    assert (ended.returncode, "there is no module 'nosuch'" in ended.stderr) == (1, True)
