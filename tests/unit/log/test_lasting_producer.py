@@ -128,6 +128,24 @@ async def test_what_does_not_stop_is_cut() -> None:
     assert deaf.client.closed
 
 
+async def test_a_stop_is_not_cut_short_by_one_who_does_not_wait_for_it() -> None:
+    stopping = asyncio.Event()
+
+    async def deafly() -> None:
+        stopping.set()
+        await never()
+
+    deaf = FakeProducer(how_it_stops=deafly)
+    own = lasting(deaf)
+    impatient = asyncio.create_task(own.replace(await own.started(1)))
+    await stopping.wait()
+    impatient.cancel()
+    await own.close()
+    assert deaf._sender.closed
+    assert deaf.client.closed
+    assert impatient.cancelled()
+
+
 async def test_a_start_that_never_ends_does_not_outlive_it() -> None:
     stuck = FakeProducer(never)
     own = lasting(stuck)
