@@ -95,8 +95,8 @@ class ExecutionHandle:
     def _unknown(self) -> Refused:
         return Refused(
             "unknown_execution",
-            f"the tables have no execution {self.execution_id}, for {self._behind:g} s now: it is of another log (`prefix`), it ended long ago "
-            "and was removed (`keep`), or they are far behind (`jobledger projections status`)",
+            f"the tables have no execution {self.execution_id}, for {self._behind:g} s now: it is of another log (`prefix`), it ended "
+            "long ago and was removed (`keep`), or they are far behind (`jobledger projections status`)",
         )
 
     async def _next(self, news: Reader | None, pause: float) -> Update | None:
