@@ -111,8 +111,11 @@ class LastingProducer:
 
 
 async def _cut(producer: AIOKafkaProducer) -> None:
-    """End what `stop` waits for in vain: the task that sends, which would go on for ever, and the connections."""
+    """End what `stop` waits for in vain: the task that sends, which would go on for ever, and the connections. Each has its own time: the
+    task first waits for what a broker that does not answer was asked."""
     with suppress(KafkaError, OSError, AttributeError):
         async with asyncio.timeout(CUTTING):
             await producer._sender.close()
+    with suppress(KafkaError, OSError):
+        async with asyncio.timeout(CUTTING):
             await producer.client.close()
