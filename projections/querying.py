@@ -9,13 +9,13 @@ from psycopg import AsyncConnection, DataError, OperationalError
 from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedColumn, UndefinedTable
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from ledger.config import Settings
 from ledger.core import exact_json
-from ledger.core.refusal import Unfit
+from ledger.core.refusal import Refused, Unfit
 from projections.connecting import conninfo_of, first_line, not_allowed, not_upgraded, unavailable
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Queries:
 
     async def rows(self, query: Select[tuple[object, ...]], read: Callable[[DictRow], T]) -> list[T]:
         """Raises `Unavailable`, `Misconfigured` where there are no tables or this user may not read them, `Unfit` for a value that no
-        column could hold: a NUL, half a surrogate pair, a number beyond the column's."""
+        column could hold: a NUL, half a surrogate pair, a number beyond the column's; `Refused` once the pool is closed."""
         compiled = query.compile(
             dialect=self._dialect,
             schema_translate_map=self._schemas,
@@ -52,6 +52,8 @@ class Queries:
             raise not_allowed(self._settings, error) from error
         except (DataError, UnicodeEncodeError) as error:
             raise Unfit("invalid_value", f"the tables cannot be asked for that: {first_line(error)}") from error
+        except PoolClosed as error:
+            raise Refused("closed", "this client was closed meanwhile: connect another one") from error
         except OperationalError as error:
             raise unavailable(self._settings, await self._reason(error)) from error
 

@@ -47,16 +47,29 @@ class Bulk:
     async def submit(self, wishes: Iterable[Wish], first: int = 1) -> list[ExecutionId | None]:
         """Returns once all records are acknowledged. `first` is the number of the first item, for messages."""
         submitted: list[ExecutionId | None] = []
-        left = iter(wishes)
         try:
-            while some := list(islice(left, BREATH)):
-                await self._add(some, first + len(submitted), submitted)
-                await asyncio.sleep(0)
-        finally:
-            for partition in list(self._records):
-                await self._flush(partition)
-            await self._settle(0)
+            try:
+                await self._add_all(wishes, first, submitted)
+            except Exception:
+                await self._finish()
+                raise
+            await self._finish()
+        finally:  # one of them failed, or who asked waits no longer: nobody would hear of the others
+            for sending in self._under_way:
+                sending.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
         return submitted
+
+    async def _add_all(self, wishes: Iterable[Wish], first: int, submitted: list[ExecutionId | None]) -> None:
+        left = iter(wishes)
+        while some := list(islice(left, BREATH)):
+            await self._add(some, first + len(submitted), submitted)
+            await asyncio.sleep(0)
+
+    async def _finish(self) -> None:
+        for partition in list(self._records):
+            await self._flush(partition)
+        await self._settle(0)
 
     async def _add(self, wishes: Sequence[Wish], first: int, submitted: list[ExecutionId | None]) -> None:
         """Where one is refused, those before it count."""

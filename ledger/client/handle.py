@@ -20,7 +20,7 @@ LONGEST_LOOK: Final = 0.5
 FOLLOWED_LOOK: Final = 2.0  # ... with news, in case some is not heard
 PATIENCE: Final = 5.0  # seconds that the tables may be away while somebody waits for them
 
-BEHIND: Final = 30.0  # seconds that the tables may be behind the news
+BEHIND: Final = 30.0  # seconds that the tables may be behind the news, or have nothing of an execution whose id alone is known
 
 FindExecution = Callable[[str], Awaitable[Execution | None]]
 
@@ -68,7 +68,9 @@ class ExecutionHandle:
 
     async def progress(self) -> AsyncGenerator[Update, None]:
         """What happens, up to and including the end. Submit with `follow=True` to hear it at once; else the tables are looked at.
-        Any number may listen, beside each other and beside `result`."""
+        Any number may listen, beside each other and beside `result`. Raises `Refused` if the tables do not have it for long, and it is
+        known by its id alone: of another log, or removed from them."""
+        deadline = asyncio.get_running_loop().time() + self._behind
         news = None if self._news is None else self._news.reader()
         last: Update | None = None
         pause = FIRST_LOOK
@@ -77,16 +79,25 @@ class ExecutionHandle:
             if update is not None and update != last:
                 last, pause = update, FIRST_LOOK
                 yield update
+            elif last is None and self.command_id is None and asyncio.get_running_loop().time() > deadline:
+                raise self._unknown()
             pause = min(LONGEST_LOOK, pause * 1.5)
 
     async def result(self, timeout: float | None = None) -> object:
         """The result, once it is completed. Raises `ExecutionFailed`, `ExecutionSkipped`, `ExecutionCancelled`, or `TimeoutError` after
-        `timeout` seconds; the execution goes on then."""
+        `timeout` seconds; the execution goes on then. Raises `Refused` as `progress` does."""
         async with asyncio.timeout(timeout):
             async with aclosing(self.progress()) as updates:
                 async for _ in updates:
                     pass
             return outcome_of(await self.ended())
+
+    def _unknown(self) -> Refused:
+        return Refused(
+            "unknown_execution",
+            f"the tables have no execution {self.execution_id}, for {self._behind:g} s now: it is of another log (`prefix`), it ended "
+            "long ago and was removed (`keep`), or they are far behind (`jobledger projections status`)",
+        )
 
     async def _next(self, news: Reader | None, pause: float) -> Update | None:
         if news is not None:

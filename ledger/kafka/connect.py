@@ -1,8 +1,9 @@
 """Kafka connections with our settings in one place: durable, idempotent, compressed, bounded in time."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -15,6 +16,7 @@ from ledger.core.wire import LARGEST_RECORD
 REQUEST_TIMEOUT_MS = 10_000
 LONGEST_POLL_MS = 50
 SMALL = 1024  # bytes
+ENDING = 1.0  # seconds
 logging.getLogger("aiokafka").setLevel(logging.WARNING)  # at DEBUG, where Faust leaves it, it costs 12 % of the CPU
 
 
@@ -93,18 +95,34 @@ def fetch_promptly(consumer: AIOKafkaConsumer) -> None:
 
 
 @asynccontextmanager
+async def running(client: AIOKafkaConsumer | AIOKafkaAdminClient) -> AsyncIterator[None]:
+    """Started, for the time of the block. Neither its start nor its stop is cut short by who waits no longer: that would leave connections
+    open and tasks that never end, and aiokafka's stop would swallow the cancellation. What takes long ends by itself."""
+    starting = asyncio.create_task(client.start())
+    try:
+        await asyncio.shield(starting)
+        yield
+    finally:
+        ending = asyncio.create_task(_end(client, starting))
+        await asyncio.wait([ending], timeout=ENDING)
+
+
+async def _end(client: AIOKafkaConsumer | AIOKafkaAdminClient, starting: asyncio.Task[None]) -> None:
+    with suppress(KafkaError, OSError):
+        await asyncio.wait([starting])
+        await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+
+
+@asynccontextmanager
 async def admin_client(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client for the time of the block. Raises `Unavailable` with the address if no broker answers."""
     client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
-    try:
-        await client.start()
-    except (KafkaConnectionError, OSError) as error:
-        await client.close()
-        raise unavailable(bootstrap, error) from error
-    try:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(running(client))
+        except (KafkaConnectionError, OSError) as error:
+            raise unavailable(bootstrap, error) from error
         yield client
-    finally:
-        await client.close()
 
 
 def no_topic(bootstrap: str, topic: str) -> Misconfigured:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -9,7 +10,7 @@ from aiokafka.errors import KafkaError, RecordTooLargeError
 
 from ledger.config import Settings
 from ledger.core.refusal import Conflict, Unavailable
-from ledger.kafka.connect import LONGEST_POLL_MS, REQUEST_TIMEOUT_MS, bounds_of, new_producer, unavailable
+from ledger.kafka.connect import LONGEST_POLL_MS, REQUEST_TIMEOUT_MS, bounds_of, new_producer, running, unavailable
 from ledger.kafka.lasting_producer import LastingProducer
 
 DEADLINE: Final = 10.0  # seconds
@@ -22,6 +23,7 @@ class FirstRecords:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._open = AsyncExitStack()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka.bootstrap,
             enable_auto_commit=False,
@@ -33,14 +35,13 @@ class FirstRecords:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._consumer.start()
+            await self._open.enter_async_context(running(self._consumer))
         except (KafkaError, OSError) as error:
-            await self._consumer.stop()
             raise unavailable(self._settings.kafka.bootstrap, error) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
+        await self._open.aclose()
 
     async def read(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], bytes | None]:
         """The record at offset 0 of each (log, partition), None where there is none yet.

@@ -17,7 +17,7 @@ from ledger.core.archive import REGISTRY, Place
 from ledger.core.ids import NOWHERE, Position
 from ledger.core.refusal import Conflict, Misconfigured
 from ledger.kafka import topics
-from ledger.kafka.connect import new_consumer, unavailable
+from ledger.kafka.connect import new_consumer, running, unavailable
 from ledger.kafka.filling import Filling, FillingProducer
 from ledger.kafka.log_reader import Bounds, LogReader
 from ledger.kafka.opening import LogIdentity, check_identity
@@ -118,12 +118,10 @@ async def _bounds(settings: Settings) -> dict[tuple[str, int], Bounds]:
     }
     consumer = new_consumer(settings.kafka.bootstrap)
     try:
-        await consumer.start()
-        starts, ends = await consumer.beginning_offsets(list(wanted)), await consumer.end_offsets(list(wanted))
+        async with running(consumer):
+            starts, ends = await consumer.beginning_offsets(list(wanted)), await consumer.end_offsets(list(wanted))
     except (KafkaError, OSError) as error:
         raise unavailable(settings.kafka.bootstrap, error) from error
-    finally:
-        await consumer.stop()
     return {place: Bounds(starts[one], ends[one]) for one, place in wanted.items()}
 
 

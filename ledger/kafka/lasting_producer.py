@@ -1,4 +1,4 @@
-"""A producer that lasts: started when it is first needed, replaced after a produce error, never cut short in its start.
+"""A producer that lasts: started when it is first needed, replaced after a produce error, never cut short in its start or its stop.
 
 One refused record poisons its partition of an idempotent producer: every later send would fail too, so the next send gets a new one. Who
 sends decides what an outcome means and when to send again; here is only whose producer it is.
@@ -36,6 +36,7 @@ class LastingProducer:
         self._starting: asyncio.Task[AIOKafkaProducer] | None = None  # all who want to send wait for the same
         self._started_at = 0.0
         self._starts: set[asyncio.Task[AIOKafkaProducer]] = set()  # it, and those that are stuck
+        self._stops: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     async def started(self, patience: float) -> AIOKafkaProducer:
@@ -80,10 +81,13 @@ class LastingProducer:
             starting.exception()  # who waited was told; maybe nobody did
 
     async def replace(self, producer: AIOKafkaProducer | None) -> None:
-        """After a produce error of this one. Several may say so of the same."""
+        """After a produce error of this one. Several may say so of the same. It is stopped also where who says so waits no longer."""
         if producer is not None and self.current is producer:
             self.current = None
-            await self._stop(producer)
+            stopping = asyncio.create_task(self._stop(producer))
+            self._stops.add(stopping)
+            stopping.add_done_callback(self._stops.discard)
+            await asyncio.shield(stopping)
 
     async def close(self, patience: float = CUTTING) -> None:
         """Sends what was handed over, as far as the time goes. `patience` is for starts under way; then they are cut short after all."""
@@ -94,6 +98,8 @@ class LastingProducer:
                 await asyncio.wait(set(self._starts), timeout=wait)
             for starting in self._starts:
                 starting.cancel()
+        if self._stops:
+            await asyncio.wait(set(self._stops))  # each ends by itself
 
     async def _stop(self, producer: AIOKafkaProducer) -> None:
         try:
@@ -105,8 +111,11 @@ class LastingProducer:
 
 
 async def _cut(producer: AIOKafkaProducer) -> None:
-    """End what `stop` waits for in vain: the task that sends, which would go on for ever, and the connections."""
+    """End what `stop` waits for in vain: the task that sends, which would go on for ever, and the connections. Each has its own time: the
+    task first waits for what a broker that does not answer was asked."""
     with suppress(KafkaError, OSError, AttributeError):
         async with asyncio.timeout(CUTTING):
             await producer._sender.close()
+    with suppress(KafkaError, OSError):
+        async with asyncio.timeout(CUTTING):
             await producer.client.close()

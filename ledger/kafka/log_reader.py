@@ -5,7 +5,7 @@ The work is per fetched batch; what is done per commit is the judging itself. So
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, Self, assert_never
 
@@ -16,7 +16,7 @@ from ledger.config import Settings
 from ledger.core import chain, wire
 from ledger.core.chain import Accepted, Broken, Head, Header, Void
 from ledger.core.refusal import ChainBroken, Conflict, Unavailable, Undecodable
-from ledger.kafka.connect import new_consumer, no_topic, unavailable
+from ledger.kafka.connect import new_consumer, no_topic, running, unavailable
 
 PATIENCE: Final = 10.0  # seconds without an answer where there has to be one
 
@@ -110,22 +110,23 @@ class LogReader:
         self.partition = partition
         self._place = TopicPartition(settings.topic(log), partition)
         self._consumer = new_consumer(self._bootstrap)
+        self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        try:
-            await self._consumer.start()
-            topics = await self._consumer.topics()  # before one is asked for by name: the broker may make it then, or keep us waiting
-        except (KafkaError, OSError) as error:
-            await self._consumer.stop()
-            raise unavailable(self._bootstrap, error) from error
-        if self._place.topic not in topics:
-            await self._consumer.stop()
-            raise no_topic(self._bootstrap, self._place.topic)
-        self._consumer.assign([self._place])
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(running(self._consumer))
+                topics = await self._consumer.topics()  # before one is asked for by name: the broker may make it then, or keep us waiting
+            except (KafkaError, OSError) as error:
+                raise unavailable(self._bootstrap, error) from error
+            if self._place.topic not in topics:
+                raise no_topic(self._bootstrap, self._place.topic)
+            self._consumer.assign([self._place])
+            self._open = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
+        await self._open.aclose()
 
     async def bounds(self) -> Bounds:
         """What the partition holds now."""

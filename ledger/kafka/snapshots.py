@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ledger.config import Settings
 from ledger.core.sealing import Seal, read_final
-from ledger.kafka.connect import new_consumer
+from ledger.kafka.connect import new_consumer, running
 from ledger.kafka.opening import LogIdentity
 
 log = structlog.get_logger(__name__)
@@ -31,16 +31,13 @@ async def read_slots(settings: Settings, number: int) -> list[Slot]:
     partition = TopicPartition(settings.topic("snapshots"), number)
     slots = [Slot(chunks={}) for _ in range(SLOTS)]
     consumer = new_consumer(settings.kafka.bootstrap)
-    try:
-        await consumer.start()
+    async with running(consumer):
         consumer.assign([partition])
         start = (await consumer.beginning_offsets([partition]))[partition]
         end = (await consumer.end_offsets([partition]))[partition]
         consumer.seek(partition, start)
         while await consumer.position(partition) < end:
             await _take(consumer, partition, slots)
-    finally:
-        await consumer.stop()
     return slots
 
 

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from ledger.config import Settings
 from ledger.core.fold import LogFold
 from ledger.core.refusal import Conflict, Unavailable
-from ledger.kafka.connect import bounds_of, new_consumer
+from ledger.kafka.connect import bounds_of, new_consumer, running
 from ledger.kafka.log_reader import LogReader
 
 log = structlog.get_logger(__name__)
@@ -56,11 +56,8 @@ async def bounds(settings: Settings, partitions: Sequence[TopicPartition]) -> di
 
 async def _bounds(settings: Settings, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
     consumer = new_consumer(settings.kafka.bootstrap)
-    try:
-        await consumer.start()
+    async with running(consumer):
         return await bounds_of(consumer, partitions)
-    finally:
-        await consumer.stop()
 
 
 async def first_record_from(settings: Settings, topic: str, number: int, offset: int) -> int | None:

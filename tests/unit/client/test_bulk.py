@@ -1,5 +1,6 @@
 """Many submits: full records, one partition each, bounded in count and bytes; and fast."""
 
+import asyncio
 import time
 from collections import Counter
 
@@ -13,7 +14,7 @@ from ledger.config import Settings
 from ledger.config.settings import SystemJob
 from ledger.core import wire
 from ledger.core.ids import ExecutionId, execution_of_command, partition_for
-from ledger.core.refusal import Refused
+from ledger.core.refusal import Refused, Unavailable
 from ledger.core.request import Submit
 from ledger.handlers import Jobs
 from ledger.submitting.submission import Submission, Wish
@@ -115,6 +116,43 @@ async def test_with_an_idempotency_key_the_execution_is_not_known() -> None:
 
 async def test_no_item_is_no_record() -> None:
     assert await submitted([]) == ([], {})
+
+
+class Stalled(FakeSender):
+    """Nothing is acknowledged; what is sent to `fails` is told as away, once all else is under way."""
+
+    def __init__(self, fails: int | None = None) -> None:
+        super().__init__()
+        self.fails = fails
+
+    async def send(self, topic: str, partition: int, record: bytes) -> None:
+        await self.post(topic, partition, record)
+        if partition != self.fails:
+            await asyncio.Event().wait()
+        await self.until_sent(4)
+        raise Unavailable("away")
+
+
+async def test_of_many_records_one_fails_and_nothing_is_left_behind() -> None:
+    before = asyncio.all_tasks()
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable):
+            await bulk(Stalled(fails=3)).submit([("a", n) for n in range(100)])
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("endless", [False, True])
+async def test_who_waits_no_longer_is_let_go_at_once_and_leaves_nothing_behind(endless: bool) -> None:
+    before = asyncio.all_tasks()
+    stalled = Stalled()
+    wishes = [("a", n) for n in range(100_000 if endless else 100)]
+    submitting = asyncio.create_task(bulk(stalled).submit(wishes))
+    await stalled.until_sent(64 if endless else 4)
+    submitting.cancel()
+    done, _ = await asyncio.wait([submitting], timeout=5)
+    assert done
+    assert submitting.cancelled()
+    assert asyncio.all_tasks() == before
 
 
 async def test_it_costs_little() -> None:

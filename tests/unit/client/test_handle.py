@@ -9,7 +9,7 @@ from ledger.client.handle import ExecutionHandle, Update
 from ledger.client.news import News
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
-from ledger.core.refusal import Unavailable
+from ledger.core.refusal import Refused, Unavailable
 from projections.rows import Execution
 from tests.unit.client.client_rows import execution_row
 
@@ -99,6 +99,17 @@ async def test_tables_that_never_get_the_end_are_told() -> None:
     waiting = ExecutionHandle(ExecutionId("e1-0"), Rows(None), news=news, behind=0.1)
     with pytest.raises(Unavailable, match="jobledger projections run"):
         await waiting.result(5)
+
+
+async def test_what_the_tables_do_not_have_is_not_awaited_for_ever_if_its_id_alone_is_known() -> None:
+    with pytest.raises(Refused, match="the tables have no execution e1-0"):
+        async with asyncio.timeout(5):
+            await ExecutionHandle(ExecutionId("e1-0"), Rows(None), behind=0.1).result()
+
+
+async def test_what_was_accepted_is_awaited_however_far_the_tables_are_behind() -> None:
+    rows = Rows(*[None] * 8, execution_row("completed", result=1))
+    assert await ExecutionHandle(ExecutionId("e1-0"), rows, command_id="c1", behind=0.01).result(5) == 1
 
 
 async def test_without_news_each_change_is_told_once() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from ledger.kafka import lasting_producer
 from ledger.kafka.lasting_producer import LastingProducer
 
 Step = Callable[[], Awaitable[None]]
@@ -26,9 +27,11 @@ async def refused() -> None:
 
 @dataclass
 class FakeSending:
+    how_it_closes: Step = at_once
     closed: bool = False
 
     async def close(self) -> None:
+        await self.how_it_closes()
         self.closed = True
 
 
@@ -126,6 +129,33 @@ async def test_what_does_not_stop_is_cut() -> None:
     await own.close()
     assert deaf._sender.closed
     assert deaf.client.closed
+
+
+async def test_the_connections_are_cut_also_where_the_task_that_sends_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lasting_producer, "CUTTING", 0.01)
+    deaf = FakeProducer(how_it_stops=never, _sender=FakeSending(never))
+    own = lasting(deaf)
+    await own.started(1)
+    await own.close()
+    assert deaf.client.closed
+
+
+async def test_a_stop_is_not_cut_short_by_one_who_does_not_wait_for_it() -> None:
+    stopping = asyncio.Event()
+
+    async def deafly() -> None:
+        stopping.set()
+        await never()
+
+    deaf = FakeProducer(how_it_stops=deafly)
+    own = lasting(deaf)
+    impatient = asyncio.create_task(own.replace(await own.started(1)))
+    await stopping.wait()
+    impatient.cancel()
+    await own.close()
+    assert deaf._sender.closed
+    assert deaf.client.closed
+    assert impatient.cancelled()
 
 
 async def test_a_start_that_never_ends_does_not_outlive_it() -> None:

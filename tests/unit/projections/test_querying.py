@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from ledger.config import Settings
-from ledger.core.refusal import LedgerError, Misconfigured, Unavailable
+from ledger.core.refusal import LedgerError, Misconfigured, Refused, Unavailable
 from projections import tables
-from projections.querying import Pool, Queries
+from projections.querying import Pool, Queries, open_queries
 
 
 class Answering:
@@ -43,4 +43,11 @@ class Answering:
 async def test_what_goes_wrong_is_told_with_what_to_do(error: psycopg.Error, expected: type[LedgerError], words: str) -> None:
     queries = Queries(Settings.model_validate({}), cast("Pool", Answering(error)))
     with pytest.raises(expected, match=words):
+        await queries.rows(select(tables.job_executions.c.state), lambda row: row)
+
+
+async def test_who_asks_while_the_client_is_closed_is_told_that_and_not_that_postgres_is_away() -> None:
+    async with open_queries(Settings.model_validate({})) as queries:
+        pass
+    with pytest.raises(Refused, match="closed"):
         await queries.rows(select(tables.job_executions.c.state), lambda row: row)
