@@ -110,6 +110,7 @@ async def running(client: AIOKafkaConsumer | AIOKafkaAdminClient) -> AsyncIterat
 async def _end(client: AIOKafkaConsumer | AIOKafkaAdminClient, starting: asyncio.Task[None]) -> None:
     with suppress(KafkaError, OSError):
         await asyncio.wait([starting])
+        starting.exception()  # who waited was told; maybe nobody did
         await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
 
 
