@@ -3,7 +3,7 @@
 Source: architecture.md, sections 3 to 5.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from heapq import heappush
 from sys import intern
 from typing import NamedTuple
@@ -60,9 +60,10 @@ class Partition(LogFold):
         self.backfilled: dict[str, None] = {}  # every backfill that began, also those that are done
         self.bulks: dict[str, bool] = {}  # every bulk act that began, and whether it goes on
         self.letters: dict[str, letters.Fate] = {}  # dead letters that were acted on
-        self.retries: dict[ExecutionId, tuple[ExecutionId, Micros]] = {}  # of what was retried: its retry, and when; the oldest first
+        # Ordered: a plain dict looks for its first among all that went before it.
+        self.retries = OrderedDict[ExecutionId, tuple[ExecutionId, Micros]]()  # of what was retried: its retry, and when
         self.reckons_with: tuple[int, str | None] | None = None  # the engine and the zone data of the last owner
-        self.of_keys: dict[str, Micros] = {}  # when a submit with an idempotency key was refused, or known as another's; the oldest first
+        self.of_keys = OrderedDict[str, Micros]()  # when a submit with an idempotency key was refused, or known as another's
         self.ended: deque[tuple[Micros, ExecutionId]] = deque()
         self.ended_ticks: deque[tuple[Micros, ExecutionId]] = deque()  # nobody asked for these by a command that may come again
         self.keyed: deque[tuple[Micros, str]] = deque()
