@@ -153,6 +153,13 @@ Index(
     postgresql_with=_NO_TWO_ALIKE,
     info=_ROOM,
 )
+Index(
+    "job_executions_ended_badly",  # few of many, which may be long ago: the newest are not looked for among all
+    job_executions.c.requested_at,
+    job_executions.c.execution_id,
+    job_executions.c.state,
+    postgresql_where=text("state IN ('failed', 'timed_out', 'lost', 'missed')"),
+)
 Index("job_executions_retries", job_executions.c.retry_of, postgresql_where=text("retry_of IS NOT NULL"))
 Index("job_executions_backfill", job_executions.c.backfill_id, postgresql_where=text("backfill_id IS NOT NULL"))
 Index(

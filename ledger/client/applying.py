@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from ledger.client.at_once import Moment, owed, run_at_once
 from ledger.client.content import content_of, differences, manifest_digest
@@ -17,14 +17,15 @@ from ledger.client.line import DECISION
 from ledger.client.registry_now import registry_now
 from ledger.client.who import who
 from ledger.config import Settings
-from ledger.core import definition
+from ledger.core import definition, wire
 from ledger.core.definition import AUTO, Job, Registry, Version
 from ledger.core.ids import Micros
 from ledger.core.outcome import Answer
-from ledger.core.refusal import Conflict
+from ledger.core.refusal import Conflict, Misconfigured
 from ledger.handlers import Jobs
 from ledger.submitting.naming import fresh_command_id
 
+ROOM_TO_SAY: Final = 16 * 1024  # bytes of a manifest's command: who applies it, and why
 Verdict = Literal["added", "changed", "unchanged", "stale", "retired", "drift", "refused"]
 
 
@@ -71,8 +72,9 @@ def _said(change: Change) -> str:
 
 
 def plan(wanted: Sequence[Declared], registry: Registry, *, rollback: bool = False) -> Plan:
-    """What `apply` would do. Pure."""
+    """What `apply` would do. Pure. Raises `Misconfigured` for more system jobs than a manifest takes."""
     manifest = _manifest(wanted)
+    _check_size(manifest)
     digest = manifest_digest(manifest)
     in_force = registry.manifests[-1:] == [digest]
     superseded = digest in registry.manifests and not in_force and not rollback
@@ -110,6 +112,16 @@ def _ignored(one: Declared, change: Change) -> Change:
 
 def _manifest(wanted: Sequence[Declared]) -> tuple[tuple[str, int, str], ...]:
     return tuple(sorted((one.job_id, one.job_version, one.content_hash) for one in wanted if one.kind == "system"))
+
+
+def _check_size(manifest: tuple[tuple[str, int, str], ...]) -> None:
+    """Before anything is registered: a manifest is one command."""
+    size, most = len(wire.encode(definition.ApplyManifest("", "", manifest))), wire.LARGEST_COMMAND - ROOM_TO_SAY
+    if size > most:
+        raise Misconfigured(
+            f"{len(manifest)} system jobs do not fit into a manifest: that takes {size} bytes, at most {most}, which is about "
+            f"{most * len(manifest) // size} such jobs; let an application give the others their schedules (`ledger.schedule`)"
+        )
 
 
 def _change(one: Declared, registry: Registry, superseded: bool, rollback: bool) -> Change:

@@ -246,7 +246,7 @@ class World:
             case Requested() as requested:
                 placed = FREE
                 if requested.trigger == "run_now":
-                    placed = place(asked.policy, draft.live(requested.job_id), requested.execution_id, draft.at)
+                    placed = place(asked.policy, dict(draft.live(requested.job_id)), requested.execution_id, draft.at)
                 gone = [*placed.events, *(one for one in asked.replaced if _may_be_replaced(draft.state_of(one.execution_id), requested))]
                 return admit(draft, structs.replace(requested, blocked_by=placed.blocked_by), gone)
             case CancelRequested() | Cancelled() as wish:

@@ -42,7 +42,9 @@ def run_now(view: PartitionView, command: request.RunNow) -> list[Event]:
             "invalid", f"overlap {command.overlap}: {job.job_id} has no schedule, so its runs are told apart by exclusivity alone"
         )
     check_said(command.actor, command.reason)
-    placed = place(command.overlap or "allow_all", view.live(job.job_id), execution_id, view.at)
+    overlap = command.overlap or "allow_all"
+    former = {} if overlap == "allow_all" else dict(view.live(job.job_id))
+    placed = place(overlap, former, execution_id, view.at)
     if placed.refused is not None:
         raise Refused(
             placed.refused, f"{placed.blocked_by} of {job.job_id} has not ended; `--overlap buffer_all` waits for it, allow_all does not"

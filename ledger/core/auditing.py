@@ -3,7 +3,7 @@
 Told is what does not: never raised, and never only counted. Source: architecture.md, section 2; scheduling.md, section 6.
 """
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
@@ -119,13 +119,13 @@ class PartitionAudit:
         window: int = 3_600_000_000,
     ) -> None:
         self._window = window
-        self._keyed: dict[int, Keyed] = {}  # the commands with a key, and when they were accepted; of this run
+        self._keyed = OrderedDict[int, Keyed]()  # the commands with a key, and when they were accepted; of this run
         self._partition, self._epoch = partition, epoch
         self._registry, self._moves, self._totals = registry, moves, totals
         self._engines = Engines()
         self._live: dict[ExecutionId, Live] = {}
         self._ended: set[int] = set()
-        self._accepted: dict[int, Micros] = {}  # the commands without one
+        self._accepted = OrderedDict[int, Micros]()  # the commands without one; a plain dict looks for its first among all that went before
         self._ended_last = deque[int](maxlen=REMEMBERED)
         self._schedules: dict[str, InForce] = {}
 
@@ -133,7 +133,7 @@ class PartitionAudit:
         """What is fed from now on stands behind what was audited then."""
         self._epoch, self._live = saved.epoch, dict(saved.live)
         self._ended_last.extend(saved.ended)
-        self._ended, self._accepted = set(saved.ended), dict(saved.accepted)
+        self._ended, self._accepted = set(saved.ended), OrderedDict(saved.accepted)
         for job_id, one in saved.schedules.items():
             stretch = Stretch(one.job_version, one.since, None, one.tzdata)
             self._schedules[job_id] = InForce(stretch, one.decided_until, one.outcomes, one.fired)

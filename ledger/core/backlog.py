@@ -38,12 +38,20 @@ class Lane:
             del self.lines[tenant]
         return entry
 
+    def sift(self, is_waiting: Callable[[Entry], bool]) -> int:
+        """Only what still waits stays; how many that are."""
+        sifted = {tenant: deque(filter(is_waiting, line)) for tenant, line in self.lines.items()}
+        self.lines = {tenant: line for tenant, line in sifted.items() if line}
+        self.turns = deque(tenant for tenant in self.turns if tenant in self.lines)
+        return sum(map(len, self.lines.values()))
+
 
 @dataclass(slots=True)
 class Backlog:
     """All queues of a partition."""
 
     queues: dict[str, dict[int, Lane]] = field(default_factory=dict)
+    entries: int = 0
 
     def add(self, queue: str, priority: int, tenant: str | None, entry: Entry, *, first: bool = False) -> None:
         """Put an entry at the end of its line, or back to the front of it."""
@@ -55,6 +63,7 @@ class Backlog:
             lane = lanes[priority] = Lane()
             self.queues[queue] = dict(sorted(lanes.items()))
         lane.add(tenant, entry, first=first)
+        self.entries += 1
 
     def is_empty(self, queue: str) -> bool:
         """Nobody stands in it, not even somebody who went another way."""
@@ -65,6 +74,11 @@ class Backlog:
         taken: list[Entry] = []
         for lane in self.queues.get(queue, {}).values():
             while len(taken) < most and (entry := lane.take()) is not None:
+                self.entries -= 1
                 if is_waiting(entry):
                     taken.append(entry)
         return taken
+
+    def sift(self, is_waiting: Callable[[Entry], bool]) -> None:
+        """Only what still waits stays."""
+        self.entries = sum(lane.sift(is_waiting) for lanes in self.queues.values() for lane in lanes.values())

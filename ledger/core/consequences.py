@@ -58,7 +58,7 @@ def _paused_itself(view: PartitionView, end: execution.Event, request: Requested
 def released(view: PartitionView, job_id: str, ended: ExecutionId) -> list[Event]:
     """Of a job without exclusivity the oldest buffered execution becomes due when no other is left. `ended` has, in this decision."""
     first = None
-    for execution_id, state in view.live(job_id).items():
+    for execution_id, state in view.live(job_id):
         if execution_id == ended:
             continue
         if not isinstance(state, Buffered):

@@ -3,7 +3,7 @@
 Source: architecture.md, sections 3 to 5.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from heapq import heappush
 from sys import intern
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from ledger.core import backfill, bulk, execution, letters, outcome, tick
-from ledger.core.backlog import Backlog
+from ledger.core.backlog import Backlog, Entry
 from ledger.core.backlogs import FULL, Backlogs, is_over
 from ledger.core.execution import (
     Active,
@@ -36,6 +36,7 @@ from ledger.core.uniqueness import Uniques, name_of
 from ledger.core.wire import Event
 
 REMEMBERED_ACTS = 10_000
+MOST_STALE = 10_000  # entries of what went another way
 AHEAD = 5_000_000  # microseconds by which a command may have been appended after it was decided: brokers' clocks differ
 BY_CLOCK = frozenset({"schedule", "backfill"})  # triggers
 RUN_ENDS = frozenset({Completed, Failed, Lost})  # what counts for or against a job that pauses itself
@@ -60,9 +61,10 @@ class Partition(LogFold):
         self.backfilled: dict[str, None] = {}  # every backfill that began, also those that are done
         self.bulks: dict[str, bool] = {}  # every bulk act that began, and whether it goes on
         self.letters: dict[str, letters.Fate] = {}  # dead letters that were acted on
-        self.retries: dict[ExecutionId, tuple[ExecutionId, Micros]] = {}  # of what was retried: its retry, and when; the oldest first
+        # Ordered: a plain dict looks for its first among all that went before it.
+        self.retries = OrderedDict[ExecutionId, tuple[ExecutionId, Micros]]()  # of what was retried: its retry, and when
         self.reckons_with: tuple[int, str | None] | None = None  # the engine and the zone data of the last owner
-        self.of_keys: dict[str, Micros] = {}  # when a submit with an idempotency key was refused, or known as another's; the oldest first
+        self.of_keys = OrderedDict[str, Micros]()  # when a submit with an idempotency key was refused, or known as another's
         self.ended: deque[tuple[Micros, ExecutionId]] = deque()
         self.ended_ticks: deque[tuple[Micros, ExecutionId]] = deque()  # nobody asked for these by a command that may come again
         self.keyed: deque[tuple[Micros, str]] = deque()
@@ -282,6 +284,20 @@ class Partition(LogFold):
         keep_newest(self.backfilled, REMEMBERED_ACTS)
         keep_newest(self.bulks, REMEMBERED_ACTS)
         keep_newest(self.letters, REMEMBERED_ACTS)
+        self._sift()
+
+    def _sift(self) -> None:
+        """Entries of what went another way are stepped over in their turn, which may be a month away, or never come."""
+        most = MOST_STALE + 4 * len(self.executions)
+        if len(self.timers) > most:
+            self.timers = sorted({one for one in self.timers if isinstance(self.executions.get(one[1]), Live)})  # as good as a heap
+        if self.backlog.entries > most:
+            self.backlog.sift(self.is_waiting)
+
+    def is_waiting(self, entry: Entry) -> bool:
+        """It waits under this grant."""
+        state = self.executions.get(entry[0])
+        return isinstance(state, Waiting) and state.token == entry[1]
 
 
 def holds_its_key(state: Live) -> bool:

@@ -92,12 +92,15 @@ class PartitionView(Draft[Partition]):
         """What became of a dead letter."""
         return self.letters.get(letter) or self.partition.letters.get(letter)
 
-    def live(self, job_id: str) -> dict[ExecutionId, Live]:
-        """The executions of a job with a schedule that are not terminal, the oldest first."""
+    def live(self, job_id: str) -> Iterator[tuple[ExecutionId, Live]]:
+        """The executions of a job with a schedule that are not terminal, the oldest first: there may be thousands, and who looks for one of
+        them does not look at all."""
         if job_id not in self.partition.runs and job_id not in self.runs:
-            return {}
-        found = ((one, self.state_of(one)) for one in chain(self.partition.runs.get(job_id, ()), self.runs.get(job_id, ())))
-        return {one: state for one, state in found if isinstance(state, Live)}
+            return
+        for one in chain(self.partition.runs.get(job_id, ()), self.runs.get(job_id, ())):
+            state = self.state_of(one)
+            if isinstance(state, Live):
+                yield one, state
 
     def holder(self, exclusive_key: str) -> ExecutionId | None:
         """The execution that holds this exclusivity key."""

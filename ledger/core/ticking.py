@@ -162,7 +162,7 @@ class Outcomes:
     def _left_of_former(self) -> dict[ExecutionId, Live]:
         """The executions of the job that this firing may have to do with; there may be thousands, so nobody asks in vain."""
         job_id = self._job.job_id
-        return self._view.live(job_id) if self._former is None else self._admitting.left_of(job_id, self._former)
+        return dict(self._view.live(job_id)) if self._former is None else self._admitting.left_of(job_id, self._former)
 
     def _busy(self, placed: Placed) -> ExecutionId | None:
         """Who is before this tick at the exclusivity key, if the version says that its ticks do not wait for it."""

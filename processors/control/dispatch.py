@@ -268,8 +268,7 @@ class Dispatch:
         return self._waits(entry) and not (self.held is not None and self.held.takes(entry))
 
     def _waits(self, entry: tuple[ExecutionId, Token]) -> bool:
-        state = self.partition.executions.get(entry[0])
-        return isinstance(state, Waiting) and state.token == entry[1] and not self._is_offered(entry)
+        return self.partition.is_waiting(entry) and not self._is_offered(entry)
 
     def _is_offered(self, entry: tuple[ExecutionId, Token]) -> bool:
         """The present grant of this execution is outstanding. If a former one still is, that is over."""

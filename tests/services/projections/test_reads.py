@@ -202,3 +202,14 @@ async def test_listing_uses_an_index(filled: Logs, sql: Connection[TupleRow]) ->
     sql.execute("SET enable_seqscan = off")
     plan = sql.execute("EXPLAIN SELECT * FROM job_executions ORDER BY requested_at DESC, execution_id DESC LIMIT 51").fetchall()
     assert any("job_executions_requested" in row[0] for row in plan)
+
+
+@pytest.mark.parametrize("states", [("lost",), ("failed", "timed_out", "lost")])
+async def test_the_newest_that_ended_badly_are_not_looked_for_among_all(
+    filled: Logs, sql: Connection[TupleRow], states: tuple[str, ...]
+) -> None:
+    """The night of failures may be months ago."""
+    sql.execute("SET enable_seqscan = off; SET enable_sort = off")
+    query = "EXPLAIN SELECT * FROM job_executions WHERE state IN ({}) ORDER BY requested_at DESC, execution_id DESC LIMIT 51"
+    plan = sql.execute(query.format(", ".join(["%s"] * len(states))).encode(), states).fetchall()
+    assert any("job_executions_ended_badly" in row[0] for row in plan), plan

@@ -27,7 +27,7 @@ from projections.tables import VIEWS
 def test_many_upgrade_at_once_and_one_does_it(settings: Settings) -> None:
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: schema.upgrade(settings), range(6)))
-    assert sorted(len(one.pending) for one in found) == [0, 0, 0, 0, 0, 8]
+    assert sorted(len(one.pending) for one in found) == [0, 0, 0, 0, 0, 9]
     assert schema.status(settings).pending == ()
 
 
@@ -89,7 +89,7 @@ def test_tables_without_schedules_begin_anew(settings: Settings) -> None:
             "INSERT INTO job_definitions VALUES ('a', 'a', 'system', 'q', NULL, 'job', 'job:a', 0, 'active', 1, now(), now(), 0, 7, 0, 6)",
         ):
             connection.execute(statement.encode())
-        assert [one[:4] for one in schema.upgrade(settings).pending] == ["0002", "0003", "0004", "0005", "0006", "0007", "0008"]
+        assert [one[:4] for one in schema.upgrade(settings).pending] == ["0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009"]
         assert connection.execute("SELECT count(*) FROM projection_positions").fetchone() == (0,)
         assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
 
@@ -97,7 +97,7 @@ def test_tables_without_schedules_begin_anew(settings: Settings) -> None:
 def test_a_schema_of_a_newer_program_is_left_to_it(upgraded: Settings, sql: Connection[TupleRow]) -> None:
     sql.execute("UPDATE schema_migrations SET version_num = '9999'")
     for act in (schema.status, schema.upgrade):
-        with pytest.raises(Conflict, match=r"9999.*up to 0008"):
+        with pytest.raises(Conflict, match=r"9999.*up to 0009"):
             act(upgraded)
 
 
@@ -110,7 +110,7 @@ def test_whoever_owns_the_schema_upgrades_it_and_who_may_not_make_one_hears_it(s
         with pytest.raises(Misconfigured, match="grant it"):
             schema.upgrade(theirs)
         connection.execute(SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(Identifier(name), Identifier(role)))
-        assert len(schema.upgrade(theirs).pending) == 8
+        assert len(schema.upgrade(theirs).pending) == 9
         connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)))
         connection.execute(SQL("DROP ROLE {}").format(Identifier(role)))
 
@@ -125,7 +125,7 @@ def test_a_server_that_only_reads_is_no_bare_error_of_postgres(settings: Setting
 async def test_nothing_is_rebuilt_before_the_schema_is_upgraded(upgraded: Settings, opened: object, sql: Connection[TupleRow]) -> None:
     """The indexes of a later version would stand in the way of the upgrade to it."""
     sql.execute("UPDATE schema_migrations SET version_num = '0006'")
-    with pytest.raises(Misconfigured, match=r"0006.*0008.*jobledger db upgrade"):
+    with pytest.raises(Misconfigured, match=r"0006.*0009.*jobledger db upgrade"):
         await rebuild(upgraded)
 
 

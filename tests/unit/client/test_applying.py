@@ -1,5 +1,7 @@
 """What is declared against what is stored: added, changed, retired, unchanged, stale, drift. And settings against handlers."""
 
+from dataclasses import replace
+
 import pytest
 
 from ledger.client.applying import Plan, plan
@@ -264,3 +266,11 @@ def test_a_handler_may_do_without_the_settings() -> None:
 
     [one] = declared(Settings(), jobs)
     assert (one.job_id, one.kind, one.exclusive_scope) == ("a", "on_demand", "tenant")
+
+
+def test_more_system_jobs_than_a_manifest_takes_are_refused_before_anything_is_registered() -> None:
+    (one,) = wanted({"name": "tidy", "every": "1h"})
+    many = [replace(one, job_id=f"job-{number}") for number in range(4000)]
+    with pytest.raises(Misconfigured, match=r"4000 system jobs do not fit into a manifest: .* about 30\d\d such jobs; let an application"):
+        plan(many, Registry())
+    assert plan(many[:2500], Registry()).manifest == "applied"

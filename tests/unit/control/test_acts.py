@@ -5,9 +5,10 @@ from msgspec import Raw, structs
 
 from ledger.core import acts, backfill, request, tick, wire
 from ledger.core.definition import ApplyManifest, Register, Retire, ScheduleJob, ScheduleSpec
-from ledger.core.execution import Cancelled, CancelRequested, Due, Requested
+from ledger.core.execution import Cancelled, CancelRequested, Due, Requested, State
 from ledger.core.ids import ExecutionId, Micros, execution_of_backfill
 from ledger.core.outcome import Accepted, Rejected
+from ledger.core.partition_draft import PartitionDraft
 from ledger.core.partition_view import tag_of
 from tests.unit.control.home import HOUR, MINUTE, NOON, SECOND, Home, fired, told
 
@@ -54,6 +55,31 @@ def test_a_run_now_runs_beside_others_unless_it_names_an_overlap_policy() -> Non
     assert [type(event) for event in events] == [CancelRequested, Cancelled, Cancelled, Requested]
     (last,) = requests(events)
     assert home.report(running, "cancelled")[-1] == Due(last.execution_id)
+
+
+class Looking(PartitionDraft):
+    """Counts the states that it looks at."""
+
+    looks = 0
+
+    def state_of(self, execution_id: ExecutionId) -> State | None:
+        Looking.looks += 1
+        return super().state_of(execution_id)
+
+
+def looks_beside(waiting: int) -> int:
+    """Of a run by hand from its request to its end, while so many of its job wait."""
+    home = Home(deciding=Looking)
+    home.schedule(overlap="allow_all", every_ms=3_600_000)
+    home.send(*(request.RunNow(home.name(), "beat:1") for _ in range(waiting)))
+    before = Looking.looks
+    home.send(request.RunNow(home.name(), "beat:1"))
+    home.report(home.live()[0])
+    return Looking.looks - before
+
+
+def test_a_run_costs_the_same_however_many_others_of_its_job_wait() -> None:
+    assert looks_beside(100) == looks_beside(10)
 
 
 def test_a_job_without_a_schedule_knows_no_overlap() -> None:

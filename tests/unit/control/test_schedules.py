@@ -1,5 +1,7 @@
 """The schedules of a home partition: taken over from the registry, fired, missed, dropped; each expected tick has exactly one outcome."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from ledger.core import tick, wire
@@ -136,7 +138,7 @@ def test_an_owner_with_other_zone_data_says_so_once() -> None:
 
 
 class NobodyAsks(PartitionDraft):
-    def live(self, job_id: str) -> dict[ExecutionId, Live]:
+    def live(self, job_id: str) -> Iterator[tuple[ExecutionId, Live]]:
         raise AssertionError("all live executions of a job were gone through for one firing")
 
 
