@@ -1,15 +1,11 @@
 """What an audit counts as accepted twice."""
 
-import time
-
 from msgspec import json, structs
 
 from ledger.core import execution, wire
 from ledger.core.audit_saved import SavedPartition
 from ledger.core.auditing import PartitionAudit, Totals
-from ledger.core.chain import Head, Header
-from ledger.core.definition import Registry
-from ledger.core.ids import NOWHERE, ExecutionId, Micros
+from ledger.core.chain import Head
 from ledger.core.request import Submit
 from ledger.core.wire import Commit
 from tests.unit.control.home import HOUR, NOON, Home
@@ -96,22 +92,3 @@ def test_a_key_whose_time_was_ahead_of_that_of_its_commit_is_free_again_after_th
     ]
     assert ahead != late and differences(ahead) == []
     assert len(differences(ahead, window=3 * HOUR)) == 1
-
-
-def submit_of(number: int) -> execution.Requested:
-    named = f"{number}-0"
-    return execution.Requested(ExecutionId(named), "beat", "beat", 1, "on_demand", "default", Micros(number), "submit", named)
-
-
-def test_each_of_many_submits_costs_the_same_once_the_window_is_full() -> None:
-    """What is out of the window is forgotten as it goes, however many stand in it."""
-    many = 60_000
-    audit = PartitionAudit(0, 1, Registry(), {}, Totals(), window=many)
-    submits = [submit_of(number) for number in range(2 * many)]
-    took: list[float] = []
-    for half in (submits[:many], submits[many:]):
-        began = time.process_time()
-        for submit in half:
-            audit.feed(Header(1, "events", 0, 1, "", submit.requested_at, NOWHERE), (submit,))
-        took.append(time.process_time() - began)
-    assert took[1] < 2 * took[0]

@@ -1,6 +1,5 @@
 """Decisions that span executions: repeats, routing, refusals, ticks, limits; and what the writer does with deliveries."""
 
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -419,18 +418,6 @@ def test_a_key_is_known_for_its_window_also_where_the_clock_was_in_doubt_meanwhi
     assert len(world.when(submit(command_id="much later"), at=later + 3000 * SECOND)) == 1
     assert world.when(keyed, at=later + 3600 * SECOND) == []
     assert len(world.when(keyed, at=later + 3601 * SECOND)) == 1
-
-
-def test_what_is_out_of_the_window_all_at_once_is_forgotten_at_once() -> None:
-    """After a bulk retry came an hour without a submit: nobody can be served meanwhile."""
-    partition, many = Partition(0), 150_000
-    for number in range(many):
-        partition.retries[ExecutionId(f"old-{number}")] = (ExecutionId(f"new-{number}"), Micros(number))
-    partition.newest_append = Micros(partition.window + many)
-    began = time.process_time()
-    partition.settle(partition.newest_append)
-    assert partition.retries == {}
-    assert time.process_time() - began < 2.0, "it takes a tenth of that, and ten seconds where each is looked for among all"
 
 
 @pytest.mark.parametrize("waits", [False, True], ids=["all ended", "one waits"])
