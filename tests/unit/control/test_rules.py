@@ -1,6 +1,7 @@
 """Rules of control without I/O: offers and the re-offer rule, the rescuer, the broker's clock, the watchdog."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from ledger.core.execution import Active, ReportRefused, Started
 from ledger.core.ids import ExecutionId, Token, WorkerId
@@ -250,6 +251,21 @@ def test_a_machine_that_slept_goes_on_with_the_new_time() -> None:
     clocks.wall += 3600 * SECOND  # the monotonic clock stood still meanwhile
     clocks.clock.observe((NOON + 3600 * SECOND) // 1000)
     assert clocks.clock.now() == NOON + 3600 * SECOND
+
+
+def test_that_a_broker_s_clock_was_ahead_and_the_log_has_to_be_waited_for_is_said_once() -> None:
+    clocks = Clocks()
+    an_hour_ahead = NOON + 3600 * SECOND
+    clocks.clock.observe(NOON // 1000, NOON)
+    with capture_logs() as said:
+        for _ in range(2):  # of the two partitions one was quiet meanwhile
+            clocks.pass_(60)
+            clocks.clock.observe(clocks.wall // 1000, an_hour_ahead)
+            clocks.clock.observe(clocks.wall // 1000, NOON)
+        clocks.pass_(3600)
+        clocks.clock.observe(clocks.wall // 1000, an_hour_ahead)
+    assert [(one["action"], one["seconds"]) for one in said] == [("clock.behind_the_log", 3540.0)]
+    assert clocks.clock.in_doubt is None
 
 
 A_WHILE = 600 * SECOND
