@@ -195,9 +195,9 @@ class Control:
         while True:
             await asyncio.sleep(HEAL_EVERY)
             queues = set[str]().union(*(actor.dispatch.queues_in_doubt() for actor in self._partitions()))
-            passed = await self._work.passed(queues)
+            passed, ends = await self._work.passed(queues), await self._work.known_ends(queues)
             for actor in self._partitions():
-                actor.heal(passed)
+                actor.heal(passed, ends)
 
     async def stop(self) -> None:
         """Before Faust stops: nothing is decided any more."""

@@ -116,6 +116,26 @@ def test_a_new_owner_offers_nothing_until_the_runners_have_passed_what_its_prede
     assert len(dispatch.take(2.0 + QUIET)["default"]) == 3
 
 
+def test_what_was_offered_in_a_topic_that_was_made_anew_waits_again() -> None:
+    _, dispatch = waiting(1)
+    offered = dispatch.take(0.0)["default"]
+    dispatch.placed(offered, 2, 7)
+    assert dispatch.vanished({"default": {2: 8}}) == dispatch.vanished({}) == []
+    assert dispatch.vanished({"default": {2: 7}}) == [], "this look may be older than the ack"
+    assert dispatch.vanished({"default": {2: 8}}) == dispatch.vanished({"default": {2: 0}}) == []
+    assert dispatch.vanished({"default": {2: 1}}) == offered
+    assert dispatch.take(1.0) == {"default": offered}
+
+
+def test_a_new_owner_does_not_wait_for_the_end_of_a_topic_that_was_made_anew() -> None:
+    _, dispatch = waiting(3)
+    dispatch.begin(lambda queue: {0: 5, 1: 3})
+    dispatch.vanished({"default": {0: 2, 1: 9}})
+    dispatch.heal({"default": {0: 2, 1: 3}}, 1.0)
+    dispatch.heal({"default": {0: 2, 1: 3}}, 1.0 + QUIET)
+    assert len(dispatch.take(2.0 + QUIET)["default"]) == 3
+
+
 def test_with_an_empty_work_topic_there_is_nothing_to_wait_for() -> None:
     _, dispatch = waiting(3)
     dispatch.begin(lambda queue: {0: 0})
