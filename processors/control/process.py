@@ -194,6 +194,8 @@ class Control:
     async def _heal(self) -> None:
         while True:
             await asyncio.sleep(HEAL_EVERY)
+            for one in self.actors.values():
+                one.look_at_end()
             queues = set[str]().union(*(actor.dispatch.queues_in_doubt() for actor in self._partitions()))
             passed, ends = await self._work.passed(queues), await self._work.known_ends(queues)
             for actor in self._partitions():
