@@ -35,6 +35,8 @@ class BrokerClock:
         self._anchor: tuple[int, int] | None = None  # (broker time, monotonic time)
         self.in_doubt: str | None = None  # why time stands still
         self._is_skewed = False
+        self._furthest = 0  # the latest of the commits' times
+        self._is_behind = False
 
     def observe(self, append_ms: int, last: int = 0) -> None:
         """A record was acknowledged now with this append time. `last`: the time of the commit before it, with which the first time of a
@@ -51,6 +53,19 @@ class BrokerClock:
                 log.critical(why, action="clock.in_doubt", do="see which of the two clocks is wrong, and set it right")
             self.in_doubt = why
         self._compare(off)
+        self._compare_with_the_log(broker, last)
+
+    def _compare_with_the_log(self, broker: int, last: int) -> None:
+        """The log's time never falls: a broker whose clock was ahead and was set right has to come up with it. Say so, once."""
+        self._furthest = max(self._furthest, last)
+        was_behind, self._is_behind = self._is_behind, self._furthest - broker > TOLERANCE
+        if self._is_behind and not was_behind:
+            log.critical(
+                "the log is ahead of the broker's time: until that has come up, no tick and no timer fires",
+                action="clock.behind_the_log",
+                seconds=round((self._furthest - broker) / 1e6, 1),
+                do="see whether the broker's clock is right now; if it is, wait",
+            )
 
     def _compare(self, off: int) -> None:
         """A wall clock that is wrong does no harm here, but it cannot vouch for anything either: say so, once."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import faust
+import structlog
 import uvloop
 from faust import streams
 from faust.tables.manager import TableManager
@@ -27,6 +28,7 @@ from ledger.kafka.connect import fetch_promptly, known_end
 from processors import forks
 from processors.crash import crash, or_crash
 
+log = structlog.get_logger(__name__)
 TOGETHER = 100  # records of a partition that Faust takes for one: it yields to the loop, checks and acks once for all of them
 TOGETHER_BYTES = 32 * 1024  # of their values; what is larger has work enough for a turn of the loop
 BUFFERED = 200  # of such, until Faust pauses their partition
@@ -104,7 +106,17 @@ class _SeamConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         found = await super()._getmany(active_partitions, timeout)
+        for tp, records in found.items():
+            if records:
+                self._begin_anew(tp, records[0].offset)
         return {tp: list(_portions(records)) for tp, records in found.items()}
+
+    def _begin_anew(self, tp: Any, first: int) -> None:
+        """Forget how far a topic was read that ends before: it was made anew, and Faust would drop all of it up to there without a word."""
+        read, end = self._read_offset[tp], known_end(self, tp)
+        if read is not None and end is not None and first <= end < read:
+            log.error("a topic was made anew and is read from its start", action="topic.anew", topic=tp.topic, partition=tp.partition)
+            self._read_offset[tp] = self._committed_offset[tp] = None
 
     def _to_message(self, tp: Any, records: Any) -> Any:
         message = super()._to_message(tp, records[-1])

@@ -96,6 +96,13 @@ class Actor(ABC, Generic[F]):
         self._seeking.want()
         self.wake()
 
+    def look_at_end(self) -> None:
+        """A topic that ends before what was read of it was made anew: the consumer then begins it from its start without a word, and none
+        of it would be decided. Seeking tells."""
+        end = self.edges.end(self.commands, self.number)
+        if self.ready and end is not None and end < self.writer.next_offset:
+            self.seek_again()
+
     def wake(self) -> None:
         self._wake.set()
 

@@ -46,6 +46,7 @@ class Outstanding:
     queue: str
     place: tuple[int, int] | None = None  # partition and offset of its record in the work topic
     passed_at: float | None = None  # when the runners' group was first seen beyond it
+    is_beyond: bool = False  # the topic ended before its record, as of the last look
 
 
 @dataclass(slots=True)
@@ -282,13 +283,28 @@ class Dispatch:
         """The record with these offers stands there."""
         for execution_id in execution_ids:
             if (one := self.offered.get(execution_id)) is not None:
-                one.place, one.passed_at = (partition, offset), None
+                one.place, one.passed_at, one.is_beyond = (partition, offset), None, False
 
     def unsent(self, execution_ids: Iterable[ExecutionId]) -> None:
         """Whether these were offered is not known: a later look at the runners' group cannot tell either, so they are offered again."""
         for execution_id in execution_ids:
             if (one := self._no_longer(execution_id)) is not None:
                 self._wait_again(execution_id, one.token)
+
+    def vanished(self, ends: dict[str, dict[int, int]]) -> list[ExecutionId]:
+        """What was offered in a topic that was made anew, and waits again. `ends`: queue -> partition -> where it ends. A look may be older
+        than the record's ack, so it takes two in a row."""
+        gone: list[ExecutionId] = []
+        for execution_id, one in self.offered.items():
+            end = None if one.place is None else ends.get(one.queue, {}).get(one.place[0])
+            was_beyond, one.is_beyond = one.is_beyond, end is not None and one.place is not None and one.place[1] >= end
+            if was_beyond and one.is_beyond:
+                gone.append(execution_id)
+        self.unsent(gone)
+        for queue, suspects in self.suspects.items():
+            now = ends.get(queue, {})
+            suspects.horizon = {partition: min(end, now.get(partition, end)) for partition, end in suspects.horizon.items()}
+        return gone
 
     def heal(self, committed: dict[str, dict[int, int]], now: float, heard: float | None = None) -> dict[str, list[ExecutionId]]:
         """The re-offer rule. `committed`: queue -> partition -> the offset the runners' group reads next (or the topic's log start).

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 from aiokafka import TopicPartition
@@ -18,6 +18,10 @@ from ledger.kafka.log_reader import LogReader
 log = structlog.get_logger(__name__)
 AT_ONCE = 20  # commits that are folded before others get a turn
 LONGEST_PAUSE = 2.0
+_MOVE: Final = (
+    "what was decided is in the log still: end all processes, `jobledger ledger export FILE`, and go on under another `prefix`, "
+    "`jobledger ledger import FILE` first (docs/backup.md); commands that are gone have to be sent again"
+)
 
 T = TypeVar("T")
 
@@ -43,9 +47,13 @@ async def readable_from(settings: Settings, topic: str, number: int, wanted: int
     place = TopicPartition(topic, number)
     start, end = (await bounds(settings, [place]))[place]
     if wanted > end or decided >= end > 0:
-        raise Conflict(f"{topic}[{number}] ends at {end}, but commands up to offset {decided} were decided: the topic was made anew")
+        raise Conflict(
+            f"{topic}[{number}] ends at {end}, but commands up to offset {decided} were decided: the topic was made anew; {_MOVE}"
+        )
     if start > decided + 1:
-        raise Conflict(f"{topic}[{number}] starts at {start}, but commands up to {decided} alone were decided: retention took commands")
+        raise Conflict(
+            f"{topic}[{number}] starts at {start}, but commands up to {decided} alone were decided: retention took commands; {_MOVE}"
+        )
     return max(start, wanted)
 
 

@@ -261,10 +261,15 @@ class PartitionActor(Actor[Partition]):
         for queue, execution_ids in self.dispatch.take(now).items():
             self._send(queue, execution_ids)
 
-    def heal(self, committed: dict[str, dict[int, int]]) -> None:
-        """The runners' groups have read up to here: offer again what was passed and did not start."""
+    def heal(self, committed: dict[str, dict[int, int]], ends: dict[str, dict[int, int]]) -> None:
+        """The runners' groups have read up to here, and the work topics end there: offer again what was passed and did not start, and what
+        is there no more."""
         if not self.ready:
             return
+        if gone := self.dispatch.vanished(ends):
+            log.warning(
+                "offers are gone, made again: was their topic made anew?", action="offer.gone", partition=self.number, count=len(gone)
+            )
         now = time.monotonic()
         if told := self.orders.again(now) + self.relay.again(self._at(), now):
             self._in_background(answers.publish(self.edges.redis, told))

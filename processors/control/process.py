@@ -36,6 +36,7 @@ class Control:
         self.settings = settings
         self.commands = settings.topic("commands")
         self.registry_commands = settings.topic("registry-commands")
+        self._partitions_of = {self.commands: settings.partitions, self.registry_commands: 1}  # of the log; a topic may have got more
         self.actors: dict[tuple[str, int], AnyActor] = {}
         self.app: seam.App = seam.build_app(
             "control",
@@ -94,8 +95,16 @@ class Control:
                 known = self.actors.get((topic, number))
                 if known is not None:
                     known.seek_again()
-                elif topic in (self.commands, self.registry_commands):
+                elif number < self._partitions_of[topic]:
                     self._begin(edges, topic, number)
+                else:
+                    log.error(
+                        "somebody added partitions to this topic, and the log has none for them: what is sent there is not read",
+                        action="control.beyond",
+                        topic=topic,
+                        partition=number,
+                        do=f"let all clients send to the first {self._partitions_of[topic]} alone, or move the log (docs/backup.md)",
+                    )
 
     async def revoked(self, partitions: set[tuple[str, int]]) -> None:
         async with self._lock:
@@ -185,10 +194,12 @@ class Control:
     async def _heal(self) -> None:
         while True:
             await asyncio.sleep(HEAL_EVERY)
+            for one in self.actors.values():
+                one.look_at_end()
             queues = set[str]().union(*(actor.dispatch.queues_in_doubt() for actor in self._partitions()))
-            passed = await self._work.passed(queues)
+            passed, ends = await self._work.passed(queues), await self._work.known_ends(queues)
             for actor in self._partitions():
-                actor.heal(passed)
+                actor.heal(passed, ends)
 
     async def stop(self) -> None:
         """Before Faust stops: nothing is decided any more."""

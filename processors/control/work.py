@@ -1,7 +1,7 @@
 """The work topics: where offers go, where their partitions end, and how far the runners of a queue have read."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Final
@@ -15,7 +15,8 @@ from ledger.kafka.connect import REQUEST_TIMEOUT_MS, new_consumer
 from processors.control.appender import Appended, Appender, Unknown
 from processors.control.log_access import bounds
 
-STARTS_WITHIN: Final = 2.0  # seconds; a partition without a leader shall not keep the offers of others from being healed
+ANSWERED_WITHIN: Final = 2.0  # seconds; a partition without a leader shall not keep the offers of others from being healed
+Offsets = Callable[[list[TopicPartition]], Awaitable[dict[TopicPartition, int]]]
 
 
 def runner_group(settings: Settings, queue: str) -> str:
@@ -78,16 +79,26 @@ class Work:
             return None
         return {place: committed.offset for place, committed in offsets.items()}
 
+    async def known_ends(self, queues: Collection[str]) -> dict[str, dict[int, int]]:
+        """Queue -> partition -> where it ends now. Nothing where that is not known."""
+        known = [queue for queue in queues if queue in self._settings.queues]
+        ends = await self._asked(known, lambda reader: reader.end_offsets)
+        return {queue: {one.partition: ends[one] for one in self._places(queue) if one in ends} for queue in known}
+
     async def _starts(self, queues: Sequence[str]) -> dict[TopicPartition, int]:
         """The first offsets that the queues' partitions still hold; none where it is not known now: then the groups' places alone count."""
+        return await self._asked(queues, lambda reader: reader.beginning_offsets)
+
+    async def _asked(self, queues: Sequence[str], offsets: Callable[[AIOKafkaConsumer], Offsets]) -> dict[TopicPartition, int]:
         places = [place for queue in queues for place in self._places(queue)]
+        if not places:
+            return {}
         try:
-            async with asyncio.timeout(STARTS_WITHIN):
-                starts: dict[TopicPartition, int] = await (await self._reading()).beginning_offsets(places)
+            async with asyncio.timeout(ANSWERED_WITHIN):
+                return await offsets(await self._reading())(places)
         except (KafkaError, OSError, TimeoutError):
             await self._disconnect_reader()
             return {}
-        return starts
 
     async def _connected(self) -> AIOKafkaAdminClient:
         if self._admin is None:

@@ -40,16 +40,23 @@ def record(offset: int, value: bytes | None = None) -> ConsumerRecord:
 class Fetched:
     """Faust's thread, which has fetched these."""
 
-    def __init__(self, records: dict[TP, list[ConsumerRecord]]) -> None:
-        self.records = records
+    def __init__(self, records: dict[TP, list[ConsumerRecord]], end: int | None) -> None:
+        self.records, self.end = records, end
+
+    def assignment(self) -> set[TP]:
+        return set(self.records)
+
+    def highwater(self, tp: TP) -> int | None:
+        return self.end
 
     async def getmany(self, active_partitions: set[TP], timeout: float) -> dict[TP, list[ConsumerRecord]]:
         return self.records
 
 
-def consumer(records: dict[TP, list[ConsumerRecord]]) -> Any:  # Any: as far as it is made
+def consumer(records: dict[TP, list[ConsumerRecord]], end: int | None = None) -> Any:  # Any: as far as it is made
     made = object.__new__(_SeamConsumer)
-    made._thread = Fetched(records)
+    made._thread = Fetched(records, end)
+    made._read_offset = defaultdict(lambda: None)
     made.app = SimpleNamespace(consumer_generation_id=7)
     made._acked, made._acked_index = defaultdict(list), defaultdict(set)
     return made
@@ -71,6 +78,16 @@ async def test_large_records_come_one_by_one() -> None:
     together = consumer({tp: [record(0), record(1, large), record(2, large), record(3), record(4, b"")]})
     found = await together._getmany({tp}, 1.0)
     assert [[one.offset for one in some] for some in found[tp]] == [[0, 1], [2], [3, 4]]
+
+
+@pytest.mark.parametrize(("end", "read"), [(3, None), (24, 23), (23, 23), (None, 23)])
+async def test_what_faust_has_read_of_a_topic_is_forgotten_only_where_the_topic_ends_before(end: int | None, read: int | None) -> None:
+    """It was made anew then. Faust drops what it takes for read already: it would drop the new one until that has grown as long."""
+    tp = TP("work", 0)
+    one = consumer({tp: [record(0)]}, end)
+    one._read_offset[tp], one._committed_offset = 23, {tp: 24}
+    await one._getmany({tp}, 1.0)
+    assert (one._read_offset[tp], one._committed_offset[tp]) == (read, read and 24)
 
 
 async def test_what_was_handed_over_last_is_read_by_the_group_and_with_it_all_before() -> None:

@@ -31,7 +31,7 @@ async def test_what_is_offered_while_its_worker_is_told_that_it_lost_it_stays_of
     lone = Lone(world)
     lone.actor.ready = True
     lone.actor.lose(ADA)
-    lone.redis.happens = lambda: lone.actor.heal({})
+    lone.redis.happens = lambda: lone.actor.heal({}, {})
     await lone.actor._work()
     assert [type(event) for event in lone.events()] == [AttemptLost] and lone.redis.happens is None
     [made] = await lone.offers()

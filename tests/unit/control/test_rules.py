@@ -1,6 +1,7 @@
 """Rules of control without I/O: offers and the re-offer rule, the rescuer, the broker's clock, the watchdog."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from ledger.core.execution import Active, ReportRefused, Started
 from ledger.core.ids import ExecutionId, Token, WorkerId
@@ -112,6 +113,26 @@ def test_a_new_owner_offers_nothing_until_the_runners_have_passed_what_its_prede
     assert dispatch.heal({"default": {0: 4}}, 0.0) == {} and dispatch.take(0.0) == {}
     dispatch.heal({"default": {0: 5}}, 1.0)
     dispatch.heal({"default": {0: 5}}, 1.0 + QUIET)
+    assert len(dispatch.take(2.0 + QUIET)["default"]) == 3
+
+
+def test_what_was_offered_in_a_topic_that_was_made_anew_waits_again() -> None:
+    _, dispatch = waiting(1)
+    offered = dispatch.take(0.0)["default"]
+    dispatch.placed(offered, 2, 7)
+    assert dispatch.vanished({"default": {2: 8}}) == dispatch.vanished({}) == []
+    assert dispatch.vanished({"default": {2: 7}}) == [], "this look may be older than the ack"
+    assert dispatch.vanished({"default": {2: 8}}) == dispatch.vanished({"default": {2: 0}}) == []
+    assert dispatch.vanished({"default": {2: 1}}) == offered
+    assert dispatch.take(1.0) == {"default": offered}
+
+
+def test_a_new_owner_does_not_wait_for_the_end_of_a_topic_that_was_made_anew() -> None:
+    _, dispatch = waiting(3)
+    dispatch.begin(lambda queue: {0: 5, 1: 3})
+    dispatch.vanished({"default": {0: 2, 1: 9}})
+    dispatch.heal({"default": {0: 2, 1: 3}}, 1.0)
+    dispatch.heal({"default": {0: 2, 1: 3}}, 1.0 + QUIET)
     assert len(dispatch.take(2.0 + QUIET)["default"]) == 3
 
 
@@ -250,6 +271,21 @@ def test_a_machine_that_slept_goes_on_with_the_new_time() -> None:
     clocks.wall += 3600 * SECOND  # the monotonic clock stood still meanwhile
     clocks.clock.observe((NOON + 3600 * SECOND) // 1000)
     assert clocks.clock.now() == NOON + 3600 * SECOND
+
+
+def test_that_a_broker_s_clock_was_ahead_and_the_log_has_to_be_waited_for_is_said_once() -> None:
+    clocks = Clocks()
+    an_hour_ahead = NOON + 3600 * SECOND
+    clocks.clock.observe(NOON // 1000, NOON)
+    with capture_logs() as said:
+        for _ in range(2):  # of the two partitions one was quiet meanwhile
+            clocks.pass_(60)
+            clocks.clock.observe(clocks.wall // 1000, an_hour_ahead)
+            clocks.clock.observe(clocks.wall // 1000, NOON)
+        clocks.pass_(3600)
+        clocks.clock.observe(clocks.wall // 1000, an_hour_ahead)
+    assert [(one["action"], one["seconds"]) for one in said] == [("clock.behind_the_log", 3540.0)]
+    assert clocks.clock.in_doubt is None
 
 
 A_WHILE = 600 * SECOND

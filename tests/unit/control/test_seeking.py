@@ -1,12 +1,17 @@
 """Where delivery goes on: never before the pause is over, never while the inbox is full."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
+from aiokafka import TopicPartition
 from redis.asyncio import Redis
 
 from ledger.config import Settings
+from ledger.core.refusal import Conflict
 from ledger.kafka.opening import LogIdentity
 from processors.broker_clock import BrokerClock
+from processors.control import log_access
 from processors.control.appender import Appender
 from processors.control.dead_letters import DeadLetters
 from processors.control.edges import Edges
@@ -71,3 +76,15 @@ def test_an_idle_actor_rests_not_at_all() -> None:
     assert pacing.rest() <= 0
     pacing.took(UNDER_LOAD + 1)
     assert 9 < pacing.rest() <= 10
+
+
+@pytest.mark.parametrize(("start", "end", "why"), [(0, 2, "made anew"), (9, 12, "retention took")])
+async def test_of_commands_that_are_gone_it_is_said_how_to_go_on(start: int, end: int, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def bounds(settings: Settings, places: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        return dict.fromkeys(places, (start, end))
+
+    monkeypatch.setattr(log_access, "bounds", bounds)
+    one = seeking(Sought())
+    one.want()
+    with pytest.raises(Conflict, match=f"{why}.*`jobledger ledger export FILE`"):
+        await one.seek_if_due(3, 0)

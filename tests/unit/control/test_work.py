@@ -34,6 +34,11 @@ class Broker:
             raise KafkaConnectionError
         return {place: self.starts.get(place, 0) for place in places}
 
+    async def end_offsets(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        if self.starts is None:
+            raise KafkaConnectionError
+        return dict.fromkeys(places, 9)
+
     async def close(self) -> None:
         pass
 
@@ -62,6 +67,12 @@ async def test_the_log_starts_of_all_queues_are_asked_for_at_once() -> None:
 
 async def test_where_the_log_starts_are_not_known_the_group_s_place_counts() -> None:
     assert await work(Broker({DEFAULT: 7})).passed({"default"}) == {"default": {0: 7}}
+
+
+async def test_the_ends_are_those_that_are_known() -> None:
+    assert await work(Broker(starts={}), mail=2).known_ends({"mail", "unknown"}) == {"mail": {0: 9, 1: 9}}
+    assert await work(Broker()).known_ends({"default"}) == {"default": {}}
+    assert await work(Broker(starts={})).known_ends(set()) == {}
 
 
 async def test_offers_that_retention_took_are_made_again() -> None:
