@@ -1,9 +1,10 @@
 """Reads for an actor: its partition's log from the fold's head to the end there is now, and where its commands begin and end."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 from aiokafka import TopicPartition
@@ -18,6 +19,7 @@ from ledger.kafka.log_reader import LogReader
 log = structlog.get_logger(__name__)
 AT_ONCE = 20  # commits that are folded before others get a turn
 LONGEST_PAUSE = 2.0
+_REPAIR: Final = "end the workers, and go on with `jobledger ledger export FILE` and `jobledger ledger import FILE` under another `prefix`"
 
 T = TypeVar("T")
 
@@ -43,10 +45,14 @@ async def readable_from(settings: Settings, topic: str, number: int, wanted: int
     place = TopicPartition(topic, number)
     start, end = (await bounds(settings, [place]))[place]
     if wanted > end or decided >= end > 0:
-        raise Conflict(f"{topic}[{number}] ends at {end}, but commands up to offset {decided} were decided: the topic was made anew")
+        raise _lost(topic, number, f"ends at {end}, but commands up to offset {decided} were decided: the topic was made anew")
     if start > decided + 1:
-        raise Conflict(f"{topic}[{number}] starts at {start}, but commands up to {decided} alone were decided: retention took commands")
+        raise _lost(topic, number, f"starts at {start}, but commands up to {decided} alone were decided: retention took commands")
     return max(start, wanted)
+
+
+def _lost(topic: str, number: int, what: str) -> Conflict:
+    return Conflict(f"{topic}[{number}] {what}; {_REPAIR}")
 
 
 async def bounds(settings: Settings, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
@@ -83,6 +89,7 @@ async def patiently(read: Callable[[], Awaitable[T]]) -> T:
         try:
             return await read()
         except (Unavailable, KafkaError, OSError) as error:
-            log.warning("the broker is out of reach", action="log.retry", error=repr(error), retry_in=pause)
-            await asyncio.sleep(pause)
+            retry_in = round(pause * random.uniform(0.5, 1.0), 2)  # noqa: S311  # spreads retries, nothing secret
+            log.warning("the broker is out of reach", action="log.retry", error=repr(error), retry_in=retry_in)
+            await asyncio.sleep(retry_in)
             pause = min(LONGEST_PAUSE, pause * 2)
