@@ -115,7 +115,8 @@ def answer(kept: Kept, target: str, now: float, servers: Sequence[Servers] = ())
 
 
 def readiness(kept: Kept, now: float, servers: Sequence[Servers], *, verbose: bool) -> Reply:
-    """Ready: every process runs and its watchdog said within the last seconds that it is ready, and enough of the servers answer."""
+    """Ready: every process runs and its watchdog said within the last seconds that it is ready, no partition stopped, and enough of the
+    servers answer."""
     parts = [(child.name, child.is_ready, described(child, now)) for child in kept.children.values()]
     parts += [(one.name, one.suffice, str(one)) for one in servers]
     ready = not kept.is_stopping and all(is_ready for _, is_ready, _ in parts)
@@ -133,6 +134,8 @@ def described(child: Child, now: float) -> str:
         state = "says nothing of itself (yet)"
     elif not pulse.ready:
         state = "starting"
+    elif pulse.stopped:
+        state = f"partitions that stopped: {pulse.stopped}; its log says why, and what to do"
     else:
         state = "ready" if pulse.behind == 0 else f"ready, has had work and no progress for {pulse.behind:g} s"
     stalled = f", its event loop has not moved for {pulse.stalled:g} s" if pulse is not None and pulse.stalled >= 2 else ""
@@ -146,12 +149,18 @@ def metrics(kept: Kept, now: float) -> str:
     return "".join(
         (
             _family("up", "gauge", "The process runs.", {one.name: one.pid is not None for one in children}),
-            _family("ready", "gauge", "Its watchdog says that it is ready.", {one.name: one.is_ready for one in children}),
+            _family(
+                "ready",
+                "gauge",
+                "Its watchdog says that it is ready, and no partition stopped.",
+                {one.name: one.is_ready for one in children},
+            ),
             _family("restarts_total", "counter", "Starts after the first one.", {one.name: one.restarts for one in children}),
             _family("watchdog_ends_total", "counter", "Ended by its watchdog.", {one.name: one.ended_by_watchdog for one in children}),
             _family("uptime_seconds", "gauge", "Since its last start.", {one.name: now - one.since for one in children if one.pid}),
             _family("stalled_seconds", "gauge", "Since its event loop moved.", {one.name: pulse.stalled for one, pulse in pulses}),
             _family("behind_seconds", "gauge", "With work, without progress.", {one.name: pulse.behind for one, pulse in pulses}),
+            _family("stopped_partitions", "gauge", "Somebody has to repair the log.", {one.name: pulse.stopped for one, pulse in pulses}),
         )
     )
 

@@ -19,11 +19,13 @@ MOST_BYTES: Final = 4096  # of a pipe that nobody empties in time; a line has fe
 
 
 class Pulse(Struct, frozen=True):
-    """Seconds. `stalled`: since the event loop moved. `behind`: since there is work and no progress."""
+    """Seconds. `stalled`: since the event loop moved. `behind`: since there is work and no progress. `stopped`: so many partitions, until
+    somebody repairs the log."""
 
     ready: bool
     stalled: float = 0.0
     behind: float = 0.0
+    stopped: int = 0
 
 
 Tell = Callable[[Pulse], None]

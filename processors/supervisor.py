@@ -60,7 +60,7 @@ class Child:
 
     @property
     def is_ready(self) -> bool:
-        return self.pulse is not None and self.pulse.ready
+        return (pulse := self.pulse) is not None and pulse.ready and not pulse.stopped
 
     def begun(self, pid: int) -> None:
         self.pid, self.since = pid, time.monotonic()

@@ -29,7 +29,7 @@ class Limits:
 
 class Watchdog:
     """`stuck_since`: the monotonic time since when there is work and no progress, or None. `crashed`, `ready`: as the names say.
-    `tell` hears at each look how the process is."""
+    `stopped`: how many partitions are. `tell` hears at each look how the process is."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Watchdog:
         crashed: Callable[[], bool],
         ready: Callable[[], bool],
         stuck_since: Callable[[], float | None],
+        stopped: Callable[[], int] = lambda: 0,
         limits: Limits | None = None,
         end: Callable[[str], None] | None = None,
         tell: Tell = tell_nobody,
@@ -44,6 +45,7 @@ class Watchdog:
         self._crashed = crashed
         self._ready = ready
         self._stuck_since = stuck_since
+        self._stopped = stopped
         self._limits = limits or Limits()
         self._end = end or _end
         self._tell = tell
@@ -88,7 +90,8 @@ class Watchdog:
     def pulse(self, now: float) -> Pulse:
         """How the process is."""
         since = self._stuck_since()
-        return Pulse(self._ready(), round(max(0.0, now - self._beat), 1), 0.0 if since is None else round(max(0.0, now - since), 1))
+        behind = 0.0 if since is None else round(max(0.0, now - since), 1)
+        return Pulse(self._ready(), round(max(0.0, now - self._beat), 1), behind, self._stopped())
 
     def verdict(self, now: float) -> str | None:
         """Why the process has to end now, or None."""

@@ -22,6 +22,7 @@ DEEPEST: Final = 50
 Place = tuple[str | int, ...]
 _TAG: Final = "tag:yaml.org,2002:"
 _WRITTEN: Final = "written "
+_TO_QUOTE: Final = ("*", "@", "`", "%", "&", "!")  # a text that begins so is none without quotes
 
 
 class _Loader(yaml.SafeLoader):
@@ -210,10 +211,13 @@ def _explained(path: Path, error: yaml.MarkedYAMLError, data: bytes) -> str:
     mark = error.problem_mark or error.context_mark
     where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
     lines = data.decode(errors="replace").splitlines()
-    line = lines[mark.line].strip() if mark is not None and mark.line < len(lines) else ""
-    value = line.partition(":")[2].strip() or line.removeprefix("- ")
+    line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
+    value = line.partition(":")[2].strip() or line.strip().removeprefix("- ")
+    if value[:1] not in _TO_QUOTE and mark is not None:  # within `[...]` or `{...}`
+        begin = mark.column - (line[mark.column - 1 : mark.column] in _TO_QUOTE)
+        value = re.split(r"[],}]", line[begin:])[0].strip()
     problem = error.problem or error.context or ""
-    hint = f'; quote it: "{value}"' if value[:1] in ("*", "@", "`", "%", "&", "!") else ""
+    hint = f'; quote it: "{value}"' if value[:1] in _TO_QUOTE else ""
     if "'\\t'" in problem:
         hint = "; a tab: indent with spaces"
     return f"{where}: this is no valid YAML: {problem}{hint}"

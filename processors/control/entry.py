@@ -31,6 +31,7 @@ def watched(control: Control) -> Control:
         crashed=lambda: seam.has_crashed(control.app),
         ready=lambda: control.is_ready,
         stuck_since=lambda: control.stuck_since,
+        stopped=lambda: control.stopped,
         tell=to_supervisor(os.environ),
     )
     control.app.task(watchdog.beat)

@@ -1,6 +1,7 @@
 """Reads for an actor: its partition's log from the fold's head to the end there is now, and where its commands begin and end."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final, TypeVar
@@ -18,7 +19,7 @@ from ledger.kafka.log_reader import LogReader
 log = structlog.get_logger(__name__)
 AT_ONCE = 20  # commits that are folded before others get a turn
 LONGEST_PAUSE = 2.0
-_MOVE: Final = (
+_REPAIR: Final = (
     "what was decided is in the log still: end all processes, `jobledger ledger export FILE`, and go on under another `prefix`, "
     "`jobledger ledger import FILE` first (docs/backup.md); commands that are gone have to be sent again"
 )
@@ -47,14 +48,14 @@ async def readable_from(settings: Settings, topic: str, number: int, wanted: int
     place = TopicPartition(topic, number)
     start, end = (await bounds(settings, [place]))[place]
     if wanted > end or decided >= end > 0:
-        raise Conflict(
-            f"{topic}[{number}] ends at {end}, but commands up to offset {decided} were decided: the topic was made anew; {_MOVE}"
-        )
+        raise _lost(topic, number, f"ends at {end}, but commands up to offset {decided} were decided: the topic was made anew")
     if start > decided + 1:
-        raise Conflict(
-            f"{topic}[{number}] starts at {start}, but commands up to {decided} alone were decided: retention took commands; {_MOVE}"
-        )
+        raise _lost(topic, number, f"starts at {start}, but commands up to {decided} alone were decided: retention took commands")
     return max(start, wanted)
+
+
+def _lost(topic: str, number: int, what: str) -> Conflict:
+    return Conflict(f"{topic}[{number}] {what}; {_REPAIR}")
 
 
 async def bounds(settings: Settings, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
@@ -88,6 +89,7 @@ async def patiently(read: Callable[[], Awaitable[T]]) -> T:
         try:
             return await read()
         except (Unavailable, KafkaError, OSError) as error:
-            log.warning("the broker is out of reach", action="log.retry", error=repr(error), retry_in=pause)
-            await asyncio.sleep(pause)
+            retry_in = round(pause * random.uniform(0.5, 1.0), 2)  # noqa: S311  # spreads retries, nothing secret
+            log.warning("the broker is out of reach", action="log.retry", error=repr(error), retry_in=retry_in)
+            await asyncio.sleep(retry_in)
             pause = min(LONGEST_PAUSE, pause * 2)

@@ -65,6 +65,11 @@ class Control:
         """Since when an actor has work and makes no progress. The watchdog's thread asks, while actors come and go."""
         return min((actor.progress_at for actor in list(self.actors.values()) if actor.is_behind), default=None)
 
+    @property
+    def stopped(self) -> int:
+        """How many partitions wait for somebody who repairs the log. The watchdog's thread asks this, too."""
+        return sum(actor.stopped is not None for actor in list(self.actors.values()))
+
     # Called by the seam
 
     async def begin(self) -> None:

@@ -57,10 +57,15 @@ def test_it_is_ready_when_every_process_says_so() -> None:
     ("pulse", "pid", "words"),
     [
         (Pulse(False), 7, "[-] runner-default: starting; pid 7, up 12 s, restarted 3 times"),
+        (
+            Pulse(True, stopped=1),
+            7,
+            "[-] runner-default: partitions that stopped: 1; its log says why, and what to do; pid 7, up 12 s, restarted 3 times",
+        ),
         (None, 7, "[-] runner-default: says nothing of itself (yet); pid 7, up 12 s, restarted 3 times"),
         (Pulse(True), None, "[-] runner-default: does not run, ended with -9; restarted 3 times"),
     ],
-    ids=["starting", "silent", "gone"],
+    ids=["starting", "stopped", "silent", "gone"],
 )
 def test_one_process_that_is_not_ready_is_enough(pulse: Pulse | None, pid: int | None, words: str) -> None:
     kept = FakeSupervisor().child("control", Pulse(True)).child("runner-default", pulse, pid=pid, restarts=3)
@@ -85,17 +90,18 @@ def test_one_that_stops_is_not_ready() -> None:
 
 
 def test_the_figures() -> None:
-    kept = FakeSupervisor().child("control", Pulse(True, 0.2, 1.5)).child('runner-"x"', None, pid=None, restarts=2)
+    kept = FakeSupervisor().child("control", Pulse(True, 0.2, 1.5, 3)).child('runner-"x"', None, pid=None, restarts=2)
     kept.children['runner-"x"'].ended_by_watchdog = 1
     lines = answer(kept, "/metrics", NOW).body.splitlines()
     assert 'jobledger_process_up{part="control"} 1' in lines
     assert 'jobledger_process_up{part="runner-\\"x\\""} 0' in lines
-    assert 'jobledger_process_ready{part="control"} 1' in lines
+    assert 'jobledger_process_ready{part="control"} 0' in lines, "a partition stopped"
     assert 'jobledger_process_restarts_total{part="runner-\\"x\\""} 2' in lines
     assert 'jobledger_process_watchdog_ends_total{part="runner-\\"x\\""} 1' in lines
     assert 'jobledger_process_behind_seconds{part="control"} 1.5' in lines
+    assert 'jobledger_process_stopped_partitions{part="control"} 3' in lines
     assert 'jobledger_process_uptime_seconds{part="control"} 12' in lines
-    assert sum(line.startswith("# TYPE ") for line in lines) == 7
+    assert sum(line.startswith("# TYPE ") for line in lines) == 8
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/nosuch?verbose"])

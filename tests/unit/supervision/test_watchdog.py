@@ -16,10 +16,15 @@ class Watched:
     ready: bool = True
     stuck_since: float | None = None
     stall: float = 20
+    stopped: int = 0
 
     def __post_init__(self) -> None:
         self.dog = Watchdog(
-            crashed=lambda: self.crashed, ready=lambda: self.ready, stuck_since=self._stuck, limits=Limits(90, self.stall, 120)
+            crashed=lambda: self.crashed,
+            ready=lambda: self.ready,
+            stuck_since=self._stuck,
+            stopped=lambda: self.stopped,
+            limits=Limits(90, self.stall, 120),
         )
         self.began = self.dog._began
 
@@ -63,5 +68,5 @@ async def test_a_loop_that_stops_as_it_should_need_not_beat() -> None:
 
 
 def test_it_says_what_it_sees() -> None:
-    watched = Watched(stuck_since=1.0)
-    assert watched.dog.pulse(watched.began + 4.0) == Pulse(True, stalled=4.0, behind=3.0)
+    watched = Watched(stuck_since=1.0, stopped=2)
+    assert watched.dog.pulse(watched.began + 4.0) == Pulse(True, stalled=4.0, behind=3.0, stopped=2)
