@@ -9,7 +9,7 @@ PARALLEL ?= 2
 # The tests start some hundred processes: each would compile all of jobledger for itself, a third of what its start costs.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup check test demo faults bench lock clean
+.PHONY: setup check test tests demo faults bench lock clean
 
 setup: $(VENV)/.ready
 
@@ -27,7 +27,10 @@ check: setup  ## format, lint, import law, strict types
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-test: check  ## every test but the long ones
+test: setup  ## the checks, and beside them every test but the long ones
+	@$(MAKE) --no-print-directory --jobs 2 check tests
+
+tests: setup
 	$(BIN)/python -m pytest -m "not slow" -n $(PARALLEL) --dist loadfile --no-loadscope-reorder --durations 15
 
 demo: setup  ## the whole story once, on the real stack
