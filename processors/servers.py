@@ -6,12 +6,12 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
 from ledger.config import Settings
 from ledger.config.secrets import masked_address
+from ledger.stack.given import host_and_port
 from ledger.stack.probes import kafka_answers
 from processors.runner.connections import connection_to
 
@@ -73,8 +73,7 @@ async def _silent(ask: Callable[[str], Awaitable[str | None]], addresses: Sequen
 
 
 async def _broker(address: str) -> str | None:
-    place = urlsplit(f"//{address}")
-    return None if await kafka_answers(place.hostname or "", place.port or 9092) else address
+    return None if await kafka_answers(*host_and_port(address, 9092)) else address
 
 
 async def _redis(url: str) -> str | None:

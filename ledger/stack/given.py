@@ -35,12 +35,12 @@ def check_given(given: Given, patience: float = PATIENCE) -> None:
 
 async def _check(given: Given, patience: float) -> None:
     if given.kafka:
-        await _expect("Kafka", given.kafka, [_split(part, 9092) for part in given.kafka.split(",")], kafka_answers, patience)
+        await _expect("Kafka", given.kafka, [host_and_port(part, 9092) for part in given.kafka.split(",")], kafka_answers, patience)
     if given.redis:
         probe = port_opens if given.redis.startswith("rediss:") else valkey_answers
-        await _expect("Redis", shown(given.redis), [_split(given.redis, 6379)], probe, patience)
+        await _expect("Redis", shown(given.redis), [host_and_port(given.redis, 6379)], probe, patience)
     if given.database:
-        await _expect("Postgres", shown(given.database), [_split(given.database, 5432)], postgres_answers, patience)
+        await _expect("Postgres", shown(given.database), [host_and_port(given.database, 5432)], postgres_answers, patience)
 
 
 async def _expect(name: str, address: str, addresses: list[Address], probe: Probe, patience: float) -> None:
@@ -56,12 +56,13 @@ async def _expect(name: str, address: str, addresses: list[Address], probe: Prob
         ) from None
 
 
-def _split(address: str, default: int) -> Address:
+def host_and_port(address: str, default: int) -> Address:
+    """Of an address with or without a scheme and a login; `default`: the port where none is named."""
     parts = urlsplit(address if "//" in address else f"//{address}")
     return parts.hostname or "127.0.0.1", parts.port or default
 
 
 def shown(url: str) -> str:
     """Without user and password."""
-    host, port = _split(url, 0)
+    host, port = host_and_port(url, 0)
     return f"{host}:{port}" if port else host
