@@ -42,7 +42,6 @@ def configure(format: Format = "json", level: str = "INFO", stream: TextIO | Non
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
     )
 
 

@@ -4,11 +4,11 @@ import asyncio
 import io
 import json
 import logging
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from ledger.context import Context
 from ledger.terms import Exclusive
@@ -19,19 +19,11 @@ from tests.unit.runner.runner_fakes import FakeClient, FakeSender, World, accept
 
 
 @pytest.fixture
-def output(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
-    """What is logged, as JSON where the test asks for no other format; the set-up of this process is as before afterwards."""
-    root, before = logging.getLogger(), structlog.get_config()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in logs.NOISY}
+def output(request: pytest.FixtureRequest) -> io.StringIO:
+    """What is logged, as JSON where the test asks for no other format."""
     stream = io.StringIO()
     logs.configure(getattr(request, "param", "json"), "INFO", stream)
-    yield stream
-    structlog.configure(**before)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, of in levels.items():
-        logging.getLogger(name).setLevel(of)
+    return stream
 
 
 def lines(output: io.StringIO) -> list[dict[str, object]]:
@@ -212,3 +204,13 @@ def test_what_is_below_the_level_is_not_written(output: io.StringIO) -> None:
     structlog.get_logger("z").debug("quiet")
     logging.getLogger("aiokafka").info("noise")
     assert output.getvalue() == ""
+
+
+def test_who_has_spoken_before_follows_a_later_set_up(output: io.StringIO) -> None:
+    """As where a command runs in the process of a test, or an application sets up logs of its own after ours."""
+    ours = structlog.get_logger("ours")
+    ours.warning("before")
+    logs.configure("json", "INFO", io.StringIO())
+    with capture_logs() as said:
+        ours.warning("after")
+    assert [line["event"] for line in said] == ["after"] and [line["event"] for line in lines(output)] == ["before"]
