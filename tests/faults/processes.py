@@ -2,13 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from tests import forked
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 STOP_PATIENCE: Final = 30.0
@@ -30,7 +30,7 @@ class Running:
     name: str
     command: tuple[str, ...]
     environment: dict[str, str]
-    process: "subprocess.Popen[bytes]"
+    process: forked.Forked
     log: Path
 
 
@@ -52,13 +52,8 @@ class Processes:
         here = {**ours, **self.environment, **environment}
         here["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         with log.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.child", str(os.getpid()), *command],
-                cwd=self.folder,
-                env=here,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+            process = forked.start(
+                "tests.faults.child", str(forked.parent()), *command, cwd=self.folder, env=here, stdout=output, stderr=output
             )
         self.running[name] = Running(name, command, dict(environment), process, log)
         return process.pid

@@ -22,6 +22,7 @@ from ledger.handlers import load_jobs
 from ledger.kafka import topics
 from ledger.kafka.opening import open_log
 from projections import schema
+from tests import forked
 from tests.services.client.shop import jobs
 from tests.services.conftest import Fresh, run
 
@@ -44,15 +45,13 @@ class System:
         return {**here, "PYTHONPATH": str(ROOT)}
 
     def call(self, *arguments: str, input: str | None = None) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*PROGRAM, *arguments], cwd=self.folder, env=self.environment, input=input, capture_output=True, text=True, timeout=90
-        )
+        return forked.run("ledger.cli", *arguments, cwd=self.folder, env=self.environment, input=input, timeout=90)
 
     @contextmanager
-    def running(self, *arguments: str) -> "Iterator[subprocess.Popen[bytes]]":
+    def running(self, *arguments: str) -> "Iterator[forked.Forked]":
         """The program in the background, ended by SIGTERM."""
         with (self.folder / f"{arguments[0]}.log").open("ab") as log:
-            process = subprocess.Popen([*PROGRAM, *arguments], cwd=self.folder, env=self.environment, stdout=log, stderr=log)
+            process = forked.start("ledger.cli", *arguments, cwd=self.folder, env=self.environment, stdout=log, stderr=log)
         try:
             yield process
         finally:

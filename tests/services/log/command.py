@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ledger.config import Settings
+from tests import forked
 
 
 def command(settings: Settings, folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
@@ -21,5 +22,5 @@ def command(settings: Settings, folder: Path, *arguments: str) -> tuple[list[str
 
 
 def jobledger(settings: Settings, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    words, environment = command(settings, folder, *arguments)
-    return subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment)
+    _, environment = command(settings, folder, *arguments)
+    return forked.run("ledger.cli", *arguments, cwd=Path.cwd(), env=environment, timeout=60)

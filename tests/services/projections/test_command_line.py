@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from ledger.config import Settings
 from ledger.kafka.opening import LogIdentity
 from projections.connecting import connect
+from tests import forked
 from tests.services.conftest import run
 from tests.services.projections.conftest import Logs
 from tests.services.projections.test_consumer import environment_of
@@ -26,8 +26,7 @@ def jobledger(settings: Settings, opened: LogIdentity, tmp_path: Path) -> Jobled
     environment = {**environment_of(settings), "JOBLEDGER_CONFIG": str(config)}
 
     def call(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from ledger.cli.main import main; main()", *words]
-        return subprocess.run(command, env={**environment, **more}, capture_output=True, text=True, timeout=60, check=False)
+        return forked.run("ledger.cli", *words, cwd=tmp_path, env={**environment, **more}, timeout=60)
 
     return call
 

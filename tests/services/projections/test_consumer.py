@@ -3,10 +3,11 @@
 import asyncio
 import os
 import signal
-import sys
+import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 from msgspec import Raw
@@ -24,6 +25,7 @@ from ledger.stack import Stack
 from projections import consumer
 from projections.reads import Reads
 from projections.status import status
+from tests import forked
 from tests.services.projections.conftest import DEADLINE, Logs, caught_up, consuming, differences, until
 from tests.synthetic_log import execution_id, pause_events, registry_events, requested, scheduled_lives, varied_lives
 
@@ -204,14 +206,9 @@ def environment_of(settings: Settings) -> Mapping[str, str]:
     }
 
 
-async def start(
-    settings: Settings, config: Path, crash_at: str | None = None, stderr: int = asyncio.subprocess.DEVNULL
-) -> asyncio.subprocess.Process:
+def start(settings: Settings, config: Path, stderr: int | IO[bytes] = subprocess.DEVNULL, crash_at: str | None = None) -> forked.Forked:
     environment = {**environment_of(settings), "JOBLEDGER_CONFIG": str(config), **({CRASH_AT: crash_at} if crash_at else {})}
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from ledger.cli.main import main; main()", "projections", "run", cwd=ROOT, env=environment,
-        stderr=stderr,
-    )  # fmt: skip
+    return forked.start("ledger.cli", "projections", "run", cwd=ROOT, env=environment, stderr=stderr)
 
 
 @pytest.fixture
@@ -226,8 +223,8 @@ def config(tmp_path: Path) -> Path:
 async def test_it_dies_at_the_worst_moments_and_the_next_one_goes_on(logs: Logs, reads: Reads, config: Path, point: str) -> None:
     fill(logs, 30)
     await logs.send()
-    dying = await start(logs.settings, config, point)
-    assert await asyncio.wait_for(dying.wait(), DEADLINE) == EXIT_KILLED
+    dying = start(logs.settings, config, crash_at=point)
+    assert await dying.ended(DEADLINE) == EXIT_KILLED
     async with consuming(logs.settings):
         await caught_up(reads, logs)
     assert await differences(logs.settings) == []
@@ -241,12 +238,12 @@ async def test_a_killed_consumer_is_replaced_by_another(logs: Logs, reads: Reads
     fill(logs, 20)
     await logs.send()
     for round in range(3):
-        process = await start(logs.settings, config)
+        process = start(logs.settings, config)
         logs.fill(round, [requested(4000 + 100 * round + one, round) for one in range(50)], 5)
         await logs.send()
         await until(lambda: _moved(reads))
         process.send_signal(signal.SIGKILL)
-        await process.wait()
+        await process.ended(DEADLINE)
     async with consuming(logs.settings):
         await caught_up(reads, logs)
     assert await differences(logs.settings) == []
@@ -255,22 +252,23 @@ async def test_a_killed_consumer_is_replaced_by_another(logs: Logs, reads: Reads
 async def test_sigterm_ends_it_cleanly(logs: Logs, reads: Reads, config: Path) -> None:
     logs.events(0).commit([requested(1, 0)])
     await logs.send()
-    process = await start(logs.settings, config)
+    process = start(logs.settings, config)
     await until(lambda: _moved(reads))
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 12) == 0
+    assert await process.ended(12) == 0
 
 
-async def test_sigterm_ends_it_while_postgres_is_away(logs: Logs, config: Path) -> None:
+async def test_sigterm_ends_it_while_postgres_is_away(logs: Logs, config: Path, tmp_path: Path) -> None:
     away = logs.settings.database.model_validate({"url": "postgresql://u:p@127.0.0.1:1/x", "schema": logs.settings.prefix})
-    process = await start(logs.settings.model_copy(update={"database": away}), config, stderr=asyncio.subprocess.PIPE)
-    assert process.stderr is not None
-    async with asyncio.timeout(DEADLINE):
-        while b"projection.sql_away" not in await process.stderr.readline():
-            pass
+    with (tmp_path / "said").open("wb") as said:
+        process = start(logs.settings.model_copy(update={"database": away}), config, said)
+
+    async def said_so() -> bool:
+        return "projection.sql_away" in (tmp_path / "said").read_text()
+
+    await until(said_so)
     process.send_signal(signal.SIGTERM)
-    await asyncio.wait_for(process.communicate(), 15)
-    assert process.returncode == 0
+    assert await process.ended(15) == 0
 
 
 async def test_it_refuses_tables_of_another_log(logs: Logs, reads: Reads, sql: Connection[TupleRow]) -> None:

@@ -25,6 +25,7 @@ from ledger.core.orders import Order
 from ledger.core.request import Return
 from ledger.kafka.connect import new_consumer, new_producer
 from ledger.stack import Stack
+from tests import forked
 
 START, REPORT = 30.0, 20.0  # seconds, on a busy machine
 QUIET = 2.0  # seconds until an offer that nobody is heard of is made again
@@ -41,7 +42,7 @@ class Queue:
         self.producer: AIOKafkaProducer = new_producer(settings.kafka.bootstrap)
         self.consumer: AIOKafkaConsumer = new_consumer(settings.kafka.bootstrap)
         self.records: list[tuple[int, list[wire.Item]]] = []
-        self.children: list[asyncio.subprocess.Process] = []
+        self.children: list[forked.Forked] = []
         self.pings: set[str] = set()
 
     async def begin(self) -> None:
@@ -54,21 +55,19 @@ class Queue:
 
     async def end(self) -> None:
         for child in self.children:
-            if child.returncode is None:
-                child.kill()
-            await child.wait()
+            child.kill()
+            await child.ended(REPORT)
         await self.producer.stop()
         await self.consumer.stop()
         self.log.close()
 
-    async def runner(self) -> asyncio.subprocess.Process:
+    async def runner(self) -> forked.Forked:
         url = self.settings.redis.url.get_secret_value()
         document = self.settings.model_dump(mode="json", by_alias=True) | {"redis": {"url": url}}
         del document["database"]
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
+        child = forked.start(
             "tests.services.runner.runner_child",
+            cwd=Path.cwd(),
             env={
                 **os.environ,
                 "RUNNER_SETTINGS": json.dumps(document),
@@ -82,7 +81,7 @@ class Queue:
         await self._until_it_works(child)
         return child
 
-    async def _until_it_works(self, child: asyncio.subprocess.Process) -> None:
+    async def _until_it_works(self, child: forked.Forked) -> None:
         """Control would offer again what came to nobody; here a stream of small jobs tells when the worker has its partitions."""
 
         def works() -> bool:
@@ -90,7 +89,7 @@ class Queue:
 
         deadline = time.monotonic() + START
         while not works():
-            assert child.returncode is None, f"the runner ended with {child.returncode}"
+            assert child.poll() is None, f"the runner ended with {child.returncode}"
             assert time.monotonic() < deadline, "the runner did not begin in time"
             for at in range(self.settings.queues["default"].partitions):
                 pings = self.make("ping", 1)
@@ -201,7 +200,7 @@ async def test_two_runners_perform_each_execution_once_over_joins_and_a_hand_ove
             first.terminate()
     await queue.until_ended(offers)
     assert all(times == 1 for times in queue.ran().values())
-    assert await asyncio.wait_for(first.wait(), 20) == 0
+    assert await first.ended(20) == 0
 
 
 async def test_sigterm_hands_back_what_runs_and_takes_the_sign_of_life_away(queue: Queue, redis: Redis) -> None:
@@ -212,7 +211,7 @@ async def test_sigterm_hands_back_what_runs_and_takes_the_sign_of_life_away(queu
     assert len(await workers(redis, queue.settings)) == 1
     child.terminate()
     await queue.until(lambda: endless.execution_id in queue.ended("handed_back"))
-    assert await asyncio.wait_for(child.wait(), 15) == 0
+    assert await child.ended(15) == 0
     assert await workers(redis, queue.settings) == []
 
 
@@ -229,7 +228,7 @@ async def test_who_was_asked_to_go_takes_no_more_lets_what_runs_end_and_ends(que
     await queue.offer(late)
     await queue.until(lambda: {one.execution_id for one in late} <= queue.returned)
     queue.tell(running)
-    await asyncio.wait_for(child.wait(), REPORT)
+    await child.ended(REPORT)
     await queue.until(lambda: queue.ended() == Counter({running.execution_id: 1}))
     assert not await redis.exists(sign)
 
@@ -240,7 +239,7 @@ async def test_a_thread_that_does_not_end_ends_with_its_process(queue: Queue, re
     await queue.offer([stubborn])
     await queue.until(lambda: stubborn.execution_id in queue.ran(), START)
     child.terminate()
-    assert await asyncio.wait_for(child.wait(), 15) == 0
+    assert await child.ended(15) == 0
     await queue.until(lambda: stubborn.execution_id in queue.ended("handed_back"))
     assert await workers(redis, queue.settings) == []
 
@@ -256,14 +255,14 @@ async def test_code_in_a_process_of_its_own_ends_with_its_runner_however_that_en
     (pid,) = working()
     assert pid != child.pid
     child.terminate()
-    assert await asyncio.wait_for(child.wait(), 15) == 0
+    assert await child.ended(15) == 0
     await queue.until(lambda: burning.execution_id in queue.ended("handed_back"))
     assert not runs(pid)
     killed = await queue.runner()
     await queue.offer(queue.make("burning", 1))
     await queue.until(lambda: len(working()) == 2, START)
     killed.send_signal(signal.SIGKILL)
-    await killed.wait()
+    await killed.ended(REPORT)
     (pid,) = working() - {pid}
     await queue.until(lambda: not runs(pid))
 
@@ -281,7 +280,7 @@ async def test_what_a_killed_runner_held_is_taken_over_under_the_same_token(queu
     await queue.offer([endless])
     await queue.until(lambda: queue.ran()[endless.execution_id] == 1, START)
     killed.send_signal(signal.SIGKILL)
-    await killed.wait()
+    await killed.ended(REPORT)
     other = await queue.runner()
     deadline = time.monotonic() + START
     await queue.offer([endless])  # as Kafka does when its taking was not committed: nobody runs it for that
@@ -294,7 +293,7 @@ async def test_what_a_killed_runner_held_is_taken_over_under_the_same_token(queu
         await queue.accept(redis)
     assert queue.ran()[endless.execution_id] == 2
     other.terminate()
-    assert await asyncio.wait_for(other.wait(), 15) == 0
+    assert await other.ended(15) == 0
 
 
 async def test_what_control_wants_to_stop_stops(queue: Queue, redis: Redis) -> None:
