@@ -1,4 +1,4 @@
-"""One stack a run; for each test a cluster of its own on it. The seed is printed, and JOBLEDGER_SEED repeats it."""
+"""One stack for all; for each test a cluster of its own on it. The seed is printed, and JOBLEDGER_SEED repeats it."""
 
 import os
 import random
@@ -31,9 +31,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fault_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Its own, whatever the environment names: its servers are killed."""
+    """Its own, whatever the environment names: its servers are killed. It ends with these tests: an idle broker is not idle."""
     with Stack.start(tmp_path_factory.mktemp("fault-stack"), fast=True, supervise=False) as stack:
         yield stack
 
