@@ -1,13 +1,15 @@
 """Kafka connections with our settings in one place: durable, idempotent, compressed, bounded in time."""
 
 import asyncio
+import functools
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from ledger.core.refusal import Misconfigured, Unavailable
@@ -18,6 +20,26 @@ LONGEST_POLL_MS = 50
 SMALL = 1024  # bytes
 ENDING = 1.0  # seconds
 logging.getLogger("aiokafka").setLevel(logging.WARNING)  # at DEBUG, where Faust leaves it, it costs 12 % of the CPU
+
+
+def _say_it_is_lost(send: Callable[..., Any]) -> Callable[..., Any]:  # Any: aiokafka's own
+    """A connection that its broker has just closed refuses a write: asyncio's by an OSError, for which aiokafka opens another, uvloop's by
+    a RuntimeError, of which a background task of a consumer ends, and with it the process and what runs in it (aiokafka issue 1038)."""
+
+    @functools.wraps(send)
+    def sending(connection: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return send(connection, *args, **kwargs)
+        except RuntimeError as error:
+            if isinstance(error, KafkaError) or not connection._writer.is_closing():
+                raise
+            connection.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError(f"the broker at {connection.host}:{connection.port} has closed the connection") from error
+
+    return sending
+
+
+AIOKafkaConnection.send = _say_it_is_lost(AIOKafkaConnection.send)  # of every client: those that Faust makes too
 
 
 def new_producer(bootstrap: str, *, linger_ms: int = 0, request_timeout_ms: int = REQUEST_TIMEOUT_MS) -> AIOKafkaProducer:
