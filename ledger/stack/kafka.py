@@ -13,6 +13,7 @@ import uuid
 from importlib.resources import files
 from pathlib import Path
 
+from ledger.stack.archive import Archive
 from ledger.stack.failure import StackFailed
 from ledger.stack.jars import KAFKA_VERSION, Jars
 from ledger.stack.layout import Layout, write_private
@@ -82,6 +83,7 @@ class Kafka:
         self._jars = jars
         self._fast = fast
         self._class_path: tuple[Path, ...] = ()
+        self._archive: Archive | None = None
 
     @property
     def url(self) -> str:
@@ -92,8 +94,9 @@ class Kafka:
             (self._ports.renew if anew else self._ports.settle)(name)
 
     async def prepare(self, offspring: Offspring) -> None:
-        if not self._class_path:
+        if self._archive is None:
             self._class_path = await self._jars.ensure(offspring, self._folder)
+            self._archive = Archive(self._jars.cache, (java(), *JVM), self._class_path)
         (self._folder / "tmp").mkdir(exist_ok=True)
         (self._folder / "server.properties").write_bytes(_lines(properties(self._ports["kafka"], self._ports["controller"])))
         (self._folder / "log4j.properties").write_text(LOGGING)
@@ -102,12 +105,17 @@ class Kafka:
 
     def program(self) -> Program:
         compiler = ("-XX:TieredStopAtLevel=1",) if self._fast else ()
+        archive = self._archive.options() if self._archive else ()
         path = os.pathsep.join(map(str, self._class_path))
-        argv = (java(), *JVM, *compiler, "-cp", path, "kafka.Kafka", "server.properties")
+        argv = (java(), *JVM, *compiler, *archive, "-cp", path, "kafka.Kafka", "server.properties")
         return Program(argv, self._folder, self._folder / LOG, self.end_with)
 
     async def answers(self) -> bool:
         return await kafka_answers("127.0.0.1", self._ports["kafka"])
+
+    async def when_all_are_up(self, offspring: Offspring) -> None:
+        if self._archive:
+            await self._archive.make(offspring, self._folder)
 
     def version(self, child: Child) -> str:
         return KAFKA_VERSION
