@@ -75,34 +75,34 @@ class Jars:
     """The keeper's side: use what is there, have the rest fetched, and say how far it is."""
 
     def __init__(self, cache: Path, say: Say) -> None:
-        self._cache = cache
+        self.cache = cache
         self._say = say
 
     async def ensure(self, offspring: Offspring, folder: Path) -> tuple[Path, ...]:
-        if os.pathsep in str(self._cache):
+        if os.pathsep in str(self.cache):
             raise StackFailed(
-                f"The cache's path {self._cache} holds a '{os.pathsep}', which Java's class path cannot: name another with JOBLEDGER_CACHE."
+                f"The cache's path {self.cache} holds a '{os.pathsep}', which Java's class path cannot: name another with JOBLEDGER_CACHE."
             )
         if found := self._find():
             return found
         await self._fetch(offspring, folder)
         if found := self._find():
             return found
-        raise StackFailed(f"Kafka's jars in {self._cache} are still not whole after fetching them: delete that folder and start again.")
+        raise StackFailed(f"Kafka's jars in {self.cache} are still not whole after fetching them: delete that folder and start again.")
 
     def _find(self) -> tuple[Path, ...]:
         try:
-            return find(self._cache)
+            return find(self.cache)
         except OSError as error:
             raise StackFailed(
-                f"Kafka's jars in the cache {self._cache} cannot be read: {error.filename}: {error.strerror}. "
+                f"Kafka's jars in the cache {self.cache} cannot be read: {error.filename}: {error.strerror}. "
                 "Name another folder with JOBLEDGER_CACHE."
             ) from error
 
     async def _fetch(self, offspring: Offspring, folder: Path) -> None:
-        self._say(f"fetching Kafka {KAFKA_VERSION} into {self._cache} ({len(wanted())} jars, 44 MB, once)")
+        self._say(f"fetching Kafka {KAFKA_VERSION} into {self.cache} ({len(wanted())} jars, 44 MB, once)")
         log = folder / "fetch.log"
-        argv = (sys.executable, "-P", "-m", "ledger.stack.jar_fetch", str(self._cache))
+        argv = (sys.executable, "-P", "-m", "ledger.stack.jar_fetch", str(self.cache))
         child = offspring.spawn("the fetching of jars", Program(argv, folder, log, signal.SIGKILL, environment=dict(os.environ)))
         await self._watch(child)
         if child.exit_code == OFFLINE:
@@ -124,7 +124,7 @@ class Jars:
                 self._say(f"fetching Kafka: {self._progress()} after {seconds:.0f} s")
 
     def _progress(self) -> str:
-        sizes = [path.stat().st_size for path in (self._cache / "m2").rglob("*.jar") if path.exists()]
+        sizes = [path.stat().st_size for path in (self.cache / "m2").rglob("*.jar") if path.exists()]
         return f"{len(sizes)} of {len(wanted())} jars, {sum(sizes) / 1e6:.0f} MB"
 
 

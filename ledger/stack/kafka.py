@@ -10,16 +10,17 @@ import os
 import shutil
 import signal
 import uuid
+from importlib.resources import files
 from pathlib import Path
 
+from ledger.stack.archive import Archive
 from ledger.stack.failure import StackFailed
 from ledger.stack.jars import KAFKA_VERSION, Jars
-from ledger.stack.layout import Layout
+from ledger.stack.layout import Layout, write_private
 from ledger.stack.messages import ServerName
 from ledger.stack.offspring import Child, Offspring, Program
 from ledger.stack.ports import Ports
 from ledger.stack.probes import kafka_answers
-from ledger.stack.server import explain_end
 
 # The session settings let a broker that was killed back in after 2 s instead of 9 s.
 SETTINGS = {
@@ -82,6 +83,7 @@ class Kafka:
         self._jars = jars
         self._fast = fast
         self._class_path: tuple[Path, ...] = ()
+        self._archive: Archive | None = None
 
     @property
     def url(self) -> str:
@@ -92,54 +94,53 @@ class Kafka:
             (self._ports.renew if anew else self._ports.settle)(name)
 
     async def prepare(self, offspring: Offspring) -> None:
-        if not self._class_path:
+        if self._archive is None:
             self._class_path = await self._jars.ensure(offspring, self._folder)
+            self._archive = Archive(self._jars.cache, (java(), *JVM), self._class_path)
         (self._folder / "tmp").mkdir(exist_ok=True)
-        self._write("server.properties", properties(self._ports["kafka"], self._ports["controller"]))
+        (self._folder / "server.properties").write_bytes(_lines(properties(self._ports["kafka"], self._ports["controller"])))
         (self._folder / "log4j.properties").write_text(LOGGING)
         if not self._formatted():
-            await self._format(offspring)
+            self._format()
 
     def program(self) -> Program:
-        return self._java("kafka.Kafka", "server.properties")
+        compiler = ("-XX:TieredStopAtLevel=1",) if self._fast else ()
+        archive = self._archive.options() if self._archive else ()
+        path = os.pathsep.join(map(str, self._class_path))
+        argv = (java(), *JVM, *compiler, *archive, "-cp", path, "kafka.Kafka", "server.properties")
+        return Program(argv, self._folder, self._folder / LOG, self.end_with)
 
     async def answers(self) -> bool:
         return await kafka_answers("127.0.0.1", self._ports["kafka"])
+
+    async def when_all_are_up(self, offspring: Offspring) -> None:
+        if self._archive:
+            await self._archive.make(offspring, self._folder)
 
     def version(self, child: Child) -> str:
         return KAFKA_VERSION
 
     def wipe(self) -> None:
-        (self._folder / "cluster.id").unlink(missing_ok=True)
         if (data := self._folder / "data").exists():
             shutil.rmtree(data)
 
     def _formatted(self) -> bool:
         return all((self._folder / "data" / name).exists() for name in ("meta.properties", "bootstrap.checkpoint"))
 
-    async def _format(self, offspring: Offspring) -> None:
-        """The cluster's id is saved before it is used: a format that is killed half-way then goes on with the same one."""
-        identity = self._folder / "cluster.id"
-        if not identity.exists():
-            fresh = identity.with_name("cluster.id.new")
-            fresh.write_text(_cluster_id())
-            fresh.replace(identity)
-        tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", identity.read_text(), "-c", "server.properties")
-        done = await offspring.run("kafka's format", self._java(*tool))
-        if done.exit_code:
-            raise StackFailed(explain_end(done, self._folder))
-
-    def _java(self, *main: str) -> Program:
-        compiler = ("-XX:TieredStopAtLevel=1",) if self._fast else ()
-        path = os.pathsep.join(map(str, self._class_path))
-        return Program((java(), *JVM, *compiler, "-cp", path, *main), self._folder, self._folder / LOG, self.end_with)
-
-    def _write(self, name: str, settings: dict[str, str]) -> None:
-        (self._folder / name).write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+    def _format(self) -> None:
+        """What `kafka-storage format` writes, without its Java: a second or two. With the file that comes last it is formatted."""
+        (data := self._folder / "data").mkdir(exist_ok=True)
+        write_private(data / "bootstrap.checkpoint", (files("ledger.stack") / f"kafka-{KAFKA_VERSION}.checkpoint").read_bytes())
+        meta = {"version": "1", "cluster.id": _random_id(), "directory.id": _random_id(), "node.id": SETTINGS["node.id"]}
+        write_private(data / "meta.properties", _lines(meta))
 
 
-def _cluster_id() -> str:
-    """A random one as Kafka writes it. One in 64 would begin with a dash, which the format tool takes for an option."""
+def _lines(settings: dict[str, str]) -> bytes:
+    return "".join(f"{key}={value}\n" for key, value in settings.items()).encode()
+
+
+def _random_id() -> str:
+    """As Kafka makes and writes them: none begins with a dash."""
     while (identity := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         continue
     return identity

@@ -131,6 +131,8 @@ class Keeper:
         ready = Ready(os.getpid(), tuple(self._up[name] for name in self._servers), round(time.monotonic() - began, 2))
         self._layout.write_state(ready)
         say(ready)
+        for server in self._servers.values():
+            await server.when_all_are_up(self._offspring)
 
     async def _tell(self, began: float) -> None:
         while True:

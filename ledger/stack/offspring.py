@@ -45,13 +45,14 @@ class Account:
 
 @dataclass(frozen=True)
 class Program:
-    """A command line with its place. `end_with` asks it to end; the lean environment carries no secrets of ours."""
+    """A command line with its place. `end_with` asks it to end; the lean environment carries no secrets of ours; `gentle`: others first."""
 
     argv: tuple[str, ...]
     folder: Path
     log: Path
     end_with: signal.Signals = signal.SIGTERM
     account: Account | None = None
+    gentle: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: lean_environment(os.environ))
 
 
@@ -171,6 +172,8 @@ def _tie_to(keeper: int) -> Callable[[Program], Callable[[], None]]:
         def in_child() -> None:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # a signal before exec would else be swallowed
                 signal.signal(number, signal.SIG_DFL)
+            if program.gentle:
+                os.nice(19)
             if program.account is not None and not _become(libc, program.account):
                 os._exit(NOT_PERMITTED)
             if sys.platform == "linux":

@@ -97,6 +97,9 @@ class Postgres:
     async def answers(self) -> bool:
         return await postgres_answers("127.0.0.1", self._ports["postgres"])
 
+    async def when_all_are_up(self, offspring: Offspring) -> None:
+        pass
+
     def version(self, child: Child) -> str:
         """Over the wire it would be told only after the password; the log's first line tells it too."""
         return version_said(child, r"starting PostgreSQL (\S+)")

@@ -36,6 +36,9 @@ class Server(Protocol):
 
     async def answers(self) -> bool: ...
 
+    async def when_all_are_up(self, offspring: Offspring) -> None:
+        """What makes later starts cheaper, and may take its time. It must not fail."""
+
     def version(self, child: Child) -> str: ...
 
     def settle_ports(self, *, anew: bool = False) -> None: ...

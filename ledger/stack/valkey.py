@@ -52,6 +52,9 @@ class Valkey:
     async def answers(self) -> bool:
         return await valkey_answers("127.0.0.1", self._ports["valkey"])
 
+    async def when_all_are_up(self, offspring: Offspring) -> None:
+        pass
+
     def version(self, child: Child) -> str:
         """Not `redis_version`: that is the version of Redis that it is compatible with."""
         return version_said(child, r"Valkey version=([0-9.]+)")
