@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
-from pydantic_core import PydanticKnownError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, ValidationInfo, WithJsonSchema, field_validator
+from pydantic_core import CoreSchema, PydanticKnownError
 
+from ledger.config.meanings import meanings
 from ledger.core.definition import LARGEST_VERSION
 from ledger.core.durations import parse_duration_ms
 from ledger.core.invalid import quoted
@@ -28,7 +29,7 @@ _DURATION_SCHEMA: Final[dict[str, object]] = {
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -38,6 +39,13 @@ class Part(BaseModel):
         if kinds:
             raise PydanticKnownError("int_type" if int in kinds else "float_type")
         return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, object]:
+        made = handler.resolve_ref_schema(handler(core_schema))
+        for name, text in meanings(cls).items():
+            made["properties"][cls.model_fields[name].alias or name]["description"] = text
+        return made
 
 
 def _numbers_in(annotation: object) -> set[object]:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ledger.config.meanings import meanings
 from ledger.config.schema import settings_schema
-from ledger.config.settings import Kafka, Limits
+from ledger.config.settings import Kafka, Limits, Queue
 from ledger.config.yaml_text import read_yaml
 from tests.unit.config.schema_checker import faults
 from tests.unit.config.test_jobs import EVERYTHING
@@ -67,13 +68,17 @@ def test_an_editor_knows_what_each_key_means() -> None:
 
 
 def test_the_page_of_the_settings_has_each_limit_with_its_default_and_its_meaning() -> None:
-    page = Path("docs/settings.md").read_text()
+    page, means = Path("docs/settings.md").read_text(), meanings(Limits)
     for name, limit in Limits.model_fields.items():
         default = "-" if limit.default is None else f"{limit.default:g}" if isinstance(limit.default, float) else limit.default
-        assert f"| `{name}` | {default} | {limit.description} |" in page
+        assert f"| `{name}` | {default} | {means[name]} |" in page
 
 
 def test_each_number_that_may_have_a_fraction_is_one_of_seconds() -> None:
     """What is told of a wrong one says so."""
-    fields = [field for part in (Kafka, Limits) for field in part.model_fields.values() if field.annotation is float]
-    assert len(fields) == 8 and all("Seconds" in str(field.description) for field in fields)
+    said = [meanings(part)[name] for part in (Kafka, Limits) for name, field in part.model_fields.items() if field.annotation is float]
+    assert len(said) == 8 and all("Seconds" in text for text in said)
+
+
+def test_a_part_that_extends_another_means_the_same_by_its_keys() -> None:
+    assert {"concurrency", "rate", "backlog", "partitions"} == meanings(Queue).keys()
