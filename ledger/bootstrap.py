@@ -3,8 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -13,7 +12,6 @@ import structlog
 
 from ledger.client.applying import ApplyReport, apply_configuration
 from ledger.client.declared import declared
-from ledger.client.ledger import Ledger
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 from ledger.core.refusal import LedgerError, Misconfigured, Unavailable
@@ -23,7 +21,6 @@ from processors.servers import look_at
 from processors.supervisor import SETTLE, Supervisor, environment, parts
 
 log = structlog.get_logger(__name__)
-COMMAND_LINE_PATIENCE: Final = 4.0  # seconds until a broker counts as away: somebody looks on
 APPLY_TIMEOUT: Final = 60.0  # control may just be starting
 LONGEST_PAUSE: Final = 10.0
 
@@ -43,13 +40,6 @@ def handlers_of(settings: Settings, app: str | None = None) -> Jobs:
     if here not in sys.path:
         sys.path.insert(0, here)
     return load_jobs(target)
-
-
-@asynccontextmanager
-async def open_ledger(settings: Settings, actor: str | None = None) -> AsyncIterator[Ledger]:
-    """A ledger for the command line."""
-    async with Ledger.connect(settings, actor=actor, patience=COMMAND_LINE_PATIENCE) as ledger:
-        yield ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,21 +3,22 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import typer
 
-from ledger.bootstrap import open_ledger
 from ledger.cli.output import talk
 from ledger.client.ledger import Ledger
 from ledger.client.who import who
 from ledger.config import Settings
 from ledger.config.loading import load_settings
 from processors import logs
+
+PATIENCE: Final = 4.0  # seconds until a broker counts as away: somebody looks on
 
 T = TypeVar("T")
 OpenLedger = Callable[[Settings, str | None], AbstractAsyncContextManager[Ledger]]
@@ -41,6 +42,12 @@ def quiet_settings() -> Settings:
     """The same, for a command that opens no ledger and speaks for itself."""
     be_quiet()
     return settings_from_environment()
+
+
+@asynccontextmanager
+async def open_ledger(settings: Settings, actor: str | None = None) -> AsyncIterator[Ledger]:
+    async with Ledger.connect(settings, actor=actor, patience=PATIENCE) as ledger:
+        yield ledger
 
 
 @dataclass(frozen=True, slots=True)
