@@ -92,12 +92,12 @@ def _fresh(stack: Stack, partitions: int) -> Iterator[Settings]:
 @pytest.fixture
 def opened(settings: Settings) -> LogIdentity:
     """The topics are there and the log is open."""
+    return run(opening(settings))
 
-    async def open_it() -> LogIdentity:
-        await apply(settings)
-        return await open_log(settings)
 
-    return run(open_it())
+async def opening(settings: Settings) -> LogIdentity:
+    await apply(settings)
+    return await open_log(settings)
 
 
 async def _remove_topics(settings: Settings) -> None:

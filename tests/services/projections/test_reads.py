@@ -1,6 +1,7 @@
 """What may be asked of the tables, and of the log about one execution."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,18 +15,33 @@ from ledger.config.settings import Database
 from ledger.core import execution, outcome
 from ledger.core.ids import Micros, Token
 from ledger.core.refusal import Misconfigured, Refused, Unavailable, Unfit
+from projections import schema
 from projections.reads import Reads, open_reads
 from projections.rebuild import rebuild
 from projections.rows import ExecutionFilter
+from tests.services.conftest import Fresh, opening, run
 from tests.services.projections.conftest import Logs
 from tests.synthetic_log import BEGAN, WORKER, execution_id, registry_events, requested
 
 START = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=BEGAN)
 
 
+@pytest.fixture(scope="module")
+def filled(fresh: Fresh) -> Iterator[Logs]:
+    """Twelve executions in two partitions, an hour apart; the first one lived fully. No test changes them."""
+    with fresh(4) as settings:
+        schema.upgrade(settings)
+        logs = Logs(settings, run(opening(settings)))
+        run(fill(logs))
+        yield logs
+
+
 @pytest.fixture
-async def filled(logs: Logs) -> Logs:
-    """Twelve executions in two partitions, an hour apart; the first one lived fully."""
+def upgraded(filled: Logs) -> Settings:
+    return filled.settings
+
+
+async def fill(logs: Logs) -> None:
     logs.registry.fill(registry_events())
     for number in range(12):
         event = requested(
@@ -48,7 +64,6 @@ async def filled(logs: Logs) -> Logs:
     logs.events(1).commit([outcome.Rejected("no-1", "execution.submit.v1", "unknown_job", "there is none", "nowhere", "acme", "me")])
     await logs.send()
     await rebuild(logs.settings)
-    return logs
 
 
 async def listed(reads: Reads, where: ExecutionFilter) -> list[int]:
