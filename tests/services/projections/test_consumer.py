@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -230,19 +230,25 @@ async def test_it_dies_at_the_worst_moments_and_the_next_one_goes_on(logs: Logs,
     assert await differences(logs.settings) == []
 
 
-async def _moved(reads: Reads) -> bool:
-    return any(row.log_seq for row in await reads.positions())
+async def _moved(reads: Reads, since: int = 0) -> bool:
+    return await _commits(reads) > since
+
+
+async def _commits(reads: Reads) -> int:
+    """In the tables, of all partitions."""
+    return sum(row.log_seq for row in await reads.positions())
 
 
 async def test_a_killed_consumer_is_replaced_by_another(logs: Logs, reads: Reads, config: Path) -> None:
     fill(logs, 20)
     await logs.send()
     for round in range(3):
+        before = await _commits(reads)
         process = start(logs.settings, config)
         logs.fill(round, [requested(4000 + 100 * round + one, round) for one in range(50)], 5)
         await logs.send()
-        await until(lambda: _moved(reads))
-        process.send_signal(signal.SIGKILL)
+        await until(partial(_moved, reads, before))
+        process.kill()
         await process.ended(DEADLINE)
     async with consuming(logs.settings):
         await caught_up(reads, logs)
@@ -254,7 +260,7 @@ async def test_sigterm_ends_it_cleanly(logs: Logs, reads: Reads, config: Path) -
     await logs.send()
     process = start(logs.settings, config)
     await until(lambda: _moved(reads))
-    process.send_signal(signal.SIGTERM)
+    process.terminate()
     assert await process.ended(12) == 0
 
 
@@ -267,7 +273,7 @@ async def test_sigterm_ends_it_while_postgres_is_away(logs: Logs, config: Path, 
         return "projection.sql_away" in (tmp_path / "said").read_text()
 
     await until(said_so)
-    process.send_signal(signal.SIGTERM)
+    process.terminate()
     assert await process.ended(15) == 0
 
 
