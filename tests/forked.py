@@ -70,8 +70,12 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
     def _look(self, timeout: float | None) -> int | None:
-        if self.returncode is None and select.select([self.told], [], [], timeout)[0]:
-            told = self.told.recv(64)
+        if self.returncode is None:
+            self.told.settimeout(timeout)
+            try:
+                told = self.told.recv(64)
+            except (TimeoutError, BlockingIOError):
+                return None
             self.told.close()
             assert told, "the process that forks is gone"
             self.returncode = int(told)
