@@ -92,10 +92,10 @@ def _fresh(stack: Stack, partitions: int) -> Iterator[Settings]:
 @pytest.fixture
 def opened(settings: Settings) -> LogIdentity:
     """The topics are there and the log is open."""
-    return run(opening(settings))
+    return run(apply_and_open(settings))
 
 
-async def opening(settings: Settings) -> LogIdentity:
+async def apply_and_open(settings: Settings) -> LogIdentity:
     await apply(settings)
     return await open_log(settings)
 

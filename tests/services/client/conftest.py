@@ -19,12 +19,10 @@ from psycopg import sql
 
 from ledger import Ledger, Settings
 from ledger.handlers import load_jobs
-from ledger.kafka import topics
-from ledger.kafka.opening import open_log
 from projections import schema
 from tests import forked
 from tests.services.client.shop import jobs
-from tests.services.conftest import Fresh, run
+from tests.services.conftest import Fresh, apply_and_open, run
 
 PROGRAM = (sys.executable, "-c", "from ledger.cli.main import main; main()")
 ROOT = Path(__file__).resolve().parents[3]
@@ -78,12 +76,7 @@ def system_of(
     """Topics and tables are there; nothing runs yet."""
     configured = [{"name": handler.name} for handler in load_jobs(app) if handler.name != "tick"]
     settings = Settings.model_validate({**settings.model_dump(by_alias=True), "app": app, "jobs": configured, "system_jobs": system_jobs})
-
-    async def prepare() -> None:
-        await topics.apply(settings)
-        await open_log(settings)
-
-    run(prepare())
+    run(apply_and_open(settings))
     schema.upgrade(settings)
     write_settings(folder, settings)
     yield System(folder, settings)

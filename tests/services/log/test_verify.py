@@ -12,10 +12,10 @@ from aiokafka.admin import RecordsToDelete
 from ledger.config import Settings
 from ledger.core import chain, wire
 from ledger.kafka.connect import admin_client
-from ledger.kafka.opening import LogIdentity, open_log
+from ledger.kafka.opening import LogIdentity
 from ledger.kafka.topics import apply
 from ledger.kafka.verify import Finding, verify
-from tests.services.conftest import Fresh
+from tests.services.conftest import Fresh, apply_and_open
 from tests.services.log.command import jobledger
 from tests.services.log.test_opening import make_anew
 from tests.services.log.writing import append_all, read_all
@@ -94,8 +94,7 @@ def findings(fresh: Fresh) -> Iterator[dict[str, Finding]]:
 
 
 async def _damage_and_verify(original: Settings, copy: Settings) -> list[Finding]:
-    await apply(original)
-    await open_log(original)
+    await apply_and_open(original)
     logs = await at_work(original)
     await apply(copy)
     for number, (damage, _) in enumerate(DAMAGES.values()):

@@ -19,13 +19,12 @@ from ledger.config import Settings
 from ledger.core.refusal import Conflict, Misconfigured
 from ledger.crashpoints import CRASH_AT, EXIT_KILLED
 from ledger.kafka.connect import admin_client
-from ledger.kafka.opening import open_log
-from ledger.kafka.topics import apply
 from ledger.stack import Stack
 from projections import consumer
 from projections.reads import Reads
 from projections.status import status
 from tests import forked
+from tests.services.conftest import apply_and_open
 from tests.services.projections.conftest import DEADLINE, Logs, caught_up, consuming, differences, until
 from tests.synthetic_log import execution_id, pause_events, registry_events, requested, scheduled_lives, varied_lives
 
@@ -310,8 +309,7 @@ async def test_it_refuses_a_topic_that_was_made_anew(logs: Logs, reads: Reads) -
             return not set(names) & set(await admin.list_topics())
 
         await until(gone)
-    await apply(logs.settings)
-    await open_log(logs.settings)
+    await apply_and_open(logs.settings)
     with pytest.raises(Conflict, match="were folded from log"):
         await asyncio.wait_for(consumer.run(logs.settings, asyncio.Event()), DEADLINE)
 

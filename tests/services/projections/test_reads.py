@@ -19,7 +19,7 @@ from projections import schema
 from projections.reads import Reads, open_reads
 from projections.rebuild import rebuild
 from projections.rows import ExecutionFilter
-from tests.services.conftest import Fresh, opening, run
+from tests.services.conftest import Fresh, apply_and_open, run
 from tests.services.projections.conftest import Logs
 from tests.synthetic_log import BEGAN, WORKER, execution_id, registry_events, requested
 
@@ -31,7 +31,7 @@ def filled(fresh: Fresh) -> Iterator[Logs]:
     """Twelve executions in two partitions, an hour apart; the first one lived fully. No test changes them."""
     with fresh(4) as settings:
         schema.upgrade(settings)
-        logs = Logs(settings, run(opening(settings)))
+        logs = Logs(settings, run(apply_and_open(settings)))
         run(fill(logs))
         yield logs
 
