@@ -2,7 +2,7 @@
 
 A start that finds none lets Java list the classes. Once the stack is up a child makes the archive of them, at the lowest
 priority, and ends with the stack: then the next one does it. Nothing depends on it: Java takes no archive that is damaged,
-or of another Java or other jars, and goes on without.
+or of another Java or other jars, and goes on without. Such a one is removed: the next start lists again.
 """
 
 import fcntl
@@ -19,8 +19,9 @@ from ledger.stack.offspring import Offspring, Program
 
 SPACE = 300 * 1024 * 1024
 KEPT = 3  # each virtual environment has a Java of its own
-LISTED, COMPLETE = "tmp/classes.part", "tmp/classes"
+LISTED, COMPLETE, REFUSED = "tmp/classes.part", "tmp/classes", "tmp/refused"
 QUIET = "-Xlog:cds*=off,aot*=off"
+TELL = f"-Xlog:cds*=warning,aot*=warning:file={REFUSED}::filecount=0"  # of one that it takes it says nothing
 
 
 class Archive:
@@ -32,17 +33,22 @@ class Archive:
         files = [path.resolve() for path in (Path(java[0]), *class_path)]
         told = (java[1:], [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files])
         self._file = self._folder / f"{KAFKA_VERSION}-{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}.jsa"
+        self._is_used = False
 
     def options(self) -> tuple[str, ...]:
         """For a start: use it, or list what it shall hold."""
-        if os.access(self._file, os.R_OK):
-            return (f"-XX:SharedArchiveFile={self._file}", "-XX:+VerifySharedSpaces", QUIET)
+        self._is_used = os.access(self._file, os.R_OK)
+        if self._is_used:
+            return (f"-XX:SharedArchiveFile={self._file}", "-XX:+VerifySharedSpaces", QUIET, TELL)
         return (f"-XX:DumpLoadedClassList={LISTED}",)
 
     async def make(self, offspring: Offspring, folder: Path) -> None:
-        """Of what a start in this folder has listed. Says nothing when it cannot be made: then a start is as it was."""
+        """Of what the start in this folder has listed, where it did. Says nothing when it cannot be made: then a start is as it was."""
         with suppress(OSError, StackFailed):
-            if not self._file.exists() and _complete(folder):
+            if self._is_used:
+                if (folder / REFUSED).stat().st_size:
+                    self._file.unlink()
+            elif not self._file.exists() and _complete(folder):
                 self._folder.mkdir(exist_ok=True)
                 with (self._folder / "lock").open("a") as lock:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: another stack is at it

@@ -53,7 +53,7 @@ def is_used(archive: Archive) -> bool:
     return any(option.startswith("-XX:SharedArchiveFile=") for option in archive.options())
 
 
-async def test_java_takes_it_when_it_is_whole_and_else_goes_on_without_a_word(folder: Path, offspring: Offspring) -> None:
+async def test_java_takes_it_when_it_is_whole_and_else_goes_on_without_a_word_and_it_is_removed(folder: Path, offspring: Offspring) -> None:
     (folder / "a.jar").touch()
     mine = Archive(folder / "cache", (java(), *JVM), (folder / "a.jar",))
     assert mine.options() == (f"-XX:DumpLoadedClassList={LISTED}",)
@@ -69,6 +69,8 @@ async def test_java_takes_it_when_it_is_whole_and_else_goes_on_without_a_word(fo
         return "sharing" in done.stderr
 
     assert await asyncio.to_thread(starts)
+    await mine.make(offspring, folder)
+    assert kept(folder) == [file]
     middle = len(whole) // 2
     for damaged in (
         b"",
@@ -80,6 +82,8 @@ async def test_java_takes_it_when_it_is_whole_and_else_goes_on_without_a_word(fo
         assert damaged != whole
         file.write_bytes(damaged)
         assert not await asyncio.to_thread(starts)
+        await mine.make(offspring, folder)
+        assert kept(folder) == []
 
 
 async def test_two_at_once_make_one(folder: Path, offspring: Offspring) -> None:
