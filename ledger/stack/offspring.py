@@ -45,7 +45,8 @@ class Account:
 
 @dataclass(frozen=True)
 class Program:
-    """A command line with its place. `end_with` asks it to end; the lean environment carries no secrets of ours; `gentle`: others first."""
+    """A command line with its place. `end_with` asks it to end; the lean environment carries no secrets of ours; `gentle`: others first,
+    and the folder's lock is not handed down to it."""
 
     argv: tuple[str, ...]
     folder: Path
@@ -117,7 +118,7 @@ class Offspring:
                     stderr=subprocess.STDOUT,
                     cwd=program.folder,
                     env=program.environment,
-                    pass_fds=(self._lock,),
+                    pass_fds=() if program.gentle else (self._lock,),
                     process_group=0,
                     preexec_fn=self._tie(program),
                 )

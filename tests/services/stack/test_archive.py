@@ -5,25 +5,30 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from ledger.stack import Stack
 from ledger.stack.archive import KEPT, LISTED, Archive
+from ledger.stack.folder_lock import end_orphans, program_of
 from ledger.stack.kafka import JVM, java
-from ledger.stack.offspring import Offspring
+from ledger.stack.layout import Layout
+from ledger.stack.offspring import Child, Offspring
 
 WRITES = "echo archive > $file; echo made >> made"
 FAILS = "echo half > $file; exit 1"
-HANGS = "echo half > $file; exec sleep 600"
+HANGS = "echo half > $file; kill -STOP $$"
 
 
 @pytest.fixture
-async def offspring() -> Offspring:
-    offspring = Offspring(0)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, offspring.reap)
-    return offspring
+async def offspring(tmp_path: Path) -> AsyncIterator[Offspring]:
+    with Layout(tmp_path).lock.open("w") as lock:
+        offspring = Offspring(lock.fileno())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, offspring.reap)
+        yield offspring
 
 
 @pytest.fixture
@@ -113,18 +118,32 @@ async def test_of_one_that_could_not_be_made_nothing_is_left(folder: Path, offsp
     assert kept(folder) == [] and not is_used(mine)
 
 
-async def test_the_end_of_the_stack_ends_its_making(folder: Path, offspring: Offspring) -> None:
-    mine = archive(folder, HANGS)
-    making = asyncio.create_task(mine.make(offspring, folder))
+@asynccontextmanager
+async def making(mine: Archive, offspring: Offspring, folder: Path) -> AsyncIterator[Child]:
+    """The child that does it; after the block it was told to end, as with the stack."""
+    task = asyncio.create_task(mine.make(offspring, folder))
     async with asyncio.timeout(20):
         while not (folder / "cache" / "cds").exists() or not kept(folder):  # noqa: ASYNC110  # another process writes it
             await asyncio.sleep(0.01)
     (child,) = offspring.living()
-    making.cancel()
-    await asyncio.wait({making})
-    await asyncio.wait_for(child.ended.wait(), 20)
+    try:
+        yield child
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        await asyncio.wait_for(child.ended.wait(), 20)
+
+
+async def test_the_end_of_the_stack_ends_its_making(folder: Path, offspring: Offspring) -> None:
+    async with making(mine := archive(folder, HANGS), offspring, folder) as child:
+        pass
     assert child.exit_code == -signal.SIGKILL
     assert kept(folder) == [] and not is_used(mine)
+
+
+async def test_who_ends_what_a_killed_kafka_left_does_not_end_its_making(folder: Path, offspring: Offspring) -> None:
+    async with making(archive(folder, HANGS), offspring, folder) as child:
+        assert end_orphans(Layout(folder), frozenset({program_of(child.pid)})), "nothing was there to be ended"
 
 
 async def test_what_a_killed_maker_left_is_not_used_and_goes(folder: Path, offspring: Offspring) -> None:
