@@ -73,7 +73,8 @@ class Archive:
 
     def _put(self, fresh: Path) -> None:
         fresh.replace(self._file)
-        for old in sorted(self._folder.glob("*.jsa"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        others = [path for path in self._folder.glob("*.jsa") if path != self._file]  # maybe of a clock that was ahead
+        for old in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT - 1 :]:
             old.unlink()
 
 

@@ -113,6 +113,15 @@ async def test_the_last_few_are_kept(folder: Path, offspring: Offspring) -> None
     assert len(kept(folder)) == KEPT
 
 
+async def test_the_one_just_made_is_kept_whatever_the_clock_said_at_the_others(folder: Path, offspring: Offspring) -> None:
+    for number in range(KEPT):
+        await archive(folder, WRITES, f"{number}.jar").make(offspring, folder)
+    for path in kept(folder):
+        os.utime(path, (0, path.stat().st_mtime + 86_400))
+    await (mine := archive(folder, WRITES)).make(offspring, folder)
+    assert is_used(mine) and len(kept(folder)) == KEPT
+
+
 async def test_of_one_that_could_not_be_made_nothing_is_left(folder: Path, offspring: Offspring) -> None:
     await (mine := archive(folder, FAILS)).make(offspring, folder)
     assert kept(folder) == [] and not is_used(mine)
