@@ -8,9 +8,7 @@ process and the supervisor starts it again.
 import asyncio
 import gc
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import faust
@@ -206,6 +204,9 @@ class App(faust.App):
         self.sensors.remove(self.monitor)
         return dependencies
 
+    def _create_directories(self) -> None:
+        """None: they are for tables."""
+
     def on_rebalance_start(self) -> None:
         """Faust warns at its return and its end of a state of sensors that is empty, and hands it to the sensors alone."""
         super().on_rebalance_start()
@@ -251,7 +252,6 @@ def build_app(
         producer_request_timeout=10.0,
         worker_redirect_stdouts=False,
         TableManager=_NoTables,
-        datadir=Path(tempfile.gettempdir()) / f"jobledger-faust-{settings.prefix}-{name}",  # Faust makes one; we keep nothing in it
     )
     app.transport = _Transport(app.conf.broker_consumer, app)
     app.positions = positions

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -107,3 +108,11 @@ async def test_a_rebalance_without_sensors_is_no_reason_to_warn(caplog: pytest.L
     app.on_rebalance_return()
     app.on_rebalance_end()
     assert not caplog.records
+
+
+async def test_a_start_makes_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's of that name, or a disk that cannot be written, would end the process."""
+    monkeypatch.chdir(tmp_path)
+    app = build_app("control", Settings(), {})
+    await app.on_first_start()
+    assert not app.conf.datadir.exists()
