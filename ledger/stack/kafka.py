@@ -130,9 +130,10 @@ class Kafka:
     def _format(self) -> None:
         """What `kafka-storage format` writes, without its Java: a second or two. With the file that comes last it is formatted."""
         (data := self._folder / "data").mkdir(exist_ok=True)
-        write_private(data / "bootstrap.checkpoint", (files("ledger.stack") / f"kafka-{KAFKA_VERSION}.checkpoint").read_bytes())
+        told = (files("ledger.stack") / f"kafka-{KAFKA_VERSION}.checkpoint").read_bytes()
+        write_private(data / "bootstrap.checkpoint", told, lasting=True)
         meta = {"version": "1", "cluster.id": _random_id(), "directory.id": _random_id(), "node.id": SETTINGS["node.id"]}
-        write_private(data / "meta.properties", _lines(meta))
+        write_private(data / "meta.properties", _lines(meta), lasting=True)
 
 
 def _lines(settings: dict[str, str]) -> bytes:

@@ -14,11 +14,14 @@ SPACE_NEEDED = 300 * 1024 * 1024
 LOG_KEPT = 10 * 1024 * 1024
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replaces the file in one step; only its owner may read it."""
+def write_private(path: Path, content: bytes, *, lasting: bool = False) -> None:
+    """Replaces the file in one step; only its owner may read it. `lasting`: a machine that is switched off leaves none that is empty."""
     fresh = path.with_name(path.name + ".new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
         out.write(content)
+        if lasting:
+            out.flush()
+            os.fsync(out.fileno())
     fresh.replace(path)
 
 
