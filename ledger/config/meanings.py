@@ -9,13 +9,16 @@ from pydantic import BaseModel
 
 
 def meanings(part: type[BaseModel]) -> dict[str, str]:
-    """By the name of the field, those of the classes below too."""
+    """By the name of the field, those of the classes below too. Of none where only what the source was compiled to is there."""
     classes = part.__mro__[: part.__mro__.index(BaseModel)]
     return {name: text for one in reversed(classes) for name, text in _own(one).items()}
 
 
 def _own(part: type) -> dict[str, str]:
-    [made] = ast.parse(inspect.getsource(part)).body
+    try:
+        [made] = ast.parse(inspect.getsource(part)).body
+    except OSError:
+        return {}
     assert isinstance(made, ast.ClassDef)
     said: dict[str, str] = {}
     for field, after in pairwise(made.body):

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from pydantic import create_model
 
+from ledger.config.fields import Part
 from ledger.config.meanings import meanings
 from ledger.config.schema import settings_schema
 from ledger.config.settings import Kafka, Limits, Queue
@@ -82,3 +84,8 @@ def test_each_number_that_may_have_a_fraction_is_one_of_seconds() -> None:
 
 def test_a_part_that_extends_another_means_the_same_by_its_keys() -> None:
     assert {"concurrency", "rate", "backlog", "partitions"} == meanings(Queue).keys()
+
+
+def test_keys_whose_source_is_not_there_have_no_meaning_and_a_schema_all_the_same() -> None:
+    made = create_model("Made", __base__=Part, number=(int, 1))
+    assert made.model_json_schema()["properties"] == {"number": {"title": "Number", "type": "integer", "default": 1}}
