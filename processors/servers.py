@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from ledger.config import Settings
 from ledger.config.secrets import masked_address
-from ledger.stack.given import host_and_port
+from ledger.stack.given import brokers, host_and_port
 from ledger.stack.probes import kafka_answers
 from processors.runner.connections import connection_to
 
@@ -59,12 +59,12 @@ def look_at(settings: Settings) -> Look:
 
 
 async def _ask(settings: Settings) -> Sequence[Servers]:
-    brokers = [address.strip() for address in settings.kafka.bootstrap.split(",")]
+    kafka = brokers(settings.kafka.bootstrap)
     locks = [url.get_secret_value() for url in settings.redis.lock_urls]
     of_kafka, of_redis, of_locks = await asyncio.gather(
-        _silent(_broker, brokers), _silent(_redis, [settings.redis.url.get_secret_value()]), _silent(_redis, locks)
+        _silent(_broker, kafka), _silent(_redis, [settings.redis.url.get_secret_value()]), _silent(_redis, locks)
     )
-    found = [Servers("kafka", len(brokers), of_kafka), Servers("redis", 1, of_redis)]
+    found = [Servers("kafka", len(kafka), of_kafka), Servers("redis", 1, of_redis)]
     return [*found, Servers("locks", len(locks), of_locks, len(locks) // 2 + 1)] if locks else found
 
 

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from urllib.parse import urlsplit
 
 from ledger.stack.failure import ServerSilent
@@ -35,7 +37,7 @@ def check_given(given: Given, patience: float = PATIENCE) -> None:
 
 async def _check(given: Given, patience: float) -> None:
     if given.kafka:
-        await _expect("Kafka", given.kafka, [host_and_port(part, 9092) for part in given.kafka.split(",")], kafka_answers, patience)
+        await _expect("Kafka", given.kafka, [host_and_port(part, 9092) for part in brokers(given.kafka)], kafka_answers, patience)
     if given.redis:
         probe = port_opens if given.redis.startswith("rediss:") else valkey_answers
         await _expect("Redis", shown(given.redis), [host_and_port(given.redis, 6379)], probe, patience)
@@ -56,8 +58,15 @@ async def _expect(name: str, address: str, addresses: list[Address], probe: Prob
         ) from None
 
 
+def brokers(bootstrap: str) -> list[str]:
+    """The addresses among the commas, of which one may stand behind the last."""
+    return [address for part in bootstrap.split(",") if (address := part.strip())]
+
+
 def host_and_port(address: str, default: int) -> Address:
-    """Of an address with or without a scheme and a login; `default`: the port where none is named."""
+    """Of an address with or without a scheme and a login; `default`: the port where none is named, as of a bare IPv6 address."""
+    with suppress(ValueError):
+        return str(IPv6Address(address)), default
     parts = urlsplit(address if "//" in address else f"//{address}")
     return parts.hostname or "127.0.0.1", parts.port or default
 

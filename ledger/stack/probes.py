@@ -18,7 +18,7 @@ async def _ask(host: str, port: int, question: bytes) -> bytes:
                 return await reader.read(1024)
             finally:
                 writer.close()
-    except OSError:  # TimeoutError is one
+    except (OSError, UnicodeError):  # TimeoutError is one; a name that cannot be one of a host is the other
         return b""
 
 

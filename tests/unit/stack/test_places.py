@@ -12,7 +12,7 @@ import pytest
 from ledger.stack import Stack, jars
 from ledger.stack.failure import FolderBusy, ServerSilent, StackFailed
 from ledger.stack.folder_lock import holder, take
-from ledger.stack.given import Given, check_given, shown
+from ledger.stack.given import Given, check_given, host_and_port, shown
 from ledger.stack.layout import Layout, check_space, write_private
 from ledger.stack.messages import Ready, Up
 from ledger.stack.offspring import Offspring, lean_environment
@@ -143,6 +143,10 @@ def test_of_a_stack_without_a_server_only_the_others_are_named(tmp_path: Path) -
 
 def test_an_address_isshown_without_its_password() -> None:
     assert shown("postgresql://me:secret@db.example:5433/x") == "db.example:5433"
+
+
+def test_an_address_of_ipv6_may_stand_without_brackets_where_no_port_is_named() -> None:
+    assert host_and_port("::1", 9092) == ("::1", 9092) == host_and_port("[::1]", 9092)
 
 
 def test_a_given_server_that_is_silent_is_named_by_its_address() -> None:

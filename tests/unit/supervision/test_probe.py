@@ -130,11 +130,14 @@ def test_servers_that_do_not_answer_are_told_and_too_few_make_it_unready(servers
 
 async def test_servers_that_are_away_are_told_without_their_logins() -> None:
     secret = SecretStr("redis://ann:secret@127.0.0.1:1/0")
-    look = look_at(Settings(kafka=Kafka(bootstrap="127.0.0.1:1,[::1]:1"), redis=Redis(url=secret)))
+    look = look_at(Settings(kafka=Kafka(bootstrap="127.0.0.1:1,[::1]:1,a..b:1,"), redis=Redis(url=secret)))
     async with probe(FakeSupervisor().child("control", Pulse(True)), 0, look) as port:
         got = (await exchange(port, b"GET /readyz?verbose HTTP/1.1\r\n\r\n")).decode()
     assert got.startswith("HTTP/1.1 503 ")
-    assert "\n[-] kafka: no answer from 127.0.0.1:1, [::1]:1; 0 of 2 answer\n[-] redis: no answer from redis://***@127.0.0.1:1/0 (" in got
+    assert (
+        "\n[-] kafka: no answer from 127.0.0.1:1, [::1]:1, a..b:1; 0 of 3 answer\n[-] redis: no answer from redis://***@127.0.0.1:1/0 ("
+        in got
+    )
     assert "secret" not in got
 
 
