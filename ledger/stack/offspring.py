@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class Account:
 @dataclass(frozen=True)
 class Program:
     """A command line with its place. `end_with` asks it to end; the lean environment carries no secrets of ours; `gentle`: others first,
-    and the folder's lock is not handed down to it."""
+    be it for time or for memory, and the folder's lock is not handed down to it."""
 
     argv: tuple[str, ...]
     folder: Path
@@ -175,6 +176,8 @@ def _tie_to(keeper: int) -> Callable[[Program], Callable[[], None]]:
                 signal.signal(number, signal.SIG_DFL)
             if program.gentle:
                 os.nice(19)
+                with suppress(OSError):  # Linux has it
+                    Path("/proc/self/oom_score_adj").write_text("1000")
             if program.account is not None and not _become(libc, program.account):
                 os._exit(NOT_PERMITTED)
             if sys.platform == "linux":

@@ -150,6 +150,12 @@ async def test_the_end_of_the_stack_ends_its_making(folder: Path, offspring: Off
     assert kept(folder) == [] and not is_used(mine)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there it can be said")
+async def test_where_memory_is_short_its_making_is_ended_and_no_server(folder: Path, offspring: Offspring) -> None:
+    async with making(archive(folder, HANGS), offspring, folder) as child:
+        assert Path(f"/proc/{child.pid}/oom_score_adj").read_text() == "1000\n"
+
+
 async def test_who_ends_what_a_killed_kafka_left_does_not_end_its_making(folder: Path, offspring: Offspring) -> None:
     async with making(archive(folder, HANGS), offspring, folder) as child:
         assert end_orphans(Layout(folder), frozenset({program_of(child.pid)})), "nothing was there to be ended"
