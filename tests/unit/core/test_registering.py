@@ -150,6 +150,7 @@ def test_what_cannot_be_is_refused_and_leaves_its_reason(change: dict[str, objec
         (ScheduleSpec(cron=("0 30 2 * * *",), timezone="Europe/Berlin", dst="literal"), 1),  # comes twice in autumn
         (ScheduleSpec(cron=("0 0 12 * * MON-FRI",), timezone="Europe/Berlin"), 24),  # the clock changes on Sundays
         (ScheduleSpec(cron=("0 0 12 * * *",), timezone="Europe/Berlin", start="2030-05-01"), 23),
+        (ScheduleSpec(cron=("0 0 12 * * *", "0 0 14 25 12 *"), timezone="Europe/Berlin"), 2),
         (ScheduleSpec(every_ms=86_400_000, timezone="Europe/Berlin"), 24),
     ],
 )
