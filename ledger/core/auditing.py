@@ -274,7 +274,8 @@ class PartitionAudit:
         match event:
             case tick.Adopted():
                 self._replace(header, index, event.job_id, event.since, event.job_version)
-                self._schedules[event.job_id] = InForce(Stretch(event.job_version, event.since, None, event.tzdata), event.since)
+                stretch = Stretch(event.job_version, event.since, None, event.tzdata)
+                self._schedules[event.job_id] = InForce(stretch, event.since, fired=event.fired)
             case tick.Dropped():
                 self._replace(header, index, event.job_id, header.at, None)
             case tick.Skipped() | tick.Missed():
