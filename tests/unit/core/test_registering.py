@@ -129,6 +129,7 @@ def test_system_jobs_may_be_numbered_by_content_too() -> None:
         ({"schedule": ScheduleSpec(every_ms=60_000, start="0001-01-01T00:00:00+14:00")}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(every_ms=60_000, end="9999-12-31T23:59:59-14:00")}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(every_ms=60_000, jitter_ms=60_000)}, "invalid_schedule"),
+        ({"schedule": ScheduleSpec(every_ms=60_000, jitter_ms=-1)}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(cron=("0,10 * * * * *",), jitter_ms=10_000)}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(cron=("* * * * * *",) * 21)}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(every_ms=60_000, exclude=("*/2 * * * * *",) * 101)}, "invalid_schedule"),
