@@ -321,7 +321,7 @@ class PartitionAudit:
             what = f"version {state.stretch.job_version} has no schedule that this program can read"
             self._totals.differ("ticks", f"job {job_id}", what)
             return
-        if engine.spec.limit is not None and state.fired >= engine.spec.limit:
+        if engine.spec.most is not None and state.fired >= engine.spec.most:
             until = state.decided_until
         expected = engine.count_us(state.stretch.since, until) if until > state.stretch.since else 0
         if expected != state.outcomes and engine.spec.timezone != "UTC" and state.stretch.tzdata not in (None, tzdata_version()):

@@ -107,7 +107,7 @@ class Schedules:
         if state is None or found is None or not found[1].written:
             return None
         spec = self.engines.spec_of(found[1].written)
-        if is_spent(state, spec.limit):
+        if is_spent(state, spec.most):
             return None
         following: int | None = state.next_at if self.partition.reckons_with == engine_versions() else None
         if following is None:
@@ -194,7 +194,7 @@ class Schedules:
         since = max(job.in_force_at, decided)
         engine = self.engines.of(wanted.written)
         fired = self.partition.history.fired(job_id, wanted.number)
-        is_over = engine is None or (engine.spec.limit is not None and fired >= engine.spec.limit)
+        is_over = engine is None or (engine.spec.most is not None and fired >= engine.spec.most)
         following = None if engine is None or is_over else engine.next_us(since)
         next_at = None if following is None else Micros(following)
         return draft.include([tick.Adopted(job_id, wanted.number, Micros(since), *engine_versions(), next_at, fired)])

@@ -148,6 +148,15 @@ def test_what_other_zone_data_expected_next_is_reckoned_anew() -> None:
     assert told(home.act(NOON + MINUTE)) == [60]
 
 
+def test_one_instant_that_other_zone_data_move_fires_once() -> None:
+    home = beating(at="2027-01-15T09:00:05", timezone="Europe/Berlin")
+    home.partition.reckons_with = (1, "1999a")
+    state = home.partition.schedules["beat:1"]
+    home.partition.schedules["beat:1"] = structs.replace(state, fired=1, decided_until=Micros(NOON + SECOND), next_at=None)
+    home.schedules.begin()
+    assert [type(event) for event in home.act(NOON + MINUTE)] == [tick.Rezoned]
+
+
 class NobodyAsks(PartitionDraft):
     def live(self, job_id: str) -> Iterator[tuple[ExecutionId, Live]]:
         raise AssertionError("all live executions of a job were gone through for one firing")
