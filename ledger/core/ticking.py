@@ -61,7 +61,7 @@ def bars_of(view: PartitionView, job: Job, state: InForce, until: int) -> list[d
     pauses = view.registry.pauses
     if pauses.are_none and state.stopped is None and not state.to_skip:
         return []
-    spans = [] if pauses.are_none else pauses.spans(names_of(job.job_id, job.queue, job.tenant, key_of(job)))
+    spans = [] if pauses.are_none else pauses.spans(names_of(job.job_id, job.queue, job.tenant, key_of(job)), state.decided_until)
     if state.stopped is not None:
         spans.append(Span(state.stopped.since))
     return due.bars_of(spans, state.to_skip, state.decided_until, until)

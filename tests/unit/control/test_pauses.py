@@ -10,7 +10,7 @@ from ledger.core.ids import ExecutionId
 from ledger.core.pause import Pause, PauseScope, Resume
 from processors.control.dispatch import Dispatch
 from processors.control.held import Held
-from tests.unit.control.home import DAY, NOON, SECOND, WORKER, Home, fired, told
+from tests.unit.control.home import DAY, HOUR, NOON, SECOND, WORKER, Home, fired, told
 
 KEY = "tenant:beat:acme"
 SCOPES: list[tuple[PauseScope, str]] = [("job", "beat:1"), ("queue", "default"), ("tenant", "acme"), ("key", KEY)]
@@ -70,6 +70,19 @@ def test_a_pause_that_came_and_went_while_control_was_away_skips_what_fell_into_
     resume(home, "queue", "default")
     home.restart()
     assert told(home.act(NOON + 35 * SECOND)) == [("coalesced", 1, 19, 19), 20, ("paused", 21, 30, 10), *range(31, 36)]
+
+
+def test_a_pause_of_long_ago_skips_what_fell_into_it_where_late_ticks_are_made_up_for_long() -> None:
+    home = beating(every_ms=3_600_000, coalesce="all", catchup_window_ms=30 * 86_400_000)
+    home.now = NOON + HOUR // 2
+    pause(home, "job", "beat:1")
+    home.now += 2 * HOUR
+    resume(home, "job", "beat:1")
+    home.now = NOON + 9 * DAY
+    pause(home, "queue", "another")
+    resume(home, "queue", "another")
+    home.restart()
+    assert told(home.act())[:2] == [("paused", 3600, 7200, 2), 10_800]
 
 
 def test_a_pause_is_acknowledged_even_where_nothing_is_decided() -> None:

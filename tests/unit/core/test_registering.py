@@ -7,7 +7,7 @@ from msgspec import structs
 
 from ledger.core import definition, pause, request, wire
 from ledger.core.definition import ApplyManifest, Register, Retire, Retired, ScheduleJob, ScheduleSpec
-from ledger.core.ids import Micros, job_id_of
+from ledger.core.ids import BEFORE_ALL, Micros, job_id_of
 from ledger.core.invalid import Invalid
 from ledger.core.options import Options
 from ledger.core.outcome import Accepted, Rejected
@@ -212,7 +212,7 @@ def test_a_job_that_is_paused_has_to_be_there() -> None:
     assert outcome(Home().ask(Pause("p", "job", "nobody"))) == "unknown_job"
 
 
-def test_pauses_that_ended_lately_are_known_to_who_was_away() -> None:
+def test_pauses_that_ended_are_known_to_who_was_away() -> None:
     home = Home()
     name = pause.Paused("queue", "default")
     for nth in range(3):
@@ -220,9 +220,13 @@ def test_pauses_that_ended_lately_are_known_to_who_was_away() -> None:
         home.ask(Pause(home.name(), "queue", "default"))
         home.now += MINUTE
         home.ask(Resume(home.name(), "queue", "default"))
-    spans = home.facts.registry.pauses.spans([name])
-    assert [((span.since - NOON) // MINUTE, ((span.until or 0) - NOON) // MINUTE) for span in spans] == [(0, 1), (2, 3), (4, 5)]
-    home.now += pause.REMEMBERED_FOR
-    home.ask(Pause(home.name(), "queue", "default"))
-    home.ask(Resume(home.name(), "queue", "default"))
-    assert len(home.facts.registry.pauses.spans([name])) == 2, "of what ended a week ago none is needed"
+    spans = home.facts.registry.pauses.spans([name], NOON + MINUTE)
+    assert [((span.since - NOON) // MINUTE, ((span.until or 0) - NOON) // MINUTE) for span in spans] == [(4, 5), (2, 3)]
+
+
+def test_of_very_many_pauses_that_ended_the_last_ones_are_known() -> None:
+    pauses, name = pause.Pauses(), pause.Paused("queue", "default")
+    for nth in range(pause.REMEMBERED + 5):
+        for event in (pause.Began(*name), pause.Ended(*name)):
+            pause.evolve(pauses, event, BEFORE_ALL, Micros(nth))
+    assert len(pauses.former[name]) == len(pauses.ended) == pause.REMEMBERED
