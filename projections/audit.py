@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 from ledger.config import Settings
 from ledger.core import definition
 from ledger.core.audit_saved import SAVED_VERSION, SavedAudit, SavedPartition, SavedTables
-from ledger.core.auditing import MOST_NAMED, Check, PartitionAudit, Totals
+from ledger.core.auditing import MOST_NAMED, UNJUDGED, Check, PartitionAudit, Totals
 from ledger.core.chain import Head, digest
 from ledger.core.definition import Registry
 from ledger.core.ids import Micros
@@ -181,7 +181,8 @@ def _told(totals: Totals) -> list[Audited]:
         named = [f"{one.where}: {one.what}" for one in totals.differences if one.check == check]
         if not adds_up and not named:
             named = [f"{names[0]} is not the sum of {' and '.join(names[1:])}"]
-        found.append(Audited(check, max(totals.found[check], len(named)), {name: figures[name] for name in names}, tuple(named)))
+        shown = (*names, UNJUDGED) if check == "ticks" and figures[UNJUDGED] else names
+        found.append(Audited(check, max(totals.found[check], len(named)), {name: figures[name] for name in shown}, tuple(named)))
     return found
 
 

@@ -66,7 +66,7 @@ async def read_home(settings: Settings, job_id: str, partition: int, start: int,
 def _note(past: HomePast, event: OfSchedule, commit: wire.Commit, index: int) -> None:
     match event:
         case tick.Adopted():
-            place = (commit.at, commit.seq, index, event.since, event.job_version, commit.registry, event.tzdata)
+            place = (commit.at, commit.seq, index, event.since, event.job_version, commit.registry, event.tzdata, event.fired)
             past.takeovers.append(TakenOver(*place))
         case tick.Dropped():
             past.takeovers.append(TakenOver(commit.at, commit.seq, index, commit.at, None, commit.registry))

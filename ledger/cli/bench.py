@@ -1,7 +1,6 @@
 """`jobledger bench`: the project's own measurements, on the servers of the settings, with a prefix and a schema of their own."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
@@ -14,7 +13,6 @@ from rich.console import Console
 from ledger.cli.measuring.result import Result
 from ledger.cli.output import Form, OutputOption, show_one, show_rows
 from ledger.config import Settings
-from ledger.config.loading import load_settings
 
 T = TypeVar("T")
 app = typer.Typer(help="Measures on the running stack; prints medians and the machine.", no_args_is_help=True)
@@ -26,8 +24,9 @@ Yes = Annotated[bool, typer.Option("--yes", help="Measure on a broker of another
 
 def _settings(yes: bool) -> Settings:
     from ledger.cli.measuring.bed import refuse_remote
+    from ledger.cli.session import quiet_settings
 
-    settings = load_settings(None, os.environ)
+    settings = quiet_settings()
     if not yes:
         refuse_remote(settings)
     return settings

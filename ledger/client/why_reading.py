@@ -98,7 +98,9 @@ async def _limited(reads: Reads, job_id: str, one: Stretch, spec: ScheduleSpec |
         return one
     to = None if one.until is None else datetime_of(one.until)
     count, last = await reads.fired(job_id, one.job_version, datetime_of(one.since), to, end)
-    return one if last is None or count < spec.limit else Stretch(one.job_version, one.since, micros_of(last), one.tzdata)
+    if one.fired + count < spec.limit:
+        return one
+    return Stretch(one.job_version, one.since, one.since if last is None else micros_of(last), one.tzdata, one.fired)
 
 
 def _decided(row: Tick) -> Decided:

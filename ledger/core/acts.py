@@ -94,7 +94,7 @@ def _skip(view: PartitionView, command: request.SkipTick, version: Version, engi
     if command.tick_at <= max(view.at, state.decided_until if state is not None else 0):
         raise Refused("past", f"tick_at {at} is not in the future: what became of it is in `jobledger why {command.job_id}`")
     following = engine.next_us(command.tick_at - 1)
-    spent = state is not None and is_spent(state, engine.spec.limit)
+    spent = state is not None and is_spent(state, engine.spec.most)
     if following != command.tick_at or spent:
         near = "it has none any more" if following is None or spent else f"the next from there on is {instant(following)}"
         raise Refused("no_tick", f"tick_at {at} is no tick of {command.job_id}: {near}; `jobledger jobs preview` lists them")
@@ -142,7 +142,7 @@ def _decided(view: PartitionView, command: request.Backfill, version: Version, l
         raise Refused("history_too_short", f"from {first}: which ticks of {command.job_id} fired is known from {since} on")
     state = view.schedule_of(command.job_id)
     spec = version.schedule
-    if state is None or spec is None or is_spent(state, spec.limit):
+    if state is None or spec is None or is_spent(state, spec.most):
         return last
     return min(last, state.decided_until)
 

@@ -10,7 +10,7 @@ from ledger.core.chain import Head
 from ledger.core.execution import Live, Requested
 from ledger.core.ids import ExecutionId, Micros
 
-SAVED_VERSION: Final = 3  # of what is kept: with another one the audit begins anew
+SAVED_VERSION: Final = 4  # of what is kept: with another one the audit begins anew
 REMEMBERED: Final = 200_000  # of a partition's executions and commands that ended: an audit that goes on knows so many, a whole one all
 
 

@@ -19,6 +19,7 @@ from ledger.core.execution import Active, Ended, Live, Requested
 from ledger.core.ids import Address, ExecutionId, Micros
 from ledger.core.partition import Keyed, keyed
 from ledger.core.stretches import Moved, Stretch, TakenOver, until_of
+from ledger.core.tzif import tzdata_version
 from ledger.core.wire import Event
 
 Check = Literal["commands", "ticks", "executions", "attempts"]
@@ -33,6 +34,7 @@ _OF_AN_ATTEMPT: Final = (
     | execution.Cancelled
 )
 MOST_NAMED: Final = 100  # differences of one check
+UNJUDGED: Final = "of other zone data"  # ticks that control decided by them, and that this program would not have expected so
 UNDER_WAY: Final = 60_000_000  # a forwarded command younger than this, at the end of the log, may still be on its way
 
 
@@ -159,6 +161,8 @@ class PartitionAudit:
                 self._of_schedule(header, index, event)
             elif isinstance(event, outcome.Event):
                 self._of_command(header, event)
+            elif isinstance(event, tick.Rezoned):
+                self._rezone(event)
 
     def end(self) -> None:
         """There are no more commits."""
@@ -270,7 +274,8 @@ class PartitionAudit:
         match event:
             case tick.Adopted():
                 self._replace(header, index, event.job_id, event.since, event.job_version)
-                self._schedules[event.job_id] = InForce(Stretch(event.job_version, event.since), event.since)
+                stretch = Stretch(event.job_version, event.since, None, event.tzdata)
+                self._schedules[event.job_id] = InForce(stretch, event.since, fired=event.fired)
             case tick.Dropped():
                 self._replace(header, index, event.job_id, header.at, None)
             case tick.Skipped() | tick.Missed():
@@ -286,6 +291,13 @@ class PartitionAudit:
             return
         taken = TakenOver(header.at, header.seq, index, since, job_version, header.registry)
         self._settle(job_id, former, max(former.decided_until, until_of(former.stretch, taken, self._moves.get(job_id, ()))))
+
+    def _rezone(self, event: tick.Rezoned) -> None:
+        """The ticks after this follow other zone data; those before are judged by themselves."""
+        for job_id, state in self._schedules.items():
+            self._settle(job_id, state, state.decided_until)
+            stretch = Stretch(state.stretch.job_version, state.decided_until, None, event.tzdata)
+            self._schedules[job_id] = InForce(stretch, state.decided_until, fired=state.fired)
 
     def _count(self, header: Header, index: int, job_id: str, version: int, ticks: tuple[int, int, int], name: str) -> None:
         first, last, count = ticks
@@ -309,9 +321,12 @@ class PartitionAudit:
             what = f"version {state.stretch.job_version} has no schedule that this program can read"
             self._totals.differ("ticks", f"job {job_id}", what)
             return
-        if engine.spec.limit is not None and state.fired >= engine.spec.limit:
+        if engine.spec.most is not None and state.fired >= engine.spec.most:
             until = state.decided_until
         expected = engine.count_us(state.stretch.since, until) if until > state.stretch.since else 0
+        if expected != state.outcomes and engine.spec.timezone != "UTC" and state.stretch.tzdata not in (None, tzdata_version()):
+            expected = state.outcomes  # only a program with those zone data could tell
+            self._totals.figures[UNJUDGED] += expected
         self._totals.figures["expected"] += expected
         if expected != state.outcomes:
             span = f"({state.stretch.since}, {until}]"

@@ -53,6 +53,11 @@ class ScheduleSpec(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unk
     jitter_ms: int = 0
     pause_on_failure: int | None = None  # after so many executions in a row that failed the job pauses itself
 
+    @property
+    def most(self) -> int | None:
+        """How many of its ticks may fire. One instant fires once, also where other zone data move it."""
+        return self.limit if self.at is None else 1
+
 
 class KeptSchedule(ScheduleSpec, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=False):
     """The same in an event: a reader that is older than one of its fields reads the rest."""

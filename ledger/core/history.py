@@ -20,6 +20,7 @@ class Was(NamedTuple):
     since: Micros
     until: Micros
     job_version: int
+    fired: int = 0  # of the version, also before
 
 
 class Past:
@@ -68,12 +69,17 @@ class History(dict[str, Past]):
         past = self.get(job_id)
         if past is None:
             past = self[job_id] = Past()
-        past.replaced(Was(former.since, former.decided_until, former.job_version))
+        past.replaced(Was(former.since, former.decided_until, former.job_version, former.fired))
 
     def decided_until(self, job_id: str) -> Micros:
         """The last instant that a former schedule of the job decided."""
         past = self.get(job_id)
         return past.spans[-1].until if past is not None and past.spans else Micros(0)
+
+    def fired(self, job_id: str, job_version: int) -> int:
+        """How many ticks of this version fired when it was in force before."""
+        past = self.get(job_id)
+        return next((was.fired for was in reversed(past.spans) if was.job_version == job_version), 0) if past is not None else 0
 
     def known_since(self, job_id: str) -> Micros:
         past = self.get(job_id)

@@ -6,6 +6,7 @@ Read in this order: events, state, `evolve`, commands, `decide`. Source: schedul
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Final, Literal, NamedTuple, assert_never
 
 from msgspec import Struct
@@ -13,8 +14,7 @@ from msgspec import Struct
 from ledger.core.ids import Address, Micros
 
 PauseScope = Literal["job", "queue", "tenant", "key"]
-REMEMBERED_FOR: Final = 7 * 86_400_000_000  # a pause that ended longer ago than this concerns no tick that is still to be decided
-REMEMBERED: Final = 10_000  # pauses that ended
+REMEMBERED: Final = 10_000  # pauses that ended: of more, who was away knows the last ones
 
 
 class Paused(NamedTuple):
@@ -63,22 +63,22 @@ class Span(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Pauses:
-    """Which stand, and which ended lately: a partition that was away has to know of those too."""
+    """Which stand, and which ended: a partition that was away has to know of those too, and late ticks may be made up after years."""
 
     standing: dict[Paused, Span] = field(default_factory=dict)
     former: dict[Paused, list[Span]] = field(default_factory=dict)
-    ended: deque[tuple[Micros, Paused]] = field(default_factory=deque)
+    ended: deque[Paused] = field(default_factory=deque)
     resumed: dict[str, tuple[Address, Ended, Micros]] = field(default_factory=dict)  # job id -> where and when it was resumed last
 
     @property
     def are_none(self) -> bool:
         return not self.standing and not self.former
 
-    def spans(self, names: Iterable[Paused]) -> list[Span]:
-        """The pauses of any of these, in no order; they may overlap."""
+    def spans(self, names: Iterable[Paused], after: int) -> list[Span]:
+        """The pauses of any of these that reach beyond an instant, in no order; they may overlap."""
         found: list[Span] = []
         for name in names:
-            found += self.former.get(name, ())
+            found += takewhile(lambda span: span.until is not None and span.until > after, reversed(self.former.get(name, ())))
             if (span := self.standing.get(name)) is not None:
                 found.append(span)
         return found
@@ -110,11 +110,11 @@ def evolve(state: Pauses, event: Event, address: Address, at: Micros) -> None:
                 state.resumed[event.name] = (address, event, at)
             if (span := state.standing.pop(name, None)) is not None:
                 state.former.setdefault(name, []).append(Span(span.since, at, span.note, span.actor))
-                state.ended.append((at, name))
+                state.ended.append(name)
         case _:
             assert_never(event)
-    while state.ended and (state.ended[0][0] < at - REMEMBERED_FOR or len(state.ended) > REMEMBERED):
-        _forget(state, state.ended.popleft()[1])
+    if len(state.ended) > REMEMBERED:
+        _forget(state, state.ended.popleft())
 
 
 def _forget(state: Pauses, name: Paused) -> None:

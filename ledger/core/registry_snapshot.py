@@ -23,7 +23,7 @@ class Chunk(Struct, frozen=True, omit_defaults=True):
     decided: dict[str, Decided] = {}
     standing: list[tuple[Paused, Span]] = []
     former: list[tuple[Paused, list[Span]]] = []
-    ended: list[tuple[Micros, Paused]] = []
+    ended: list[Paused] = []
     resumed: dict[str, tuple[Address, Ended, Micros]] = {}
 
 

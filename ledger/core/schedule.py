@@ -5,6 +5,7 @@ Instants are nominal. Inside they are microseconds since 1970 in UTC; a cron exp
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain, islice
 from typing import Final, Self
 
 from ledger.core.cron import Cron, Dst
@@ -24,7 +25,8 @@ MOST_WORK: Final = 1_000_000  # of one search, seconds: 100 000 firings of one e
 EACH_CANDIDATE: Final = 2  # what it costs besides, in the same unit
 EACH_EXPRESSION: Final = 3
 CLOCK_YEAR: Final = 400 * 86_400  # each change of the clock that comes every year is in it
-BESIDE_A_CHANGE: Final = 3  # intervals, from the shortest before it on: what is across it and what follows
+OF_EACH: Final = 4  # firings of each expression of several: a rare one may be near to another where nobody looked
+BESIDE: Final = 3  # intervals, from the shortest before it on: what is across a change or a firing, and what follows
 REFERENCE: Final = 1_735_689_600 * MICROS  # 2025-01-01, from where a schedule without a start has to fire: the core has no clock
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST: Final = BEGINNING * MICROS
@@ -125,18 +127,33 @@ class Schedule:
         return known
 
     def shortest_us(self, after: int, until: int, most: int) -> int | None:
-        """The shortest of at most so many intervals in (after, until], and of those where the clock changes within a year: they differ
-        from the others, and are not to be seen from every day. One search: of what it does not reach nothing is known."""
+        """The shortest of at most so many intervals in (after, until], of those where the clock changes within a year, and of those around
+        the next firings of each expression: they differ from the others, and are not to be seen from every day. One search: of what it
+        does not reach nothing is known."""
         after = max(after, self._start - 1, _FIRST - 1)
         lengths, work = self._lengths(after, until, most, MOST_WORK)
         shortest = min(lengths, default=None)
         if shortest is None:
             return None
-        segments = list(self._zone.offsets.segments(after // MICROS, min(after // MICROS + CLOCK_YEAR, END)))
-        for segment in segments[1:]:
-            beside, work = self._lengths(segment.start * MICROS - shortest, until, BESIDE_A_CHANGE, work)
+        for second in chain(self._changes(after // MICROS), self._of_each(after // MICROS, until // MICROS)):
+            beside, work = self._lengths(second * MICROS - shortest, until, BESIDE, work)
             shortest = min([shortest, *beside])
         return shortest
+
+    def _changes(self, after: int) -> Iterator[int]:
+        """Of the clock, within a year."""
+        segments = self._zone.offsets.segments(after, min(after + CLOCK_YEAR, END))
+        return (segment.start for segment in islice(segments, 1, None))
+
+    def _of_each(self, after: int, until: int) -> Iterator[int]:
+        """The next firings of each expression, where there are several."""
+        for cron, rule in self._lines if len(self._lines) > 1 else ():
+            found = self._zone.next(cron, rule, after, until)
+            for _ in range(OF_EACH):
+                if found is None:
+                    break
+                yield found
+                found = self._zone.next(cron, rule, found, until)
 
     def _lengths(self, after: int, until: int, most: int, work: int) -> tuple[list[int], int]:
         """The lengths of at most so many intervals in (after, until], and what is left of the work."""

@@ -14,7 +14,7 @@ from ledger.core.chain import Head
 from ledger.core.fold import LogFold
 from ledger.core.ids import Micros
 
-FOLD_VERSION: Final = 12  # another fold of the same events needs another number; older snapshots are ignored then
+FOLD_VERSION: Final = 13  # another fold of the same events needs another number; older snapshots are ignored then
 BYTES_PER_CHUNK: Final = 700 * 1024  # unless one entry takes more
 ENTRIES_PER_CHUNK: Final = 4000  # others work in between
 

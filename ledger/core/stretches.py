@@ -19,6 +19,7 @@ class TakenOver:
     job_version: int | None
     registry: Address | None
     tzdata: str | None = None
+    fired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Stretch:
     since: int
     until: int | None = None
     tzdata: str | None = None
+    fired: int = 0  # ticks of the version, when it was in force before
 
 
 class Decided(NamedTuple):
@@ -73,8 +75,8 @@ def stretches(first: Stretch | None, takeovers: Sequence[TakenOver], moves: Sequ
     for one in takeovers:
         if current is not None:
             until = max(until_of(current, one, moves), _decided_until(current, one, decided))
-            found.append(Stretch(current.job_version, current.since, until, current.tzdata))
-        current = None if one.job_version is None else Stretch(one.job_version, one.since, None, one.tzdata)
+            found.append(Stretch(current.job_version, current.since, until, current.tzdata, current.fired))
+        current = None if one.job_version is None else Stretch(one.job_version, one.since, None, one.tzdata, one.fired)
     return found if current is None else [*found, current]
 
 

@@ -27,6 +27,7 @@ class Adopted(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="sc
     engine: int = 1
     tzdata: str | None = None
     next_tick_at: Micros | None = None  # the tick that is expected next; none: no more is. Readers' zone data may be others than ours
+    fired: int = 0  # ticks of this version, when it was in force before
 
 
 class Dropped(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="schedule.dropped.v1"):
@@ -132,8 +133,8 @@ def evolve(event: Event, state: InForce | None, at: Micros) -> InForce | None:
     match event:
         case Adopted(_, job_version, since):
             if state is None:
-                return InForce(job_version, since, since=since, next_at=event.next_tick_at)
-            return InForce(job_version, since, 0, state.failures, state.stopped, state.to_skip, since, event.next_tick_at)
+                return InForce(job_version, since, event.fired, since=since, next_at=event.next_tick_at)
+            return InForce(job_version, since, event.fired, state.failures, state.stopped, state.to_skip, since, event.next_tick_at)
         case Dropped():
             return None
         case Skipped(last_tick_at=last) | Missed(last_tick_at=last):

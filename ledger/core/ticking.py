@@ -38,7 +38,7 @@ def outcomes_of(view: PartitionView, job_id: str, until: int | None = None) -> t
         return [], True
     job, version = found
     engine = view.engines.of(version.written)
-    if engine is None or is_spent(state, engine.spec.limit):
+    if engine is None or is_spent(state, engine.spec.most):
         return [], True
     spec = engine.spec
     delay = delay_us(job_id, spec.jitter_ms)
@@ -51,9 +51,9 @@ def outcomes_of(view: PartitionView, job_id: str, until: int | None = None) -> t
     return outcomes.of(judged), judged.whole and outcomes.whole
 
 
-def is_spent(state: InForce, limit: int | None) -> bool:
+def is_spent(state: InForce, most: int | None) -> bool:
     """As many ticks fired as the version allows: it expects no more."""
-    return limit is not None and state.fired >= limit
+    return most is not None and state.fired >= most
 
 
 def bars_of(view: PartitionView, job: Job, state: InForce, until: int) -> list[due.Bar]:
@@ -61,7 +61,7 @@ def bars_of(view: PartitionView, job: Job, state: InForce, until: int) -> list[d
     pauses = view.registry.pauses
     if pauses.are_none and state.stopped is None and not state.to_skip:
         return []
-    spans = [] if pauses.are_none else pauses.spans(names_of(job.job_id, job.queue, job.tenant, key_of(job)))
+    spans = [] if pauses.are_none else pauses.spans(names_of(job.job_id, job.queue, job.tenant, key_of(job)), state.decided_until)
     if state.stopped is not None:
         spans.append(Span(state.stopped.since))
     return due.bars_of(spans, state.to_skip, state.decided_until, until)
@@ -99,7 +99,7 @@ class Outcomes:
     def __init__(self, view: PartitionView, job: Job, version: Version, spec: ScheduleSpec, state: InForce, delay: int) -> None:
         self._view, self._job, self._version, self._delay = view, job, version, delay
         self._overlap = spec.overlap
-        self._left = None if spec.limit is None else spec.limit - state.fired
+        self._left = None if spec.most is None else spec.most - state.fired
         self._former: dict[ExecutionId, Live] | None = None
         self._admitting = Admitting(view)
         self._events: list[Event] = []

@@ -107,7 +107,7 @@ class Schedules:
         if state is None or found is None or not found[1].written:
             return None
         spec = self.engines.spec_of(found[1].written)
-        if is_spent(state, spec.limit):
+        if is_spent(state, spec.most):
             return None
         following: int | None = state.next_at if self.partition.reckons_with == engine_versions() else None
         if following is None:
@@ -193,9 +193,11 @@ class Schedules:
         decided = settled.decided_until if settled is not None else self.partition.history.decided_until(job_id)
         since = max(job.in_force_at, decided)
         engine = self.engines.of(wanted.written)
-        following = engine.next_us(since) if engine is not None else None
-        adopted = tick.Adopted(job_id, wanted.number, Micros(since), *engine_versions(), None if following is None else Micros(following))
-        return draft.include([adopted])
+        fired = self.partition.history.fired(job_id, wanted.number)
+        is_over = engine is None or (engine.spec.most is not None and fired >= engine.spec.most)
+        following = None if engine is None or is_over else engine.next_us(since)
+        next_at = None if following is None else Micros(following)
+        return draft.include([tick.Adopted(job_id, wanted.number, Micros(since), *engine_versions(), next_at, fired)])
 
     def _concerned(self) -> list[str]:
         """The schedules here that a pause or its end concerns."""

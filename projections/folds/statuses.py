@@ -30,7 +30,7 @@ def fold(kept: Rows, changed: Rows, event: Event | Requested, place: Place, inde
         put(kept, changed, event.job_id, row)
     match event:
         case Adopted(_, number):
-            row[_VERSION], row[_NEXT], row[_FIRINGS] = number, event.next_tick_at, 0
+            row[_VERSION], row[_NEXT], row[_FIRINGS] = number, event.next_tick_at, event.fired
         case Dropped():
             row[_VERSION], row[_NEXT], row[_FIRINGS], row[_FAILURES], row[_PAUSED] = None, None, 0, 0, None
         case Requested():

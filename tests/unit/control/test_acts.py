@@ -86,9 +86,10 @@ def test_a_job_without_a_schedule_knows_no_overlap() -> None:
     assert reason(beating().send(request.RunNow("r1", "beat", overlap="skip"))) == "invalid"
 
 
-def test_a_run_now_counts_as_a_former_execution_of_the_next_tick() -> None:
+@pytest.mark.parametrize("asked", [request.RunNow("r1", "beat:1"), request.Backfill("c", "beat:1", "b1", Micros(NOON - MINUTE), NOON)])
+def test_what_somebody_asked_for_counts_as_a_former_execution_of_the_next_tick(asked: request.RunNow | request.Backfill) -> None:
     home = beating(overlap="skip")
-    home.send(request.RunNow("r1", "beat:1"))
+    assert len(requests(home.send(asked))) == 1
     assert told(home.act(NOON + MINUTE)) == [("overlap", 60, 60, 1)]
 
 

@@ -1,14 +1,16 @@
 """Pauses in a home partition: ticks are skipped for good, what is submitted or run by hand is held until the resume."""
 
+from collections.abc import Callable
+
 import pytest
 
-from ledger.core import request, tick
+from ledger.core import request, tick, wire
 from ledger.core.execution import Requested
 from ledger.core.ids import ExecutionId
 from ledger.core.pause import Pause, PauseScope, Resume
 from processors.control.dispatch import Dispatch
 from processors.control.held import Held
-from tests.unit.control.home import DAY, NOON, SECOND, Home, fired, told
+from tests.unit.control.home import DAY, HOUR, NOON, SECOND, WORKER, Home, fired, told
 
 KEY = "tenant:beat:acme"
 SCOPES: list[tuple[PauseScope, str]] = [("job", "beat:1"), ("queue", "default"), ("tenant", "acme"), ("key", KEY)]
@@ -68,6 +70,19 @@ def test_a_pause_that_came_and_went_while_control_was_away_skips_what_fell_into_
     resume(home, "queue", "default")
     home.restart()
     assert told(home.act(NOON + 35 * SECOND)) == [("coalesced", 1, 19, 19), 20, ("paused", 21, 30, 10), *range(31, 36)]
+
+
+def test_a_pause_of_long_ago_skips_what_fell_into_it_where_late_ticks_are_made_up_for_long() -> None:
+    home = beating(every_ms=3_600_000, coalesce="all", catchup_window_ms=30 * 86_400_000)
+    home.now = NOON + HOUR // 2
+    pause(home, "job", "beat:1")
+    home.now += 2 * HOUR
+    resume(home, "job", "beat:1")
+    home.now = NOON + 9 * DAY
+    pause(home, "queue", "another")
+    resume(home, "queue", "another")
+    home.restart()
+    assert told(home.act())[:2] == [("paused", 3600, 7200, 2), 10_800]
 
 
 def test_a_pause_is_acknowledged_even_where_nothing_is_decided() -> None:
@@ -141,6 +156,14 @@ def test_after_so_many_failures_in_a_row_a_job_pauses_itself_with_a_note() -> No
     (paused,) = failing(home, 1)
     assert isinstance(paused, tick.AutoPaused) and (paused.failures, paused.job_id) == (2, "beat:1")
     assert told(home.act(home.now + DAY))[0] == ("paused", 5, 86_404, 86_400)
+
+
+@pytest.mark.parametrize("ends", [lambda home, one: home.report(one, "timed_out"), lambda home, one: home.lose(WORKER, 1)])
+def test_what_timed_out_or_was_lost_counts_too(ends: Callable[[Home, ExecutionId], list[wire.Event]]) -> None:
+    home = beating(pause_on_failure=1, exclusive_scope="none")
+    (execution_id,) = fired(home.act(NOON + SECOND))
+    home.start(execution_id)
+    assert tick.AutoPaused in map(type, ends(home, execution_id))
 
 
 def test_only_what_failed_counts() -> None:

@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
+from msgspec import structs
 
-from ledger.core import tick, wire
-from ledger.core.definition import Retire, ScheduleJob, ScheduleSpec
+from ledger.core import request, tick, wire
+from ledger.core.definition import ApplyManifest, Register, Retire, ScheduleJob, ScheduleSpec
 from ledger.core.execution import Active, Cancelled, CancelRequested, Due, Live, Report, ReportRefused, Requested
-from ledger.core.ids import ExecutionId, execution_of_tick
+from ledger.core.ids import ExecutionId, Micros, execution_of_tick
 from ledger.core.options import Options
 from ledger.core.overlap import MOST_CANCELLED
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import Pause
-from ledger.core.policies import engine_versions
+from ledger.core.policies import delay_us, engine_versions
 from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home, counted, fired, told
 
 
@@ -137,6 +138,25 @@ def test_an_owner_with_other_zone_data_says_so_once() -> None:
     assert home.act() == []
 
 
+def test_what_other_zone_data_expected_next_is_reckoned_anew() -> None:
+    home = beating(every_ms=60_000)
+    home.partition.reckons_with = (1, "1999a")
+    state = home.partition.schedules["beat:1"]
+    home.partition.schedules["beat:1"] = structs.replace(state, next_at=Micros(NOON + 30 * SECOND))
+    home.schedules.begin()
+    assert [type(event) for event in home.act(NOON + 45 * SECOND)] == [tick.Rezoned]
+    assert told(home.act(NOON + MINUTE)) == [60]
+
+
+def test_one_instant_that_other_zone_data_move_fires_once() -> None:
+    home = beating(at="2027-01-15T09:00:05", timezone="Europe/Berlin")
+    home.partition.reckons_with = (1, "1999a")
+    state = home.partition.schedules["beat:1"]
+    home.partition.schedules["beat:1"] = structs.replace(state, fired=1, decided_until=Micros(NOON + SECOND), next_at=None)
+    home.schedules.begin()
+    assert [type(event) for event in home.act(NOON + MINUTE)] == [tick.Rezoned]
+
+
 class NobodyAsks(PartitionDraft):
     def live(self, job_id: str) -> Iterator[tuple[ExecutionId, Live]]:
         raise AssertionError("all live executions of a job were gone through for one firing")
@@ -182,6 +202,17 @@ def test_of_several_late_ticks_the_version_says_which_are_made_up(coalesce: str,
 def test_a_version_says_how_old_a_tick_may_be_to_be_made_up() -> None:
     home = beating(every_ms=10_000, catchup_window_ms=25_000, overlap="allow_all")
     assert told(home.act(NOON + 100 * SECOND)) == [("catchup_window", 10, 70, 7), 80, 90, 100]
+
+
+@pytest.mark.parametrize(
+    ("after", "outcome"),
+    [(10 * SECOND, 60), (10 * SECOND + 1, ("catchup_window", 60, 60, 1))],
+)
+def test_how_late_a_tick_is_counts_from_its_assigned_time(after: int, outcome: object) -> None:
+    home = beating(every_ms=60_000, jitter_ms=59_000, catchup_window_ms=10_000)
+    due = home.schedules.next_due()
+    assert due is not None and due > NOON + MINUTE + 10 * SECOND
+    assert told(home.act(due + after)) == [outcome]
 
 
 def test_many_late_ticks_are_made_up_in_portions_of_a_commit() -> None:
@@ -315,6 +346,43 @@ def test_a_limit_counts_the_ticks_of_this_version_that_fired() -> None:
     home.schedule(limit=3)
     home.finish_all()
     assert told(home.act(NOON + 10 * SECOND)) == [10]
+
+
+def test_a_version_that_comes_back_has_fired_as_often_as_before() -> None:
+    """By a rollback, and from retirement."""
+    home = Home()
+    carts: list[tuple[tuple[str, int, str], ...]] = [(("carts", 1, "a"),), (("carts", 2, "b"),), ()]
+    for number, limit in ((1, 2), (2, None)):
+        every_second = ScheduleSpec(every_ms=1000, limit=limit, overlap="allow_all")
+        home.ask(Register(home.name(), "carts", "beat", "system", "default", number, "ab"[number - 1], "none", schedule=every_second))
+    events: list[wire.Event] = []
+    for nth, listed in enumerate((carts[0], carts[1], carts[0], carts[2], carts[0])):
+        home.ask(ApplyManifest(home.name(), str(listed), listed, rollback=True))
+        home.restart(from_snapshot=nth % 2 == 1)
+        events += home.act()
+        events += home.act(home.now + SECOND)
+    events += home.act(home.now + 9 * SECOND)
+    assert told(events) == [1, 2, 3]
+    assert [event.fired for event in events if isinstance(event, tick.Adopted)] == [0, 0, 1, 2]
+    assert home.schedules.next_due() is None
+
+
+def test_what_nobody_planned_does_not_count_for_the_limit() -> None:
+    home = beating(limit=2, overlap="allow_all")
+    home.send(request.RunNow("r", "beat:1"), request.Backfill("b", "beat:1", "b", Micros(NOON - 3 * SECOND), NOON))
+    assert told(home.act(NOON + 9 * SECOND)) == [1, 2]
+
+
+def test_an_end_is_nominal_and_jitter_may_go_beyond_it() -> None:
+    home = beating(every_ms=60_000, jitter_ms=59_000, end="2027-01-15T08:01:00Z")
+    due = home.schedules.next_due()
+    assert due is not None and due > NOON + MINUTE
+    assert told(home.act(due)) == [60] and home.schedules.next_due() is None
+
+
+def test_where_jitter_puts_a_job_never_changes() -> None:
+    """Another figure in a later release would move the ticks of all jobs."""
+    assert [delay_us(job_id, 30_000) for job_id in ("beat:1", "sync~5d")] == [26_706_000, 2_945_000]
 
 
 def test_jitter_moves_all_ticks_of_a_job_by_the_same_time() -> None:

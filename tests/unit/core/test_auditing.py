@@ -1,14 +1,16 @@
-"""What an audit counts as accepted twice."""
+"""What an audit counts as accepted twice, and which zone data it judges ticks by."""
 
 from msgspec import json, structs
 
-from ledger.core import execution, wire
+from ledger.core import execution, tick, wire
 from ledger.core.audit_saved import SavedPartition
 from ledger.core.auditing import PartitionAudit, Totals
 from ledger.core.chain import Head
+from ledger.core.definition import Registry
 from ledger.core.request import Submit
-from ledger.core.wire import Commit
-from tests.unit.control.home import HOUR, NOON, Home
+from ledger.core.tzif import tzdata_version
+from ledger.core.wire import Commit, Event
+from tests.unit.control.home import DAY, HOUR, NOON, Home
 
 
 def asked_again_after(hours: float) -> list[Commit]:
@@ -33,9 +35,9 @@ def command_again_after(hours: float) -> list[Commit]:
     return [wire.decode_commit(record) for record in home.log]
 
 
-def differences(commits: list[Commit], window: int = HOUR) -> list[str]:
+def differences(commits: list[Commit], window: int = HOUR, registry: Registry | None = None) -> list[str]:
     totals = Totals()
-    audit = PartitionAudit(0, 1, Home().facts.registry, {}, totals, window)
+    audit = PartitionAudit(0, 1, registry or Home().facts.registry, {}, totals, window)
     for commit in commits:
         audit.feed(commit, commit.events)
     audit.end()
@@ -92,3 +94,36 @@ def test_a_key_whose_time_was_ahead_of_that_of_its_commit_is_free_again_after_th
     ]
     assert ahead != late and differences(ahead) == []
     assert len(differences(ahead, window=3 * HOUR)) == 1
+
+
+# Zone data
+
+
+def daily(zone: str, tzdata: str) -> tuple[list[Event], Registry]:
+    """Six days of a job at nine; for the first three its home reckons with zone data of this name."""
+    home = Home()
+    home.schedule(cron=("0 9 * * *",), timezone=zone, overlap="allow_all")
+    events = [structs.replace(one, tzdata=tzdata) if isinstance(one, tick.Adopted) else one for one in home.act()]
+    for day in range(1, 7):
+        if day == 4:
+            home.partition.reckons_with = (1, tzdata)
+        events += home.act(NOON + day * DAY + HOUR)
+    return events, home.facts.registry
+
+
+def without_tick(nth: int, zone: str, tzdata: str) -> list[str]:
+    events, registry = daily(zone, tzdata)
+    outcomes = [one for one in events if isinstance(one, execution.Requested | tick.Missed)]
+    header = wire.decode_commit(Home().log[0])
+    return differences([structs.replace(header, events=[one for one in events if one is not outcomes[nth]])], registry=registry)
+
+
+def test_ticks_that_were_decided_by_other_zone_data_are_no_differences_and_those_behind_them_are() -> None:
+    assert without_tick(0, "Europe/Berlin", "1999a") == []
+    [told] = without_tick(4, "Europe/Berlin", "1999a")
+    assert "expected 3 ticks" in told and "2 have an outcome" in told
+
+
+def test_in_utc_and_by_the_zone_data_of_this_program_every_tick_is_judged() -> None:
+    assert len(without_tick(0, "UTC", "1999a")) == 1
+    assert len(without_tick(0, "Europe/Berlin", tzdata_version())) == 1

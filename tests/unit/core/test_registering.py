@@ -7,7 +7,7 @@ from msgspec import structs
 
 from ledger.core import definition, pause, request, wire
 from ledger.core.definition import ApplyManifest, Register, Retire, Retired, ScheduleJob, ScheduleSpec
-from ledger.core.ids import Micros, job_id_of
+from ledger.core.ids import BEFORE_ALL, Micros, job_id_of
 from ledger.core.invalid import Invalid
 from ledger.core.options import Options
 from ledger.core.outcome import Accepted, Rejected
@@ -129,6 +129,7 @@ def test_system_jobs_may_be_numbered_by_content_too() -> None:
         ({"schedule": ScheduleSpec(every_ms=60_000, start="0001-01-01T00:00:00+14:00")}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(every_ms=60_000, end="9999-12-31T23:59:59-14:00")}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(every_ms=60_000, jitter_ms=60_000)}, "invalid_schedule"),
+        ({"schedule": ScheduleSpec(every_ms=60_000, jitter_ms=-1)}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(cron=("0,10 * * * * *",), jitter_ms=10_000)}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(cron=("* * * * * *",) * 21)}, "invalid_schedule"),
         ({"schedule": ScheduleSpec(every_ms=60_000, exclude=("*/2 * * * * *",) * 101)}, "invalid_schedule"),
@@ -150,6 +151,7 @@ def test_what_cannot_be_is_refused_and_leaves_its_reason(change: dict[str, objec
         (ScheduleSpec(cron=("0 30 2 * * *",), timezone="Europe/Berlin", dst="literal"), 1),  # comes twice in autumn
         (ScheduleSpec(cron=("0 0 12 * * MON-FRI",), timezone="Europe/Berlin"), 24),  # the clock changes on Sundays
         (ScheduleSpec(cron=("0 0 12 * * *",), timezone="Europe/Berlin", start="2030-05-01"), 23),
+        (ScheduleSpec(cron=("0 0 12 * * *", "0 0 14 25 12 *"), timezone="Europe/Berlin"), 2),
         (ScheduleSpec(every_ms=86_400_000, timezone="Europe/Berlin"), 24),
     ],
 )
@@ -210,7 +212,7 @@ def test_a_job_that_is_paused_has_to_be_there() -> None:
     assert outcome(Home().ask(Pause("p", "job", "nobody"))) == "unknown_job"
 
 
-def test_pauses_that_ended_lately_are_known_to_who_was_away() -> None:
+def test_pauses_that_ended_are_known_to_who_was_away() -> None:
     home = Home()
     name = pause.Paused("queue", "default")
     for nth in range(3):
@@ -218,9 +220,13 @@ def test_pauses_that_ended_lately_are_known_to_who_was_away() -> None:
         home.ask(Pause(home.name(), "queue", "default"))
         home.now += MINUTE
         home.ask(Resume(home.name(), "queue", "default"))
-    spans = home.facts.registry.pauses.spans([name])
-    assert [((span.since - NOON) // MINUTE, ((span.until or 0) - NOON) // MINUTE) for span in spans] == [(0, 1), (2, 3), (4, 5)]
-    home.now += pause.REMEMBERED_FOR
-    home.ask(Pause(home.name(), "queue", "default"))
-    home.ask(Resume(home.name(), "queue", "default"))
-    assert len(home.facts.registry.pauses.spans([name])) == 2, "of what ended a week ago none is needed"
+    spans = home.facts.registry.pauses.spans([name], NOON + MINUTE)
+    assert [((span.since - NOON) // MINUTE, ((span.until or 0) - NOON) // MINUTE) for span in spans] == [(4, 5), (2, 3)]
+
+
+def test_of_very_many_pauses_that_ended_the_last_ones_are_known() -> None:
+    pauses, name = pause.Pauses(), pause.Paused("queue", "default")
+    for nth in range(pause.REMEMBERED + 5):
+        for event in (pause.Began(*name), pause.Ended(*name)):
+            pause.evolve(pauses, event, BEFORE_ALL, Micros(nth))
+    assert len(pauses.former[name]) == len(pauses.ended) == pause.REMEMBERED

@@ -145,6 +145,10 @@ def test_an_edit_counts_firings_anew_and_keeps_what_happened() -> None:
     assert (row["last_tick_at"], row["next_tick_at"]) == (500, None)
 
 
+def test_a_version_that_comes_back_goes_on_counting() -> None:
+    assert status_after(ADOPTED, tick.Adopted(JOB, 2, Micros(600), fired=7), fired(FIRST, 700))["firings"] == 8
+
+
 def test_a_job_that_was_dropped_counts_no_failures_and_begins_anew_when_it_returns() -> None:
     failed: list[wire.Event] = [fired(FIRST, 500), started(FIRST), tick.Dropped(JOB), execution.Failed(FIRST, 1, "failed", "E", "m")]
     row = status_after(ADOPTED, *failed)

@@ -100,7 +100,7 @@ EVENTS: dict[str, Struct] = {
     "command.accepted.v1": outcome.Accepted("c-1", "manifest.apply.v1", "stale", "sync", "acme", "ops@example.org", EXECUTION, "k-1"),
     "command.forwarded.v1": outcome.Forwarded("c-1", "execution.submit.v1", 3),
     "command.dead_lettered.v1": outcome.DeadLettered(Position(17, 4), "invalid_json"),
-    "schedule.adopted.v1": tick.Adopted("sync", 2, AT, engine=2, tzdata="2025b", next_tick_at=AT),
+    "schedule.adopted.v1": tick.Adopted("sync", 2, AT, engine=2, tzdata="2025b", next_tick_at=AT, fired=3),
     "schedule.dropped.v1": tick.Dropped("sync"),
     "schedule.rezoned.v1": tick.Rezoned(2, "2025b", 1, "2025a"),
     "schedule.auto_paused.v1": tick.AutoPaused("sync", 3, "3 in a row failed", EXECUTION, Address(12, 1)),
