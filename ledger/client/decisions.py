@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-import structlog
-
 from ledger.client.errors import Undecided
 from ledger.client.news import News, Newsroom
 from ledger.client.sending import Ack, Sender
@@ -17,7 +15,6 @@ from ledger.client.turns import Turns
 from ledger.core.outcome import Answer
 from ledger.core.refusal import LedgerError, Misconfigured, Unavailable
 
-log = structlog.get_logger(__name__)
 QUIET: Final = 1.0  # seconds without any answer at all, until the same command is sent again
 SWEEP: Final = 0.25
 MOST_RESENT: Final = 200  # in a sweep

@@ -22,7 +22,6 @@ from ledger.core.stretches import Moved, Stretch, TakenOver, until_of
 from ledger.core.wire import Event
 
 Check = Literal["commands", "ticks", "executions", "attempts"]
-CHECKS: Final[tuple[Check, ...]] = ("commands", "ticks", "executions", "attempts")
 _OF_AN_ATTEMPT: Final = (
     execution.Completed
     | execution.Failed

@@ -44,8 +44,8 @@ def with_policies(
     return made
 
 
-def overlap_of(value: object, field: str = "overlap") -> Overlap:
-    return one_of(field, value, OVERLAPS)
+def overlap_of(value: object) -> Overlap:
+    return one_of("overlap", value, OVERLAPS)
 
 
 def one_of(field: str, value: object, words: tuple[W, ...]) -> W:

@@ -89,7 +89,6 @@ class Dispatch:
     offered: dict[ExecutionId, Outstanding] = field(default_factory=dict)
     windows: dict[str, Window] = field(default_factory=dict)
     suspects: dict[str, Suspects] = field(default_factory=dict)
-    reoffers: int = 0
     again: dict[ExecutionId, int] = field(default_factory=dict)  # how often its grant was offered again; most never are
     unfit: Unfit = field(default_factory=Unfit)
     by_content: Callable[[Requested], bool] = lambda _: False  # see `offers`
@@ -320,7 +319,6 @@ class Dispatch:
                 one.place, one.passed_at = None, None
                 self.again[execution_id] = self.again.get(execution_id, 0) + 1
                 again.setdefault(one.queue, []).append(execution_id)
-        self.reoffers += sum(map(len, again.values()))
         for queue in list(self.suspects):
             self._release(queue, committed.get(queue), now, heard)
         return again
