@@ -16,9 +16,10 @@ from ledger.client.routes import Route, Routes
 from ledger.client.sending import Sender
 from ledger.client.tables import Tables
 from ledger.config import Settings
-from ledger.core.definition import Register, ScheduleJob, check_said
+from ledger.core.definition import Register, ScheduleJob
 from ledger.core.outcome import Answer
 from ledger.core.request import Act, Control, Retry, RunNow, Submit
+from ledger.core.said import check_said
 from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
 from ledger.submitting.encoding import check_size, encode_command

@@ -5,7 +5,7 @@ Source: architecture.md, section 3; scheduling.md, sections 1, 3 and 4.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from sys import intern
@@ -19,15 +19,12 @@ from ledger.core.execution import Kind
 from ledger.core.ids import BEFORE_ALL, Address, Micros, partition_for, routing_key
 from ledger.core.options import KeptOptions, Options
 from ledger.core.pause import Pauses
-from ledger.core.refusal import Refused
 from ledger.core.tick import Coalesce, Overlap
 
 Scope = Literal["none", "job", "tenant", "key"]
 STALE_MANIFESTS_KEPT = 1000
 LARGEST_VERSION = 2_000_000_000
 AUTO = 0  # in the place of a version's number: it is numbered by its content
-LONGEST_NAME = 200
-LONGEST_REASON = 2000
 
 
 class ScheduleSpec(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True):
@@ -349,22 +346,3 @@ class ApplyManifest(Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
 
 Command = Register | ScheduleJob | Retire | ApplyManifest
-
-
-def check_names(names: Iterable[tuple[str, str | None]]) -> None:
-    """Refuses a name that is there and empty, or longer than an index entry may be."""
-    for name, value in names:
-        if value is not None and not 0 < len(value) <= LONGEST_NAME:
-            raise Refused("invalid", f"{name} has {len(value)} characters: 1 to {LONGEST_NAME}")
-
-
-def check_said(actor: str | None, reason: str | None) -> None:
-    """Refuses an actor or a reason that is too long: what one command leads to repeats them, and it all has to fit into a commit."""
-    for name, value, most in (("actor", actor, LONGEST_NAME), ("reason", reason, LONGEST_REASON)):
-        if value is not None and len(value) > most:
-            raise Refused("invalid", f"{name} has {len(value)} characters: at most {most}")
-
-
-def named(actor: str | None) -> str | None:
-    """The actor of a refusal, which may be one for its length."""
-    return None if actor is None else actor[:LONGEST_NAME]

@@ -8,7 +8,6 @@ from msgspec import structs
 from ledger.core import acts, controls, executing, execution, request, uniqueness
 from ledger.core.bodies import NOTHING, check_key, exclusive_value
 from ledger.core.consequences import followed
-from ledger.core.definition import check_names, check_said
 from ledger.core.draft import Delivered
 from ledger.core.exclusivity import admit, became_due
 from ledger.core.execution import Active, Delayed, Report, Requested, Started, State
@@ -33,6 +32,7 @@ from ledger.core.partition import deduplication_key
 from ledger.core.partition_view import Asked, PartitionView, rejected, tag_of
 from ledger.core.refusal import Refused
 from ledger.core.relay import relayed
+from ledger.core.said import check_names, check_said
 from ledger.core.uniqueness import Unique, unique_name
 from ledger.core.wire import LARGEST_RESULT, NAME, Event
 

@@ -5,7 +5,7 @@ from itertools import chain
 
 from ledger.core import backfill, bulk, execution, letters, outcome, request, tick
 from ledger.core.backlogs import BacklogLimits, Backlogs
-from ledger.core.definition import Job, Registry, Version, named
+from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Draft, Forward, NeedsFacts
 from ledger.core.engines import Engines
 from ledger.core.execution import Active, Buffered, Completed, Ended, Live, Requested, Started, State, line_of, state_at_end
@@ -14,6 +14,7 @@ from ledger.core.letters import Fate
 from ledger.core.outcome import Answer
 from ledger.core.partition import RUN_ENDS, Keyed, Partition, deduplication_key, holds_its_key, keyed, rejection_key
 from ledger.core.refusal import Refused
+from ledger.core.said import cut_to_fit
 from ledger.core.uniqueness import name_of
 from ledger.core.wire import Command, Event
 
@@ -266,5 +267,5 @@ def rejected(command: Asked, refused: Refused) -> outcome.Rejected:
     job_id = command.job_id if isinstance(command, Wanting) else None
     bulk_id = command.bulk_id if isinstance(command, request.OneOfMany) else None
     return outcome.Rejected(
-        command.command_id, tag_of(command), refused.reason, refused.detail, job_id, tenant_of(command), named(command.actor), bulk_id
+        command.command_id, tag_of(command), refused.reason, refused.detail, job_id, tenant_of(command), cut_to_fit(command.actor), bulk_id
     )

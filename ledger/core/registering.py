@@ -24,11 +24,11 @@ from ledger.core.definition import (
     ScheduleJob,
     ScheduleSpec,
     Versioned,
-    check_names,
 )
 from ledger.core.ids import job_id_of
 from ledger.core.options import check_options, kept
 from ledger.core.refusal import Refused
+from ledger.core.said import check_names
 
 
 def decide(command: Command, state: Registry) -> list[Event]:
