@@ -7,10 +7,10 @@ from typing import Final, TypeVar, get_args
 
 from msgspec import structs
 
-from ledger.core.definition import ScheduleSpec
 from ledger.core.durations import parse_duration_ms
 from ledger.core.invalid import Invalid
 from ledger.core.policies import check_policies
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.tick import Coalesce, Overlap
 
 OVERLAPS: Final[tuple[Overlap, ...]] = get_args(Overlap)

@@ -5,7 +5,7 @@ from typing import Literal, assert_never
 
 from msgspec import structs
 
-from ledger.core import definition, outcome, pause, registering
+from ledger.core import definition, outcome, pause, registering, schedule_spec
 from ledger.core.definition import Registry
 from ledger.core.draft import Delivered, Draft
 from ledger.core.engines import Engines
@@ -81,7 +81,7 @@ class RegistryDraft(Draft[RegistryFold]):
         """Commands come from anybody: a schedule that no engine reads, or that has nothing left to fire, is refused here."""
         if event.schedule is None:
             return event
-        check_schedule(self.engines.checked(definition.written_of(event.schedule)), self.at)
+        check_schedule(self.engines.checked(schedule_spec.written_of(event.schedule)), self.at)
         engine, tzdata = engine_versions()
         return structs.replace(event, engine=engine, tzdata=tzdata)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from ledger.core import tick, wire
-from ledger.core.definition import Retire, ScheduleJob, ScheduleSpec
+from ledger.core.definition import Retire, ScheduleJob
 from ledger.core.execution import Active, Cancelled, CancelRequested, Due, Live, Report, ReportRefused, Requested
 from ledger.core.ids import ExecutionId, execution_of_tick
 from ledger.core.options import Options
@@ -13,6 +13,7 @@ from ledger.core.overlap import MOST_CANCELLED
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import Pause
 from ledger.core.policies import engine_versions
+from ledger.core.schedule_spec import ScheduleSpec
 from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home, counted, fired, told
 
 
