@@ -17,7 +17,7 @@ from ledger.core.definition import Registry
 from ledger.core.engines import Engines, version_of
 from ledger.core.execution import Active, Ended, Live, Requested
 from ledger.core.ids import Address, ExecutionId, Micros
-from ledger.core.partition import Keyed, keyed
+from ledger.core.repeats import Keyed, keyed
 from ledger.core.stretches import Moved, Stretch, TakenOver, until_of
 from ledger.core.wire import Event
 

@@ -28,10 +28,10 @@ from ledger.core.invalid import quoted
 from ledger.core.options import KeptOptions, Options, check_options, check_priority, kept, priority_of
 from ledger.core.orders import Order
 from ledger.core.outcome import Accepted
-from ledger.core.partition import deduplication_key
 from ledger.core.partition_view import Asked, PartitionView, rejected, tag_of
 from ledger.core.refusal import Refused
 from ledger.core.relay import relayed
+from ledger.core.repeats import deduplication_key
 from ledger.core.said import check_names, check_said
 from ledger.core.uniqueness import Unique, unique_name
 from ledger.core.wire import LARGEST_RESULT, NAME, Event

@@ -12,8 +12,9 @@ from ledger.core.execution import Active, Buffered, Completed, Ended, Live, Requ
 from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros
 from ledger.core.letters import Fate
 from ledger.core.outcome import Answer
-from ledger.core.partition import RUN_ENDS, Keyed, Partition, deduplication_key, holds_its_key, keyed, rejection_key
+from ledger.core.partition import RUN_ENDS, Partition, holds_its_key
 from ledger.core.refusal import Refused
+from ledger.core.repeats import Keyed, deduplication_key, keyed, outcome_key
 from ledger.core.said import cut_to_fit
 from ledger.core.uniqueness import name_of
 from ledger.core.wire import Command, Event
@@ -125,7 +126,7 @@ class PartitionView(Draft[Partition]):
         partition = self.partition
         if not self.outcomes and not partition.rejections and not (partition.acts and _has_outcome(command)):
             return None
-        key = rejection_key(tenant_of(command), tag_of(command), command.command_id)
+        key = outcome_key(tenant_of(command), tag_of(command), command.command_id)
         known = self.outcomes.get(key) or partition.rejections.get(key) or partition.acts.get(key)
         # bytes that control could not read may be readable for the control of another release
         return None if isinstance(known, outcome.Rejected) and isinstance(command, request.Redrive) else known
@@ -193,7 +194,7 @@ class PartitionView(Draft[Partition]):
         if isinstance(event, tick.Event):
             self.schedules[event.job_id] = tick.evolve(event, self.schedule_of(event.job_id), self.at)
         elif isinstance(event, outcome.Rejected | outcome.Accepted):
-            self.outcomes[rejection_key(event.tenant, event.command_type, event.command_id)] = event
+            self.outcomes[outcome_key(event.tenant, event.command_type, event.command_id)] = event
         elif isinstance(event, backfill.Event):
             self.backfills[event.backfill_id] = backfill.evolve(event, self.backfill_of(event.backfill_id))
         elif isinstance(event, bulk.Event):
