@@ -14,7 +14,8 @@ from psycopg.rows import TupleRow
 from ledger.config import Settings
 from ledger.core import definition
 from ledger.core.audit_saved import SAVED_VERSION, SavedAudit, SavedPartition, SavedTables
-from ledger.core.auditing import MOST_NAMED, Check, PartitionAudit, Totals
+from ledger.core.audit_totals import MOST_NAMED, Check, Totals
+from ledger.core.auditing import PartitionAudit
 from ledger.core.chain import Head, digest
 from ledger.core.definition import Registry
 from ledger.core.ids import Micros
