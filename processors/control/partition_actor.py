@@ -298,7 +298,7 @@ class PartitionActor(Actor[Partition]):
 
     def _hint(self, queue: str, made: Offers, size: int) -> bool:
         """True if the offers are told by Redis too: with the answers of their commit, or else at once."""
-        told_soon, outstanding = bool(self.hints), self.dispatch.window(queue).outstanding
+        told_soon, outstanding = bool(self.hints), self.dispatch.windows[queue].outstanding
         hinted = self.hints.consider(queue, made, size=size, outstanding=outstanding, at=self._at(), now=time.monotonic())
         if hinted and not told_soon:
             asyncio.get_running_loop().call_soon(self._tell_hints)
