@@ -69,9 +69,6 @@ class Guards:
         self._leaving = Leaving(locks.let_go)
         self._look: asyncio.TimerHandle | None = None
 
-    def __len__(self) -> int:
-        return len(self._held)
-
     async def take(self, attempts: Sequence[Attempt]) -> list[Verdict]:
         """One round trip for all."""
         wanted = [self._named(attempt) for attempt in attempts]

@@ -106,9 +106,6 @@ class Starting:
         self._tick: asyncio.TimerHandle | None = None
         self._draining = False
 
-    def __len__(self) -> int:
-        return len(self.pending)
-
     @property
     def wants_slots(self) -> bool:
         return bool(self._accepted)
