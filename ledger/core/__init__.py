@@ -5,8 +5,8 @@ The modules by duty; a test keeps this list complete:
 the log              chain, wire, writer, fold, ids, bodies, strict_json, exact_json
 what should be       definition, registering, registry, registry_draft, pause
 an execution         execution, executing, retry, options
-a partition          partition, partition_view, partition_draft, draft, repeats, uniqueness, exclusivity, consequences, relay,
-                     backlog, backlogs
+a partition          partition, partition_view, partition_draft, draft, repeats, uniqueness, unique_submits, exclusivity,
+                     consequences, relay, backlog, backlogs
 acts                 request, acts, backfill, controls, bulk, letters, redriving, reread, said, outcome
 to workers           offers, orders, workers, limits
 when a job fires     schedule, schedule_spec, schedule_text, policy_text, schedule_warnings, engines, cron, cron_text, exclusion, tally,
