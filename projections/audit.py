@@ -28,7 +28,8 @@ from projections.base import saved_of, stored_base
 from projections.builtin import TABLES
 from projections.differences import Difference
 from projections.heads import heads_of_tables
-from projections.tail import Reached, Source
+from projections.patches import Source
+from projections.tail import Reached
 from projections.touched import compare_touched
 
 Report = Callable[[str], None]

@@ -21,6 +21,7 @@ Value = str | int | bytes | None  # an instant is its microseconds, JSON its byt
 Patch = list[Value | UnsetType]
 Key = tuple[str | int, ...] | str  # of one column: its value; of several: their values
 Rows = dict[Key, Patch]
+Source = tuple[str, int]  # a log and a partition of it
 GONE: Final[Patch] = []  # in the place of a patch: the row is no more
 
 
