@@ -39,7 +39,6 @@ class Watchdog:
         stuck_since: Callable[[], float | None],
         stopped: Callable[[], int] = lambda: 0,
         limits: Limits | None = None,
-        end: Callable[[str], None] | None = None,
         tell: Tell = tell_nobody,
     ) -> None:
         self._crashed = crashed
@@ -47,7 +46,6 @@ class Watchdog:
         self._stuck_since = stuck_since
         self._stopped = stopped
         self._limits = limits or Limits()
-        self._end = end or _end
         self._tell = tell
         self._began = self._beat = self._awake_since = time.monotonic()
         self._was_ready = False
@@ -67,9 +65,9 @@ class Watchdog:
 
     def _watch(self) -> None:
         try:
-            self._end(self._wait_for_a_verdict())
+            _end(self._wait_for_a_verdict())
         except BaseException as error:  # nobody would miss this thread
-            self._end(f"the watchdog itself failed: {error!r}")
+            _end(f"the watchdog itself failed: {error!r}")
 
     def _wait_for_a_verdict(self) -> str:
         before = time.monotonic()

@@ -14,7 +14,8 @@ from psycopg.rows import TupleRow
 from ledger.config import Settings
 from ledger.core import definition
 from ledger.core.audit_saved import SAVED_VERSION, SavedAudit, SavedPartition, SavedTables
-from ledger.core.auditing import MOST_NAMED, UNJUDGED, Check, PartitionAudit, Totals
+from ledger.core.audit_totals import MOST_NAMED, Check, Totals
+from ledger.core.auditing import UNJUDGED, PartitionAudit
 from ledger.core.chain import Head, digest
 from ledger.core.definition import Registry
 from ledger.core.ids import Micros
@@ -27,7 +28,8 @@ from projections.base import saved_of, stored_base
 from projections.builtin import TABLES
 from projections.differences import Difference
 from projections.heads import heads_of_tables
-from projections.tail import Reached, Source
+from projections.patches import Source
+from projections.tail import Reached
 from projections.touched import compare_touched
 
 Report = Callable[[str], None]

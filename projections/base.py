@@ -19,10 +19,10 @@ from ledger.core.audit_saved import SavedRows
 from projections.builtin import TABLES
 from projections.forms import ATTEMPTS, BULK_ACTS, EXECUTIONS, STATUSES
 from projections.memory import Memory
-from projections.patches import Changes, Form, Patch, Rows
+from projections.patches import Changes, Form, Patch, Rows, Source
 from projections.statements import encoding_of
 from projections.stored import StoredRows, key_of, key_places
-from projections.tail import Reached, Source
+from projections.tail import Reached
 
 SavedRow = list[str | int | None]
 BODIES: Final = encoding_of(EXECUTIONS, EXECUTIONS.columns).documents

@@ -18,7 +18,7 @@ from ledger.core.refusal import Conflict
 from ledger.crashpoints import crash_point
 from ledger.kafka.opening import LogIdentity
 from projections.memory import Memory, together
-from projections.patches import Changes
+from projections.patches import Changes, Source
 from projections.places import Opened, sources
 from projections.positions import PositionRows
 from projections.projection import HELD, NEXT, Projection
@@ -27,7 +27,7 @@ from projections.statements import statements_for
 from projections.stored import StoredRows, written_by
 from projections.swapping import Swap
 from projections.table_sets import TableSet
-from projections.tail import Source, Stretch
+from projections.tail import Stretch
 from projections.writing import SESSION, copy_rows, write_table
 
 FASTER: Final = "SET maintenance_work_mem = '256MB'"

@@ -7,11 +7,10 @@ from psycopg.sql import SQL
 from projections.folds import PROJECTION, VERSION, fold_of
 from projections.forms import BULK_ACTS, DEFINITIONS, EXECUTIONS, FORMS, PAUSES, STATUSES
 from projections.memory import Memory
-from projections.patches import Changes
+from projections.patches import Changes, Source
 from projections.projection import Projection
 from projections.stored import StoredRows
 from projections.tables import VIEWS
-from projections.tail import Source
 
 _FINISHED: Final = EXECUTIONS.columns.index("finished_at")
 _ID, _JOB = map(EXECUTIONS.columns.index, ("execution_id", "job_id"))

@@ -7,10 +7,10 @@ from typing import Final
 import orjson
 
 from projections.comparing import Pair
-from projections.patches import Form, Key, Patch
+from projections.patches import Form, Key, Patch, Source
 from projections.positions import Position
 from projections.statements import encoding_of
-from projections.tail import Reached, Source
+from projections.tail import Reached
 
 NOTHING: Final = "no row"
 POSITIONS: Final = "projection_positions"

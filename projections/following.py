@@ -17,12 +17,13 @@ from ledger.config import Settings
 from ledger.core.refusal import Unavailable
 from ledger.kafka.log_reader import Record
 from ledger.kafka.opening import LogIdentity
+from projections.patches import Source
 from projections.places import tails_from
 from projections.positions import Applied, Duplicate, Gap, Outcome, Position, Untaken
 from projections.projection import Projection
 from projections.sql_thread import SqlThread
 from projections.subscription import Subscription
-from projections.tail import Source, Tail
+from projections.tail import Tail
 
 log = structlog.get_logger(__name__)
 MOST_EVENTS: Final = 60_000  # folded and not written yet; beyond it fetching waits for Postgres

@@ -22,10 +22,9 @@ from projections import tables as ours
 from projections.columns import METADATA, address, bigint, document, instant, integer, text
 from projections.forms import form_of
 from projections.memory import Memory, put, remove
-from projections.patches import Changes, Form, Key, Patch, Place, Rows, Value
+from projections.patches import Changes, Form, Key, Patch, Place, Rows, Source, Value
 from projections.projection import SUFFIXES, Fold, Projection, RowsOf, names_of
 from projections.stored import StoredRows
-from projections.tail import Source
 
 __all__ = ["Own", "OwnFold", "Row", "bigint", "document", "instant", "integer", "own_projection", "own_table", "text"]
 

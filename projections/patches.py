@@ -1,13 +1,14 @@
-"""What a fold says about rows: patches, how they merge, and how they are applied. Nothing here reads a clock or a server.
+"""What a fold says about rows: patches, and the tables that take them. Nothing here reads a clock or a server.
 
 A patch is a list in the order of the table's columns; `UNSET` leaves a column as it is, None clears it. A *whole* patch sets every column
-and replaces the row. Merging is associative, so a log may be folded in pieces of any size: applying one patch after the other leads to the
-same row as applying both merged. (Lists and not dicts: a rebuild makes millions, and they are four times as small and twice as fast.)
+and replaces the row. A fold changes the patch that it made of the same row before, so a log may be folded in pieces of any size: written
+one after the other they lead to the same rows. (Lists and not dicts: a rebuild makes millions, and they are four times as small and twice
+as fast.)
 
 Rows of small tables that an event changes by what stands there are *kept*: the fold remembers them (`memory.py`) and writes them whole.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -20,6 +21,7 @@ Value = str | int | bytes | None  # an instant is its microseconds, JSON its byt
 Patch = list[Value | UnsetType]
 Key = tuple[str | int, ...] | str  # of one column: its value; of several: their values
 Rows = dict[Key, Patch]
+Source = tuple[str, int]  # a log and a partition of it
 GONE: Final[Patch] = []  # in the place of a patch: the row is no more
 
 
@@ -66,18 +68,6 @@ def is_whole(patch: Patch) -> bool:
     return patch[0] is not UNSET
 
 
-def merged(form: Form, earlier: Patch, later: Patch) -> Patch:
-    """One patch that does what the two do one after the other."""
-    if form.is_kept or is_whole(later):
-        return later
-    once = form.set_once
-    kept = None if once is None else earlier[once]
-    patch = [was if now is UNSET else now for was, now in zip(earlier, later, strict=True)]
-    if once is not None and kept is not None and kept is not UNSET:
-        patch[once] = kept
-    return patch
-
-
 class Contradiction(Conflict):
     """A patch for a row that is not there: a row was lost, or the log was not written by our decisions."""
 
@@ -86,20 +76,6 @@ class Contradiction(Conflict):
             f"{form.table} has no row {', '.join(map(repr, keys))} to change: "
             "run `jobledger projections verify`, then `jobledger projections rebuild`"
         )
-
-
-def apply(form: Form, rows: Rows, patches: Mapping[Key, Patch]) -> None:
-    """Bring whole rows up to date, as the SQL of `writing` does."""
-    for key, patch in patches.items():
-        row = rows.get(key)
-        if not patch:
-            rows.pop(key, None)
-        elif row is not None:
-            rows[key] = merged(form, row, patch)
-        elif is_whole(patch):
-            rows[key] = patch
-        else:
-            raise Contradiction(form, [key])
 
 
 @dataclass(slots=True)

@@ -11,9 +11,10 @@ from ledger.core.refusal import Conflict
 from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import LogIdentity
 from projections.memory import Memory
+from projections.patches import Source
 from projections.positions import Position
 from projections.projection import Projection
-from projections.tail import Reached, Source, Tail
+from projections.tail import Reached, Tail
 
 
 class Opened(NamedTuple):

@@ -10,8 +10,9 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
 
 from ledger.core.refusal import Conflict
+from projections.patches import Source
 from projections.projection import LIVE, Projection
-from projections.tail import Source, Stretch
+from projections.tail import Stretch
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,10 @@ from sqlalchemy import Table
 
 from ledger.core.wire import Event
 from projections.memory import Memory
-from projections.patches import Changes, Form, Place, Rows
+from projections.patches import Changes, Form, Place, Rows, Source
 
 if TYPE_CHECKING:
     from projections.stored import StoredRows
-    from projections.tail import Source
 
 LIVE: Final = ""  # suffix of the tables that are read and kept up to date
 NEXT: Final = "_next"  # of those that a rebuild makes beside them

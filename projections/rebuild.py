@@ -20,12 +20,12 @@ from projections.building import Building, copied
 from projections.builtin import TABLES
 from projections.connecting import connected
 from projections.differences import Difference
-from projections.patches import Changes
+from projections.patches import Changes, Source
 from projections.places import tails_from
 from projections.projection import NEXT, Projection
 from projections.retention import keep_ms, kept
 from projections.sweeping import USUAL, Sizes, Sweep, end_of
-from projections.tail import Source, Stretch, Tail
+from projections.tail import Stretch, Tail
 from projections.verify import Verified, verify
 
 CLOSE_ENOUGH: Final = 20  # records of a partition that the consumer may catch up with after the swap

@@ -18,10 +18,11 @@ from psycopg.rows import TupleRow
 from ledger.config import Settings
 from ledger.core.refusal import Unavailable
 from projections.connecting import NEVER, break_off, connect, first_line, not_allowed, not_upgraded, unavailable
+from projections.patches import Source
 from projections.places import Opened
 from projections.positions import Outcome, Position, Untaken
 from projections.projection import Projection
-from projections.tail import Source, Stretch
+from projections.tail import Stretch
 from projections.writing import Writer
 
 T = TypeVar("T")

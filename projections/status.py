@@ -8,11 +8,11 @@ from ledger.config import Settings
 from ledger.kafka.log_reader import LogReader
 from ledger.kafka.opening import check_identity
 from projections.folds import PROJECTION
+from projections.patches import Source
 from projections.places import sources
 from projections.projection import NEXT, OLD
 from projections.reads import open_reads
 from projections.rows import PositionRow
-from projections.tail import Source
 
 
 @dataclass(frozen=True, slots=True)

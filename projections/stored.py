@@ -7,9 +7,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
-from projections.patches import Form, Key, Patch, Rows
+from projections.patches import Form, Key, Patch, Rows, Source
 from projections.statements import JSONB_VERSION, POSTGRES_EPOCH, Encoding, encoding_of
-from projections.tail import Source
 
 _ALL: Final = SQL("TRUE")
 

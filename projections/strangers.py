@@ -8,11 +8,10 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composable, Identifier
 
 from projections.comparing import Pair, columns_of
-from projections.patches import Changes, Form, Key, is_whole
+from projections.patches import Changes, Form, Key, Source, is_whole
 from projections.projection import Projection
 from projections.statements import encoding_of
 from projections.stored import key_of, key_places, read_rows, written_by
-from projections.tail import Source
 from projections.writing import copy_rows
 
 SEEN: Final = "_seen"

@@ -15,7 +15,7 @@ from ledger.core.wire import LARGEST_RECORD
 from ledger.kafka.connect import LONGEST_POLL_MS, REQUEST_TIMEOUT_MS, fetch_promptly, known_end, unavailable
 from ledger.kafka.log_reader import Record
 from projections.folds import PROJECTION
-from projections.tail import Source
+from projections.patches import Source
 
 LOGS: Final = ("registry", "events")
 MOST_RECORDS: Final = 32  # folded at once, so that the event loop is not held for more than about 0.1 s

@@ -8,7 +8,8 @@ from typing import Final
 
 from ledger.config import Settings
 from ledger.kafka.log_reader import LogReader
-from projections.tail import Source, Tail
+from projections.patches import Source
+from projections.tail import Tail
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from ledger.core import chain
 from ledger.core.chain import Head
 from ledger.core.refusal import ChainBroken, Conflict, Undecodable
 from ledger.kafka.log_reader import AcceptedCommit, Record, walk
-from projections.patches import Changes, Place
+from projections.patches import Changes, Place, Source
 from projections.projection import Fold
 
 
@@ -30,11 +30,8 @@ class Stretch:
     changes: Changes
 
     @property
-    def source(self) -> "Source":
+    def source(self) -> Source:
         return self.before.log, self.before.partition
-
-
-Source = tuple[str, int]  # a log and a partition of it
 
 
 class Tail:

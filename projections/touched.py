@@ -30,14 +30,14 @@ from projections.differences import NOTHING, POSITIONS, Difference, differences_
 from projections.forms import EXECUTIONS, PAUSES
 from projections.memory import Memory
 from projections.one_moment import see_one_moment
-from projections.patches import Changes, Key, Patch, Rows
+from projections.patches import Changes, Key, Patch, Rows, Source
 from projections.positions import Position, PositionRows
 from projections.projection import LIVE
 from projections.retention import Retention
 from projections.statements import encoding_of
 from projections.stored import StoredRows, read_rows
 from projections.sweeping import USUAL, Sizes, Sweep, end_of
-from projections.tail import Reached, Source, Tail
+from projections.tail import Reached, Tail
 from projections.verify import MOST_KEPT
 
 Told = Callable[[Difference], None]

@@ -23,7 +23,7 @@ from projections.connecting import connected
 from projections.differences import Difference, differences_of, of_position, source_of
 from projections.memory import Memory
 from projections.one_moment import see_one_moment
-from projections.patches import Changes, Form, Key
+from projections.patches import Changes, Form, Key, Source
 from projections.places import sources
 from projections.positions import Position, PositionRows
 from projections.projection import LIVE, Projection
@@ -31,7 +31,7 @@ from projections.retention import Retention
 from projections.strangers import Strangers
 from projections.sweeping import USUAL, Sizes, Sweep, end_of
 from projections.table_sets import TableSet
-from projections.tail import Reached, Source, Tail
+from projections.tail import Reached, Tail
 
 MOST_KEPT: Final = 50_000  # differences that a later event of the same partition may still take back
 STRANGERS_AT_ONCE: Final = 1_000

@@ -19,13 +19,13 @@ from psycopg.sql import Composed
 from ledger.crashpoints import crash_point
 from projections.builtin import TABLES
 from projections.memory import Memory
-from projections.patches import Contradiction, Key, Patch, Rows, Value, is_whole
+from projections.patches import Contradiction, Key, Patch, Rows, Source, Value, is_whole
 from projections.positions import Applied, Outcome, Position, PositionRows, judge
 from projections.projection import Projection
 from projections.statements import JSONB_VERSION, POSTGRES_EPOCH, Change, Encoding, Statements, statements_for
 from projections.stored import StoredRows
 from projections.table_sets import TableSet
-from projections.tail import Source, Stretch
+from projections.tail import Stretch
 
 SESSION = (
     "SET synchronous_commit = off",

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from msgspec import Raw
 
 from ledger.config import Settings
-from ledger.core import backfill, bulk, chain, definition, execution, outcome, pause, tick, wire
+from ledger.core import backfill, bulk, chain, definition, execution, outcome, pause, schedule_spec, tick, wire
 from ledger.core.bodies import NOTHING
 from ledger.core.chain import Header
 from ledger.core.ids import Address, ExecutionId, Micros, Position, Token, WorkerId, execution_of_backfill, execution_of_tick
@@ -300,7 +300,7 @@ def pause_events() -> list[wire.Event]:
 
 def registry_events() -> list[wire.Event]:
     """Jobs of each kind, two versions, a manifest that retires one, acts accepted and refused."""
-    schedule = definition.ScheduleSpec(every_ms=60_000)
+    schedule = schedule_spec.ScheduleSpec(every_ms=60_000)
     return [
         definition.Registered("send-invoice", "send-invoice", "on_demand", "default"),
         definition.Versioned("send-invoice", 1, "h1", True, options=Options(timeout_ms=1000)),

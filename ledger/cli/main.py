@@ -6,7 +6,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
@@ -61,8 +60,6 @@ def build(name: str | None = None) -> typer.Typer:
     app = typer.Typer(name="jobledger", no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(root)
     for entry in ENTRIES:
-        if find_spec(entry.module) is None:
-            continue
         if entry.name != name:
             app.command(entry.name, help=entry.help)(_only_listed)
             continue

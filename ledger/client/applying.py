@@ -5,7 +5,7 @@ The registry's log is read first, so a start that changes nothing sends nothing.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -194,17 +194,15 @@ async def apply_configuration(
     actor: str | None = None,
     reason: str | None = None,
     timeout: float = DECISION,
-    planned: Callable[[Plan], None] = lambda _: None,
 ) -> ApplyReport:
     """Register what is new, then put the manifest in force. Raises `Misconfigured`, `Conflict` (drift; nothing is applied then),
-    `Unavailable`, `Undecided` if no control decides within `timeout`. `planned` is told what is about to be done."""
+    `Unavailable`, `Undecided` if no control decides within `timeout`."""
     actor = actor or who()
     wanted = declared(settings, jobs)
     fold = await registry_now(settings)
     registry = fold.registry
     found = plan(wanted, registry, rollback=rollback)
     found.refuse()
-    planned(found)
     moment = Moment(Micros(fold.head.at), Micros(time.time_ns() // 1000))
     to_run = owed(_immediate(wanted, found), registry, moment, settings.limits.deduplication_window)
     if not found.changes_something and not to_run:

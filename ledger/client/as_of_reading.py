@@ -16,8 +16,7 @@ from ledger.kafka import history
 from ledger.kafka.log_reader import AcceptedCommit, LogReader, walk
 from projections.folds import fold_of
 from projections.history import head_before
-from projections.patches import Changes, Place
-from projections.tail import Source
+from projections.patches import Changes, Place, Source
 
 LOOKED_FOR: Final = 64  # live executions whose names are looked for in a record; with more of them each is decoded
 REGISTRY: Final[Source] = ("registry", 0)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from msgspec import Raw, to_builtins
 
 from ledger.core.bodies import given, value_of
-from ledger.core.definition import ScheduleSpec
 from ledger.core.options import Options
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.submitting.encoding import canonical
 
 

@@ -6,61 +6,22 @@ A repeat decides to nothing but is answered again, so sending the same bytes twi
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
-
-import structlog
+from typing import Final
 
 from ledger.client.errors import Undecided
-from ledger.client.news import News, Newsroom
+from ledger.client.questions import QUIET, SWEEP, Decided, Question, Questions
 from ledger.client.sending import Ack, Sender
 from ledger.client.turns import Turns
 from ledger.core.outcome import Answer
 from ledger.core.refusal import LedgerError, Misconfigured, Unavailable
 
-log = structlog.get_logger(__name__)
-QUIET: Final = 1.0  # seconds without any answer at all, until the same command is sent again
-SWEEP: Final = 0.25
 MOST_RESENT: Final = 200  # in a sweep
 MOST_LOOKED_UP: Final = 10
 RECORDS_UNDER_WAY: Final = 8  # of many commands asked together
 COMMANDS_PER_RECORD: Final = 200
 BYTES_PER_RECORD: Final = 128 * 1024
-LONGEST_BURST: Final = 10  # times the timeout, for one of many whose fellows are answered
 
 Find = Callable[[str, str | None], Awaitable[Answer | None]]  # command id, tenant -> its decision, in the tables
-
-
-class Listening(Protocol):
-    """The part of the ear that is used here."""
-
-    is_open: bool
-    last_heard: float
-
-    async def open(self) -> None: ...
-
-
-class Decided(NamedTuple):
-    """The answer, and the news that follow it for who asked to follow."""
-
-    answer: Answer
-    news: News | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Question:
-    """A command under way. Times by the loop's clock."""
-
-    command_id: str
-    tenant: str | None
-    topic: str
-    partition: int
-    record: bytes
-    follow: bool
-    answered: asyncio.Future[Decided]
-    first_sent: float
-    timeout: float
-    sent: float = 0.0
-    is_acked: bool = False
 
 
 @dataclass(slots=True)
@@ -68,16 +29,13 @@ class Decisions:
     """`resend_for`: seconds in which a repeat is known as one, so that a resend is safe."""
 
     sender: Sender
-    ear: Listening
+    questions: Questions
     find: Find
-    newsroom: Newsroom
     resend_for: float
     turns: Turns = field(default_factory=Turns)
-    _asked: dict[str, Question] = field(default_factory=dict)  # in the order of their first sending
     _refused: set[Question] = field(default_factory=set)  # the broker took them not
     _acked_at: float = float("-inf")
     _sweeping: asyncio.Task[None] | None = None
-    _is_closed: bool = False
 
     async def ask(
         self, command_id: str, topic: str, partition: int, record: bytes, *, tenant: str | None = None, follow: bool = False, timeout: float
@@ -87,18 +45,18 @@ class Decisions:
         self.sender.belonging.check()
         await self.turns.take(len(record))
         try:
-            if not self.ear.is_open and not self._is_closed:
-                await self.ear.open()
+            await self.questions.listen()
             since = asyncio.get_running_loop().time()
-            while (known := self._asked.get(command_id)) is not None and not known.answered.done():
-                if (decided := await self._join(known, since, timeout)) is not None:
+            while (known := self.questions.asked.get(command_id)) is not None and not known.answered.done():
+                if (decided := await self.questions.join(known, since, timeout)) is not None:
                     return decided
-            question = self._open(command_id, topic, partition, record, timeout, tenant, follow)
+            question = self.questions.open(command_id, topic, partition, record, timeout, tenant, follow)
             try:
+                self._keep_sweeping()
                 await self._send(question)
                 return await question.answered
             finally:
-                self._close(question)
+                self.questions.leave(question)
         finally:
             self.turns.give_back(len(record))
 
@@ -106,8 +64,7 @@ class Decisions:
         """Commands (id, bytes) for one partition: many in a record, each answered, in their order. What is not heard of is sent again one
         by one. Raises as `ask` does; then some of them may be decided."""
         self.sender.belonging.check()
-        if not self.ear.is_open and not self._is_closed:
-            await self.ear.open()
+        await self.questions.listen()
         room = asyncio.Semaphore(RECORDS_UNDER_WAY)
 
         async def ask(group: Sequence[tuple[str, bytes]]) -> list[Answer]:
@@ -126,72 +83,34 @@ class Decisions:
         waits: list[asyncio.Future[Decided]] = []
         try:
             for command_id, command in group:
-                if (known := self._asked.get(command_id)) is not None:  # by another, or twice in here
+                if (known := self.questions.asked.get(command_id)) is not None:  # by another, or twice in here
                     waits.append(asyncio.create_task(self._join_or_ask(known, command, timeout)))
                     continue
-                question = self._open(command_id, topic, partition, command, timeout)
+                question = self.questions.open(command_id, topic, partition, command, timeout)
                 asked.append((question, command))
                 waits.append(question.answered)
             if asked:
+                self._keep_sweeping()
                 await self._post(b"[%b]" % b",".join(command for _, command in asked), [question for question, _ in asked])
             return [one.answer for one in await asyncio.gather(*waits)]
         finally:
             for question, _ in asked:
-                self._close(question)
+                self.questions.leave(question)
             for wait in waits:
                 wait.cancel()
 
     async def _join_or_ask(self, known: Question, record: bytes, timeout: float) -> Decided:
-        if (decided := await self._join(known, asyncio.get_running_loop().time(), timeout)) is not None:
+        if (decided := await self.questions.join(known, asyncio.get_running_loop().time(), timeout)) is not None:
             return decided
         return await self.ask(known.command_id, known.topic, known.partition, record, tenant=known.tenant, timeout=timeout)
-
-    async def _join(self, known: Question, since: float, timeout: float) -> Decided | None:
-        """The answer to what another asks already: the same key or act, said twice at the same time. None if the other waits no more: then
-        it is this one's to ask. Each has its own time."""
-        while not known.answered.done():
-            await asyncio.wait([known.answered], timeout=SWEEP)
-            if not known.answered.done() and self._is_over(since, timeout, asyncio.get_running_loop().time()):
-                raise Undecided(known.command_id, timeout)
-        if known.answered.cancelled() or (isinstance(known.answered.exception(), Undecided) and not self._is_closed):
-            return None
-        return known.answered.result()
-
-    def _open(
-        self, command_id: str, topic: str, partition: int, record: bytes, timeout: float, tenant: str | None = None, follow: bool = False
-    ) -> Question:
-        """One question for a command: who asks one that is asked already joins it, or it would be answered to the last one only."""
-        if self._is_closed:
-            raise Undecided(command_id)
-        loop = asyncio.get_running_loop()
-        question = Question(command_id, tenant, topic, partition, record, follow, loop.create_future(), loop.time(), timeout)
-        self._asked[command_id] = question
-        if self._sweeping is None or self._sweeping.done():
-            self._sweeping = asyncio.create_task(self._sweep())
-            self._sweeping.add_done_callback(self._swept)
-        return question
-
-    def _close(self, question: Question) -> None:
-        if self._asked.get(question.command_id) is question:  # and not one that asked the same after this was answered
-            del self._asked[question.command_id]
-        question.answered.cancel()
 
     def hear(self, answers: list[Answer]) -> None:
         """What the ear heard: decisions, and news of executions."""
         for answer in answers:
             if answer.command_id is not None and answer.outcome not in (None, "forwarded"):
-                self._settle(answer.command_id, answer)
+                self.questions.answer(answer.command_id, answer)
             elif answer.state is not None:
-                self.newsroom.tell(answer)
-
-    def _settle(self, command_id: str, answer: Answer) -> None:
-        question = self._asked.pop(command_id, None)
-        if question is None or question.answered.done():
-            return
-        news = None
-        if question.follow and answer.outcome == "accepted" and answer.execution_id is not None:
-            news = self.newsroom.open(answer.execution_id)  # now: news may stand in the very same message
-        question.answered.set_result(Decided(answer, news))
+                self.questions.newsroom.tell(answer)
 
     async def _send(self, question: Question) -> None:
         await self._post(question.record, [question])
@@ -213,25 +132,25 @@ class Decisions:
 
     # What is not heard of
 
+    def _keep_sweeping(self) -> None:
+        if self._sweeping is None or self._sweeping.done():
+            self._sweeping = asyncio.create_task(self._sweep())
+            self._sweeping.add_done_callback(self._swept)
+
     async def _sweep(self) -> None:
         """As long as something is open: look at what the broker refused, at what is quiet, and at the time."""
-        while self._asked:
+        while self.questions.asked:
             await asyncio.sleep(SWEEP)
             now = asyncio.get_running_loop().time()
             await self._send_refused_again()
-            if now - self.ear.last_heard >= QUIET:  # while others are answered, what is open is only behind them
+            if self.questions.is_quiet(now):
                 await self._ask_again(now)
             self._end_overdue(now)
 
     def _swept(self, sweeping: asyncio.Task[None]) -> None:
         """Without it no time ends: whoever waits hears what ended it."""
         if not sweeping.cancelled() and (error := sweeping.exception()) is not None:
-            self._end_all(lambda _: error)
-
-    def _end_all(self, why: Callable[[str], BaseException]) -> None:
-        for question in self._asked.values():
-            if not question.answered.done():
-                question.answered.set_exception(why(question.command_id))
+            self.questions.end_all(lambda _: error)
 
     async def _send_refused_again(self) -> None:
         refused, self._refused = self._refused, set()
@@ -244,7 +163,7 @@ class Decisions:
         self._refused.update(left)  # no broker takes them: the next sweep tries again, unless their time is up
 
     async def _ask_again(self, now: float) -> None:
-        quiet = [one for one in self._asked.values() if one.is_acked and now - one.sent >= QUIET]
+        quiet = [one for one in self.questions.asked.values() if one.is_acked and now - one.sent >= QUIET]
         for question in quiet[:MOST_RESENT]:
             if now - question.first_sent < self.resend_for and not await self._resend(question):
                 break  # no broker: the others would wait as long, each
@@ -254,7 +173,7 @@ class Decisions:
             except (Unavailable, Misconfigured):
                 return
             if answer is not None:
-                self._settle(question.command_id, answer)
+                self.questions.answer(question.command_id, answer)
 
     async def _resend(self, question: Question) -> bool:
         """False if no broker took it."""
@@ -270,22 +189,18 @@ class Decisions:
 
     def _end_overdue(self, now: float) -> None:
         broker_is_away = now - self._acked_at > self.sender.patience
-        for question in list(self._asked.values()):
+        for question in list(self.questions.asked.values()):
             if question.answered.done():
                 continue
             if not question.is_acked and broker_is_away and now - question.first_sent > self.sender.patience:
                 question.answered.set_exception(self.sender.away())
-            elif self._is_over(question.first_sent, question.timeout, now):
+            elif self.questions.is_over(question.first_sent, question.timeout, now):
                 question.answered.set_exception(Undecided(question.command_id, question.timeout))
-
-    def _is_over(self, since: float, timeout: float, now: float) -> bool:
-        nobody_is_answered = now - self.ear.last_heard > QUIET
-        return now - since > timeout and (nobody_is_answered or now - since > LONGEST_BURST * timeout)
 
     async def close(self) -> None:
         """Whoever waits for a decision, or for its turn, waits no longer."""
-        self._is_closed = True
-        self._end_all(Undecided)
+        self.questions.is_closed = True
+        self.questions.end_all(Undecided)
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)

@@ -12,10 +12,11 @@ from ledger.config import Settings
 from ledger.config.jobs import number_of
 from ledger.config.settings import Execution, Job, SystemJob
 from ledger.core.bodies import NOTHING
-from ledger.core.definition import AUTO, LARGEST_VERSION, ScheduleSpec, Scope
+from ledger.core.definition import AUTO, LARGEST_VERSION, Scope
 from ledger.core.execution import Kind
 from ledger.core.options import Options
 from ledger.core.refusal import Misconfigured, Refused
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.handlers import Handler, Jobs, near_miss
 from ledger.submitting.encoding import encode_data
 from ledger.submitting.submission import options_of

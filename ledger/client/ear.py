@@ -1,4 +1,4 @@
-"""Hears the answers: one Redis subscription per client. Best effort; who depends on it looks at `is_listening` and `last_heard`."""
+"""Hears the answers: one Redis subscription per client. Best effort; who depends on it looks at `last_heard`."""
 
 import asyncio
 from collections.abc import Callable

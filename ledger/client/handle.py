@@ -6,9 +6,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.client.decisions import Decided
 from ledger.client.errors import ExecutionCancelled, ExecutionEnded, ExecutionFailed, ExecutionSkipped
 from ledger.client.news import News, Reader
+from ledger.client.questions import Decided
 from ledger.core.execution import TERMINAL
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer

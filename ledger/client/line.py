@@ -9,16 +9,18 @@ from msgspec import structs
 
 from ledger.client.acted import Acted, acted
 from ledger.client.bulk import check
-from ledger.client.decisions import Decided, Decisions
+from ledger.client.decisions import Decisions
 from ledger.client.ear import Ear
 from ledger.client.news import Newsroom
+from ledger.client.questions import Decided, Questions
 from ledger.client.routes import Route, Routes
 from ledger.client.sending import Sender
 from ledger.client.tables import Tables
 from ledger.config import Settings
-from ledger.core.definition import Register, ScheduleJob, check_said
+from ledger.core.definition import Register, ScheduleJob
 from ledger.core.outcome import Answer
 from ledger.core.request import Act, Control, Retry, RunNow, Submit
+from ledger.core.said import check_said
 from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
 from ledger.submitting.encoding import check_size, encode_command
@@ -41,7 +43,7 @@ class Line:
         self._ear = Ear(settings.redis.url.get_secret_value(), self.channel, lambda answers: self._decisions.hear(answers))
         resend_for = settings.limits.deduplication_window / 2
         self._acted = 0  # the last commit of the registry that answered an act of ours
-        self._decisions = Decisions(self.sender, self._ear, tables.decision, Newsroom(), resend_for)
+        self._decisions = Decisions(self.sender, Questions(self._ear, Newsroom()), tables.decision, resend_for)
 
     async def close(self) -> None:
         """Sends what is under way and lets go of everything; once."""

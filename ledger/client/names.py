@@ -4,9 +4,9 @@ import re
 from typing import Final
 
 from ledger.config.fields import name_fault
-from ledger.core.definition import LONGEST_NAME
 from ledger.core.invalid import Invalid
 from ledger.core.pause import PauseScope
+from ledger.core.said import LONGEST_NAME
 
 EXAMPLE: Final = "'nightly-sync'"
 EXCLUSIVE_KEY: Final = re.compile(r"(job|tenant|key):.+", re.DOTALL)

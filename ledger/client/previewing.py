@@ -7,10 +7,10 @@ from itertools import islice
 from typing import Final
 
 from ledger.client.moments import EPOCH, LONGEST_TEXT, datetime_of, micros_of, within_calendar
-from ledger.core.definition import ScheduleSpec
 from ledger.core.invalid import Invalid
 from ledger.core.policies import delay_us
 from ledger.core.schedule import Schedule
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.schedule_warnings import warnings_of
 from ledger.core.zones import zone_of
 

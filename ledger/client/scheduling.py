@@ -11,12 +11,13 @@ from ledger.client.content import content_hash
 from ledger.client.names import check_name, check_text
 from ledger.core.bodies import NOTHING
 from ledger.core.cron import Dst
-from ledger.core.definition import AUTO, LARGEST_VERSION, ScheduleJob, ScheduleSpec, Scope
+from ledger.core.definition import AUTO, LARGEST_VERSION, ScheduleJob, Scope
 from ledger.core.ids import job_id_of
 from ledger.core.invalid import Invalid
 from ledger.core.policy_text import one_of, with_policies
 from ledger.core.refusal import Refused
 from ledger.core.schedule import Schedule
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.submitting.encoding import encode_data
 from ledger.submitting.naming import fresh_command_id
 from ledger.submitting.submission import checked_options

@@ -7,8 +7,8 @@ from msgspec import ValidationError, convert
 
 from ledger.client.names import check_name
 from ledger.client.previewing import senseless
-from ledger.core.definition import KeptSchedule, ScheduleSpec
 from ledger.core.refusal import Refused
+from ledger.core.schedule_spec import KeptSchedule, ScheduleSpec
 from projections.reads import Reads
 from projections.rows import JobDefinition
 from projections.schedule_rows import JobStatus

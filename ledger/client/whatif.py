@@ -13,12 +13,13 @@ from ledger.client.whatif_facts import RegistryCommit
 from ledger.client.whatif_tape import Cast, Tape, books, has_other_ticks, registry_under
 from ledger.config import Settings
 from ledger.core import definition
-from ledger.core.definition import Registered, ScheduleSpec
+from ledger.core.definition import Registered
 from ledger.core.ids import exclusive_key, partition_for, routing_key
 from ledger.core.moment import PRESENT, Moment
 from ledger.core.policies import check_policies
 from ledger.core.refusal import Refused
 from ledger.core.schedule import Schedule
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.tzif import tzdata_version
 from ledger.core.whatif import JobWhatIf, Policy, compared
 from ledger.core.wire import Commit

@@ -13,13 +13,13 @@ from ledger.client.whatif_world import Beat, World
 from ledger.core import definition, execution, outcome, pause, tick, wire
 from ledger.core.chain import Header
 from ledger.core.consequences import ENDS
-from ledger.core.definition import ScheduleSpec
 from ledger.core.execution import Requested
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.moment import Moment
 from ledger.core.partition import Partition
 from ledger.core.recorded import Recorder
 from ledger.core.refusal import Refused
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.whatif import Book, Policy
 from ledger.core.wire import Event
 

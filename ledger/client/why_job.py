@@ -15,11 +15,11 @@ from ledger.client.why_reading import Found, read_past
 from ledger.client.why_words import Known, Spent, words
 from ledger.client.why_workers import takers, unserved
 from ledger.config import Settings
-from ledger.core.definition import written_of
 from ledger.core.engines import Engines
 from ledger.core.policies import delay_us
 from ledger.core.refusal import Refused
 from ledger.core.schedule import Schedule
+from ledger.core.schedule_spec import written_of
 from ledger.core.tzif import tzdata_version
 from ledger.core.why import CLASSES, Expected, Explained, Outcome, Run, explain
 from projections.paging import micros_of

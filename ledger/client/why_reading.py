@@ -8,9 +8,9 @@ from ledger.client.moments import datetime_of
 from ledger.client.stored import spec_of_row
 from ledger.client.why_words import held_during
 from ledger.config import Settings
-from ledger.core.definition import ScheduleSpec
 from ledger.core.pause import names_of
 from ledger.core.refusal import Refused
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.stretches import Decided, Stretch, stretches
 from projections.paging import micros_of
 from projections.reads import Reads

@@ -13,8 +13,8 @@ from ledger.core.durations import parse_duration_ms
 from ledger.core.invalid import quoted
 from ledger.core.limits import parse_rate
 from ledger.core.refusal import Refused
+from ledger.core.said import LONGEST_NAME
 
-LONGEST_NAME: Final = 200
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:~@-]*", re.ASCII)
 _RATE_SCHEMA: Final[dict[str, object]] = {
     "type": "string",

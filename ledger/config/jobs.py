@@ -11,13 +11,14 @@ from pydantic_core import PydanticCustomError
 
 from ledger.config.fields import Duration, Name, OneOrMany, Part, Positive, RateText, Section, TopicPart, Version
 from ledger.core.cron import Dst
-from ledger.core.definition import AUTO, ScheduleSpec
+from ledger.core.definition import AUTO
 from ledger.core.durations import parse_duration_ms
 from ledger.core.ids import Micros
 from ledger.core.invalid import Invalid
 from ledger.core.options import LAST_PRIORITY, Busy
 from ledger.core.policies import LARGEST_LIMIT, MOST_FAILURES, check_policies, check_schedule
 from ledger.core.schedule import REFERENCE, Schedule
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.tick import Coalesce, Overlap
 from ledger.core.zones import zone_of
 

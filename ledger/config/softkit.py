@@ -4,7 +4,7 @@ Keys that we have and `@softkit/jobs` has not may stand beside its own, in camel
 belong to the application (`logs:`, `db:`) and are not read.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -41,7 +41,6 @@ _LEFT_OUT: Final = {
     "key": "the id of a system job is its name",
 }
 _REPEAT: Final = ("pattern", "every", "tz", "limit", "startDate", "endDate", "immediately", "offset")
-Put = Callable[[Place, object, Place], None]
 
 
 def foreign_keys(told: Told) -> frozenset[str]:

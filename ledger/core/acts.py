@@ -9,7 +9,7 @@ from typing import Final, assert_never
 from msgspec import structs
 
 from ledger.core import backfill, outcome, request, tick, wire
-from ledger.core.definition import Job, Version, check_said
+from ledger.core.definition import Job, Version
 from ledger.core.engines import version_of
 from ledger.core.exclusivity import Admitting, admit
 from ledger.core.execution import Requested
@@ -17,6 +17,7 @@ from ledger.core.ids import ExecutionId, Micros, execution_of_backfill, executio
 from ledger.core.overlap import place
 from ledger.core.partition_view import PartitionView, tag_of
 from ledger.core.refusal import Refused
+from ledger.core.said import check_said
 from ledger.core.schedule import Schedule
 from ledger.core.ticking import is_spent, request_of
 from ledger.core.wire import Event

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from ledger.core import bulk, executing, execution, outcome, redriving, request
 from ledger.core.consequences import followed
-from ledger.core.definition import Job, Version, check_names, check_said
+from ledger.core.definition import Job, Version
 from ledger.core.exclusivity import admit
 from ledger.core.execution import Ended, Live
 from ledger.core.ids import ExecutionId, exclusive_key, execution_of_retry, partition_for, partition_of
@@ -18,6 +18,7 @@ from ledger.core.invalid import quoted
 from ledger.core.options import check_options, check_priority, kept, priority_of
 from ledger.core.partition_view import PartitionView, tag_of
 from ledger.core.refusal import Refused
+from ledger.core.said import check_names, check_said
 from ledger.core.ticking import key_of, request_of
 from ledger.core.wire import Event
 

@@ -5,62 +5,25 @@ Source: architecture.md, section 3; scheduling.md, sections 1, 3 and 4.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from sys import intern
 from typing import Final, Literal, assert_never
 
-from msgspec import Raw, Struct, json, structs
+from msgspec import Raw, Struct, structs
 
 from ledger.core.bodies import NOTHING
-from ledger.core.cron import Dst
 from ledger.core.execution import Kind
 from ledger.core.ids import BEFORE_ALL, Address, Micros, partition_for, routing_key
 from ledger.core.options import KeptOptions, Options
 from ledger.core.pause import Pauses
-from ledger.core.refusal import Refused
-from ledger.core.tick import Coalesce, Overlap
+from ledger.core.schedule_spec import KeptSchedule, ScheduleSpec, read_schedule, written_of
 
 Scope = Literal["none", "job", "tenant", "key"]
 STALE_MANIFESTS_KEPT = 1000
 LARGEST_VERSION = 2_000_000_000
 AUTO = 0  # in the place of a version's number: it is numbered by its content
-LONGEST_NAME = 200
-LONGEST_REASON = 2000
-
-
-class ScheduleSpec(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=True):
-    """A schedule as written and normalised: one of `cron` (a union), `every_ms` and `at`. The engine is `ledger.core.schedule`.
-
-    `at`, `start` and `end` stay texts: without an offset from UTC they are read in `timezone`, whose rules may change.
-    What stands from `overlap` on is control's and no matter of the engine (`policies.py`).
-    """
-
-    cron: tuple[str, ...] | None = None
-    every_ms: int | None = None
-    offset_ms: int = 0
-    timezone: str = "UTC"
-    dst: Dst = "vixie"
-    at: str | None = None
-    start: str | None = None
-    end: str | None = None
-    exclude: tuple[str, ...] = ()
-    overlap: Overlap = "skip"
-    catchup_window_ms: int = 3_600_000  # late ticks older than this are not made up; at least 10 s
-    coalesce: Coalesce = "latest"
-    limit: int | None = None  # of ticks that fired, of this version
-    jitter_ms: int = 0
-    pause_on_failure: int | None = None  # after so many executions in a row that failed the job pauses itself
-
-    @property
-    def most(self) -> int | None:
-        """How many of its ticks may fire. One instant fires once, also where other zone data move it."""
-        return self.limit if self.at is None else 1
-
-
-class KeptSchedule(ScheduleSpec, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=False):
-    """The same in an event: a reader that is older than one of its fields reads the rest."""
 
 
 # Events
@@ -140,13 +103,7 @@ class Version(Struct, frozen=True, omit_defaults=True, gc=False):
         return read_schedule(self.written) if self.written else None
 
 
-read_schedule: Final = json.Decoder(KeptSchedule).decode
-_encode: Final = json.Encoder().encode
 _number: Final = attrgetter("number")
-
-
-def written_of(schedule: ScheduleSpec | None) -> bytes:
-    return b"" if schedule is None else _encode(schedule)
 
 
 class Job(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -354,22 +311,3 @@ class ApplyManifest(Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
 
 Command = Register | ScheduleJob | Retire | ApplyManifest
-
-
-def check_names(names: Iterable[tuple[str, str | None]]) -> None:
-    """Refuses a name that is there and empty, or longer than an index entry may be."""
-    for name, value in names:
-        if value is not None and not 0 < len(value) <= LONGEST_NAME:
-            raise Refused("invalid", f"{name} has {len(value)} characters: 1 to {LONGEST_NAME}")
-
-
-def check_said(actor: str | None, reason: str | None) -> None:
-    """Refuses an actor or a reason that is too long: what one command leads to repeats them, and it all has to fit into a commit."""
-    for name, value, most in (("actor", actor, LONGEST_NAME), ("reason", reason, LONGEST_REASON)):
-        if value is not None and len(value) > most:
-            raise Refused("invalid", f"{name} has {len(value)} characters: at most {most}")
-
-
-def named(actor: str | None) -> str | None:
-    """The actor of a refusal, which may be one for its length."""
-    return None if actor is None else actor[:LONGEST_NAME]

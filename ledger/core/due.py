@@ -9,10 +9,10 @@ from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from ledger.core.definition import ScheduleSpec
 from ledger.core.ids import Micros
 from ledger.core.instants import MILLISECOND
 from ledger.core.pause import Span
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.tick import ON_TIME, MissReason, SkipReason
 
 AT_ONCE: Final = 100  # late ticks that are made up one by one (`coalesce: all`) in one decision; the rest follows in the next

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from ledger.core.definition import Job, Registry, ScheduleSpec, Version, read_schedule
+from ledger.core.definition import Job, Registry, Version
 from ledger.core.fold import keep_newest
 from ledger.core.refusal import Refused
 from ledger.core.schedule import Schedule
+from ledger.core.schedule_spec import ScheduleSpec, read_schedule
 
 KEPT: Final = 10_000  # of a process, 900 bytes each; what is needed again is compiled again
 

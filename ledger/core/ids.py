@@ -13,9 +13,7 @@ from struct import unpack_from
 from sys import byteorder
 from typing import NamedTuple, NewType
 
-JobId = NewType("JobId", str)
 ExecutionId = NewType("ExecutionId", str)  # 32 hex digits, a dash, the number of its partition: `019ac3...5c6d-3`
-CommandId = NewType("CommandId", str)
 WorkerId = NewType("WorkerId", str)
 Token = NewType("Token", int)  # fits a signed 64-bit column; rises with every grant of a partition
 Micros = NewType("Micros", int)  # microseconds since 1970 UTC: the unit of every stored instant

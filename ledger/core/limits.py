@@ -56,19 +56,19 @@ class Limit(NamedTuple):
         return f"{self.scope} {self.name}: {', '.join(bounds)}"
 
 
-def parse_rate(value: str, field: str = "rate") -> Rate:
+def parse_rate(value: str) -> Rate:
     """`100/s`, `10/m`, `50/10s`. Raises `Invalid`."""
     found = _RATE.fullmatch(value.strip(" "))
     if found is None:
-        raise _invalid(field, value, "is no rate: a number, a slash, and a time")
+        raise _invalid(value, "is no rate: a number, a slash, and a time")
     starts, period = int(found[1]), found[2]
-    period_ms = parse_duration_ms(period if period[0].isdigit() or period[0] == "P" else f"1{period}", field=field, zero=False)
+    period_ms = parse_duration_ms(period if period[0].isdigit() or period[0] == "P" else f"1{period}", field="rate", zero=False)
     if not 1 <= starts <= MOST_STARTS:
-        raise _invalid(field, value, f"is not from 1 to {MOST_STARTS} starts")
+        raise _invalid(value, f"is not from 1 to {MOST_STARTS} starts")
     if period_ms > LONGEST_PERIOD_MS:
-        raise _invalid(field, value, "is for longer than a day")
+        raise _invalid(value, "is for longer than a day")
     return Rate(starts, period_ms)
 
 
-def _invalid(field: str, value: object, why: str) -> Invalid:
-    return Invalid("invalid_rate", field, value, why, "'100/s', '10/m' or '50/10s'")
+def _invalid(value: object, why: str) -> Invalid:
+    return Invalid("invalid_rate", "rate", value, why, "'100/s', '10/m' or '50/10s'")

@@ -6,7 +6,6 @@ Source: architecture.md, sections 3 to 5.
 from collections import OrderedDict, deque
 from heapq import heappush
 from sys import intern
-from typing import NamedTuple
 
 from msgspec import structs
 
@@ -32,12 +31,12 @@ from ledger.core.execution import (
 from ledger.core.fold import LogFold, keep_newest
 from ledger.core.history import History
 from ledger.core.ids import BEFORE_ALL, KEYED, Address, ExecutionId, Micros, WorkerId
+from ledger.core.repeats import Keyed, deduplication_key, keyed, outcome_key, vouched_for
 from ledger.core.uniqueness import Uniques, name_of
 from ledger.core.wire import Event
 
 REMEMBERED_ACTS = 10_000
 MOST_STALE = 10_000  # entries of what went another way
-AHEAD = 5_000_000  # microseconds by which a command may have been appended after it was decided: brokers' clocks differ
 BY_CLOCK = frozenset({"schedule", "backfill"})  # triggers
 RUN_ENDS = frozenset({Completed, Failed, Lost})  # what counts for or against a job that pauses itself
 
@@ -106,13 +105,13 @@ class Partition(LogFold):
         elif isinstance(event, tick.Event):
             self._evolve_schedule(event, at)
         elif isinstance(event, outcome.Rejected):
-            key = rejection_key(event.tenant, event.command_type, event.command_id)
+            key = outcome_key(event.tenant, event.command_type, event.command_id)
             self.rejections[key] = event
             if event.reason == FULL:
                 self.full.append((at, key))
             self._remember_of_key(key, at)
         elif isinstance(event, outcome.Accepted):
-            key = rejection_key(event.tenant, event.command_type, event.command_id)
+            key = outcome_key(event.tenant, event.command_type, event.command_id)
             self.acts[key] = event
             self._remember_of_key(key, at)
         elif isinstance(event, backfill.Event):
@@ -126,7 +125,7 @@ class Partition(LogFold):
             self.schedules.update({job_id: structs.replace(state, next_at=None) for job_id, state in self.schedules.items()})
 
     def _remember_of_key(self, key: str, at: Micros) -> None:
-        """See `rejection_key`: where the id of the command follows from an idempotency key, it may be asked for again."""
+        """See `outcome_key`: where the id of the command follows from an idempotency key, it may be asked for again."""
         if key.rpartition("\0")[2].startswith(KEYED):
             self.of_keys.pop(key, None)  # to be the newest
             self.of_keys[key] = at
@@ -311,35 +310,3 @@ def _take_out(index: dict[str, dict[ExecutionId, None]], name: str, execution_id
         entries.pop(execution_id, None)
         if not entries:
             del index[name]
-
-
-class Keyed(NamedTuple):
-    """Of an idempotency key the execution, and when its submit was appended: by the broker, and as far as its commit bears that out."""
-
-    execution_id: ExecutionId
-    appended: Micros
-    vouched: Micros
-
-    def is_repeated(self, appended: Micros, at: Micros, window: int) -> bool:
-        """By a submit of the same key. Either time may be the wrong one, and what is done twice is worse than what is refused."""
-        return abs(appended - self.appended) <= window or vouched_for(appended, at) - self.vouched <= window
-
-
-def keyed(event: Requested, at: Micros) -> Keyed:
-    return Keyed(event.execution_id, event.requested_at, vouched_for(event.requested_at, at))
-
-
-def vouched_for(appended: Micros, at: Micros) -> Micros:
-    """The append time of a command as far as the time of its commit bears it out, which stands still while the broker's is in doubt: a
-    clock in 2099 must not make everything old."""
-    return min(appended, Micros(at + AHEAD))
-
-
-def deduplication_key(tenant: str | None, job_id: str, exclusive_key: str | None, idempotency_key: str) -> str:
-    """What an idempotency key is unique among: tenant, job and exclusivity key."""
-    return "\0".join((tenant or "", job_id, exclusive_key or "", idempotency_key))
-
-
-def rejection_key(tenant: str | None, command_type: str, command_id: str) -> str:
-    """Command ids are scoped by tenant and act."""
-    return "\0".join((tenant or "", command_type, command_id))

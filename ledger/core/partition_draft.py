@@ -5,10 +5,9 @@ from types import MappingProxyType
 
 from msgspec import structs
 
-from ledger.core import acts, controls, executing, execution, request, uniqueness
+from ledger.core import acts, controls, executing, execution, request, unique_submits
 from ledger.core.bodies import NOTHING, check_key, exclusive_value
 from ledger.core.consequences import followed
-from ledger.core.definition import check_names, check_said
 from ledger.core.draft import Delivered
 from ledger.core.exclusivity import admit, became_due
 from ledger.core.execution import Active, Delayed, Report, Requested, Started, State
@@ -29,11 +28,12 @@ from ledger.core.invalid import quoted
 from ledger.core.options import KeptOptions, Options, check_options, check_priority, kept, priority_of
 from ledger.core.orders import Order
 from ledger.core.outcome import Accepted
-from ledger.core.partition import deduplication_key
 from ledger.core.partition_view import Asked, PartitionView, rejected, tag_of
 from ledger.core.refusal import Refused
 from ledger.core.relay import relayed
-from ledger.core.uniqueness import Unique, unique_name
+from ledger.core.repeats import deduplication_key
+from ledger.core.said import check_names, check_said
+from ledger.core.uniqueness import Unique, routing_name, unique_name
 from ledger.core.wire import LARGEST_RESULT, NAME, Event
 
 MOST_LABELS = 32
@@ -137,7 +137,7 @@ class PartitionDraft(PartitionView):
             hashed = self._hashes.get(submit.command_id)
             home = partition_for(submit.command_id, partitions) if hashed is None else partition_of_hash(hashed, partitions)
         else:
-            home = partition_for(uniqueness.routing_name(submit.tenant, submit.job_id, submit.unique.key), partitions)
+            home = partition_for(routing_name(submit.tenant, submit.job_id, submit.unique.key), partitions)
         if home != self.partition.number:
             return self.forward(submit, submit.command_id, home)
         execution_id, is_known = self._identify(submit, exclusive, appended)
@@ -150,7 +150,7 @@ class PartitionDraft(PartitionView):
         if (unique := submit.unique) is not None:
             name = unique_name(submit.tenant, submit.job_id, exclusive, unique.key)
             if unique.on_conflict == "replace":
-                gone += uniqueness.replaced(self, name, unique, execution_id)
+                gone += unique_submits.replaced(self, name, unique, execution_id)
             elif (known := self._known_alike(submit, unique, name)) is not None:
                 return [known]
         self.check_backlog(job.queue, submit.tenant)
@@ -186,11 +186,11 @@ class PartitionDraft(PartitionView):
 
     def _known_alike(self, submit: request.Submit, unique: Unique, name: str) -> Accepted | None:
         """Somebody asked for the same already: this submit is answered with that execution. Raises `Refused` where it shall be refused."""
-        first = next(uniqueness.conflicts(self, name, unique), None)
+        first = next(unique_submits.conflicts(self, name, unique), None)
         if first is None:
             return None
         if unique.on_conflict == "reject":
-            raise uniqueness.not_unique(first[0], first[2])
+            raise unique_submits.not_unique(first[0], first[2])
         known = Accepted(submit.command_id, tag_of(submit), "unchanged", submit.job_id, submit.tenant, submit.actor, first[0])
         self.answer_outcome(submit, known)
         return known

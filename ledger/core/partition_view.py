@@ -5,15 +5,17 @@ from itertools import chain
 
 from ledger.core import backfill, bulk, execution, letters, outcome, request, tick
 from ledger.core.backlogs import BacklogLimits, Backlogs
-from ledger.core.definition import Job, Registry, Version, named
+from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Draft, Forward, NeedsFacts
 from ledger.core.engines import Engines
 from ledger.core.execution import Active, Buffered, Completed, Ended, Live, Requested, Started, State, line_of, state_at_end
 from ledger.core.ids import BEFORE_ALL, Address, ExecutionId, Micros
 from ledger.core.letters import Fate
 from ledger.core.outcome import Answer
-from ledger.core.partition import RUN_ENDS, Keyed, Partition, deduplication_key, holds_its_key, keyed, rejection_key
+from ledger.core.partition import RUN_ENDS, Partition, holds_its_key
 from ledger.core.refusal import Refused
+from ledger.core.repeats import Keyed, deduplication_key, keyed, outcome_key
+from ledger.core.said import cut_to_fit
 from ledger.core.uniqueness import name_of
 from ledger.core.wire import Command, Event
 
@@ -124,7 +126,7 @@ class PartitionView(Draft[Partition]):
         partition = self.partition
         if not self.outcomes and not partition.rejections and not (partition.acts and _has_outcome(command)):
             return None
-        key = rejection_key(tenant_of(command), tag_of(command), command.command_id)
+        key = outcome_key(tenant_of(command), tag_of(command), command.command_id)
         known = self.outcomes.get(key) or partition.rejections.get(key) or partition.acts.get(key)
         # bytes that control could not read may be readable for the control of another release
         return None if isinstance(known, outcome.Rejected) and isinstance(command, request.Redrive) else known
@@ -192,7 +194,7 @@ class PartitionView(Draft[Partition]):
         if isinstance(event, tick.Event):
             self.schedules[event.job_id] = tick.evolve(event, self.schedule_of(event.job_id), self.at)
         elif isinstance(event, outcome.Rejected | outcome.Accepted):
-            self.outcomes[rejection_key(event.tenant, event.command_type, event.command_id)] = event
+            self.outcomes[outcome_key(event.tenant, event.command_type, event.command_id)] = event
         elif isinstance(event, backfill.Event):
             self.backfills[event.backfill_id] = backfill.evolve(event, self.backfill_of(event.backfill_id))
         elif isinstance(event, bulk.Event):
@@ -266,5 +268,5 @@ def rejected(command: Asked, refused: Refused) -> outcome.Rejected:
     job_id = command.job_id if isinstance(command, Wanting) else None
     bulk_id = command.bulk_id if isinstance(command, request.OneOfMany) else None
     return outcome.Rejected(
-        command.command_id, tag_of(command), refused.reason, refused.detail, job_id, tenant_of(command), named(command.actor), bulk_id
+        command.command_id, tag_of(command), refused.reason, refused.detail, job_id, tenant_of(command), cut_to_fit(command.actor), bulk_id
     )

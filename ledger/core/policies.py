@@ -6,11 +6,11 @@ Source: scheduling.md, sections 5 and 6.
 from hashlib import sha256
 from typing import Final
 
-from ledger.core.definition import ScheduleSpec
 from ledger.core.durations import LONGEST_MS, format_duration
 from ledger.core.ids import Micros
 from ledger.core.invalid import Invalid
 from ledger.core.schedule import Schedule
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.schedule_text import refuse_too_many
 from ledger.core.tzif import tzdata_version
 

@@ -7,10 +7,10 @@ from typing import Final, TypeVar, get_args
 
 from msgspec import structs
 
-from ledger.core.definition import ScheduleSpec
 from ledger.core.durations import parse_duration_ms
 from ledger.core.invalid import Invalid
 from ledger.core.policies import check_policies
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.tick import Coalesce, Overlap
 
 OVERLAPS: Final[tuple[Overlap, ...]] = get_args(Overlap)
@@ -44,8 +44,8 @@ def with_policies(
     return made
 
 
-def overlap_of(value: object, field: str = "overlap") -> Overlap:
-    return one_of(field, value, OVERLAPS)
+def overlap_of(value: object) -> Overlap:
+    return one_of("overlap", value, OVERLAPS)
 
 
 def one_of(field: str, value: object, words: tuple[W, ...]) -> W:

@@ -58,10 +58,6 @@ class Try:
     def waited(self) -> int | None:
         return None if self.started is None else self.started.at - self.eligible.at
 
-    @property
-    def ran(self) -> int | None:
-        return None if self.started is None or self.ended is None else self.ended.at - self.started.at
-
 
 @dataclass(slots=True)
 class Script:

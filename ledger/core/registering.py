@@ -14,7 +14,6 @@ from ledger.core.definition import (
     Command,
     Event,
     Job,
-    KeptSchedule,
     ManifestApplied,
     Register,
     Registered,
@@ -22,13 +21,13 @@ from ledger.core.definition import (
     Retire,
     Retired,
     ScheduleJob,
-    ScheduleSpec,
     Versioned,
-    check_names,
 )
 from ledger.core.ids import job_id_of
 from ledger.core.options import check_options, kept
 from ledger.core.refusal import Refused
+from ledger.core.said import check_names
+from ledger.core.schedule_spec import KeptSchedule, ScheduleSpec
 
 
 def decide(command: Command, state: Registry) -> list[Event]:

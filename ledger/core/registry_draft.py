@@ -5,7 +5,7 @@ from typing import Literal, assert_never
 
 from msgspec import structs
 
-from ledger.core import definition, outcome, pause, registering
+from ledger.core import definition, outcome, pause, registering, schedule_spec
 from ledger.core.definition import Registry
 from ledger.core.draft import Delivered, Draft
 from ledger.core.engines import Engines
@@ -14,6 +14,7 @@ from ledger.core.outcome import Answer
 from ledger.core.policies import check_schedule, engine_versions
 from ledger.core.refusal import Refused
 from ledger.core.registry import Decided, RegistryFold
+from ledger.core.said import check_names, check_said, cut_to_fit
 from ledger.core.wire import Event, RegistryCommand
 
 
@@ -67,9 +68,9 @@ class RegistryDraft(Draft[RegistryFold]):
         return [*events, structs.replace(_accepted(command), outcome=result)]
 
     def _decide(self, command: RegistryCommand) -> list[Event]:
-        definition.check_said(command.actor, command.reason)
+        check_said(command.actor, command.reason)
         if isinstance(command, pause.Pause | pause.Resume):
-            definition.check_names((("name", command.name), ("note", command.note if isinstance(command, pause.Pause) else None)))
+            check_names((("name", command.name), ("note", command.note if isinstance(command, pause.Pause) else None)))
             if command.scope == "job" and command.name not in self.registry.jobs:
                 raise Refused("unknown_job", f"no job is called {command.name}: `jobledger jobs list` shows what there is")
             return list(pause.decide(command, self.registry.pauses))
@@ -80,7 +81,7 @@ class RegistryDraft(Draft[RegistryFold]):
         """Commands come from anybody: a schedule that no engine reads, or that has nothing left to fire, is refused here."""
         if event.schedule is None:
             return event
-        check_schedule(self.engines.checked(definition.written_of(event.schedule)), self.at)
+        check_schedule(self.engines.checked(schedule_spec.written_of(event.schedule)), self.at)
         engine, tzdata = engine_versions()
         return structs.replace(event, engine=engine, tzdata=tzdata)
 
@@ -136,5 +137,5 @@ def _outcome(command: RegistryCommand, refused: Refused) -> outcome.Rejected:
         refused.detail,
         accepted.job_id,
         accepted.tenant,
-        definition.named(accepted.actor),
+        cut_to_fit(accepted.actor),
     )

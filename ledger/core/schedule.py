@@ -10,10 +10,10 @@ from typing import Final, Self
 
 from ledger.core.cron import Cron, Dst
 from ledger.core.cron_text import parse_cron
-from ledger.core.definition import ScheduleSpec
 from ledger.core.durations import format_duration
 from ledger.core.exclusion import exclusion_of
 from ledger.core.invalid import Invalid
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.schedule_text import MICROS, instant_of, refuse_impossible, spec_of
 from ledger.core.schedule_warnings import warnings_of
 from ledger.core.tally import count_seconds

@@ -8,10 +8,10 @@ from typing import Final, Literal, get_args
 
 from ledger.core.cron import DAY, EPOCH_DAY, Dst
 from ledger.core.cron_text import normalised
-from ledger.core.definition import ScheduleSpec
 from ledger.core.durations import LONGEST_MS, format_duration, parse_duration_ms
 from ledger.core.exclusion import date_of, is_expression
 from ledger.core.invalid import Invalid
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.tzif import BEGINNING, END
 from ledger.core.zones import Zone, zone_of
 

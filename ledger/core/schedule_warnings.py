@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from ledger.core.cron_text import MACROS
-from ledger.core.definition import ScheduleSpec
 from ledger.core.durations import format_duration
+from ledger.core.schedule_spec import ScheduleSpec
 
 DAY_MS = 86_400_000
 FULL_BUT_NOT_STAR = ("*/1", "1-31", "0-6", "0-7", "1-7", "SUN-SAT", "MON-SUN")

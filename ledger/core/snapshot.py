@@ -13,7 +13,8 @@ from ledger.core.history import Past, Was
 from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
 from ledger.core.letters import Fate
 from ledger.core.outcome import Accepted, Rejected
-from ledger.core.partition import Keyed, Partition
+from ledger.core.partition import Partition
+from ledger.core.repeats import Keyed
 from ledger.core.sealing import Frozen, Seal, chunks_of, chunks_of_named, read_all, seal_of, take_up
 from ledger.core.tick import InForce
 

@@ -5,7 +5,7 @@ from typing import Final, assert_never
 from msgspec import structs
 
 from ledger.core import due, tick
-from ledger.core.definition import Job, ScheduleSpec, Version
+from ledger.core.definition import Job, Version
 from ledger.core.engines import version_of
 from ledger.core.exclusivity import Admitting
 from ledger.core.execution import Live, Requested
@@ -16,6 +16,7 @@ from ledger.core.overlap import Placed, place
 from ledger.core.partition_view import PartitionView
 from ledger.core.pause import Span, names_of
 from ledger.core.policies import delay_us, engine_versions
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.tick import InForce
 from ledger.core.wire import Event
 

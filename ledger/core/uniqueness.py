@@ -1,4 +1,5 @@
-"""Unique submits: what is asked for is compared with what was asked for before under the same unique key.
+"""Unique keys: what a submit says of one, and the executions that a partition knows under it. How a submit is judged by them is in
+`unique_submits.py`.
 
 The sender makes the key of the fields that have to differ; the partition knows which executions have it, those that are live and, for the
 deduplication window, those that ended. Judged per tenant, job and exclusivity key. Source: architecture.md, section 3.
@@ -6,16 +7,12 @@ deduplication window, those that ended. Judged per tenant, job and exclusivity k
 
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, Literal, assert_never
+from typing import Final, Literal
 
 from msgspec import Struct
 
-from ledger.core.execution import MOST_REPLACED, Active, Buffered, Delayed, Ended, Requested, Skipped, State, Waiting, begun
+from ledger.core.execution import Requested
 from ledger.core.ids import ExecutionId, Micros
-from ledger.core.refusal import Refused
-
-if TYPE_CHECKING:
-    from ledger.core.partition_view import PartitionView
 
 UniqueState = Literal["delayed", "waiting", "active", "completed", "failed", "timed_out", "lost", "missed", "skipped", "cancelled"]
 OnConflict = Literal["ignore", "replace", "reject"]
@@ -73,38 +70,3 @@ def name_of(request: Requested) -> str:
 def routing_name(tenant: str | None, job_id: str, key: str) -> str:
     """What decides the partition of a unique submit that has no exclusivity key."""
     return f"unique:{tenant or ''}:{job_id}:{key}"
-
-
-def conflicts(view: "PartitionView", name: str, unique: Unique) -> Iterator[tuple[ExecutionId, State, UniqueState]]:
-    """Who stands in the way, the oldest first."""
-    for execution_id, ended in sorted(view.alike(name).items()):  # ids begin with their time
-        state = view.state_of(execution_id)
-        if state is not None and (now := _called(state, ended)) in unique.states:
-            yield execution_id, state, now
-
-
-def _called(state: State, ended: str | None) -> object:
-    match state:
-        case Delayed():
-            return "delayed"
-        case Waiting() | Buffered():
-            return "waiting"
-        case Active():
-            return "active"
-        case Ended():
-            return ended
-        case _:
-            assert_never(state)
-
-
-def replaced(view: "PartitionView", name: str, unique: Unique, by: ExecutionId) -> list[Skipped]:
-    """What a submit that replaces does away with. Raises `Refused` where that has begun, or has ended."""
-    found = list(conflicts(view, name, unique))
-    for execution_id, state, now in found:
-        if isinstance(state, Active | Ended) or (isinstance(state, Waiting | Delayed) and begun(state)):
-            raise not_unique(execution_id, f"{now}, so it cannot be replaced any more")
-    return [Skipped(execution_id, "replaced", None, f"{by} came after it") for execution_id, _, _ in found[:MOST_REPLACED]]
-
-
-def not_unique(execution_id: ExecutionId, how: str) -> Refused:
-    return Refused("not_unique", f"{execution_id} has the same unique key and is {how}")

@@ -11,11 +11,11 @@ from msgspec import structs
 
 from ledger.core import execution, tick
 from ledger.core.consequences import ENDS
-from ledger.core.definition import ScheduleSpec
 from ledger.core.execution import Requested
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.invalid import Invalid
 from ledger.core.policy_text import with_policies
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.schedule_text import spec_of
 from ledger.core.wire import Event
 

@@ -29,10 +29,10 @@ def is_free(port: int) -> bool:
 class Ports:
     """`ports.json`: a name (kafka, controller, valkey, postgres) to its port."""
 
-    def __init__(self, path: Path, say: Callable[[str], None], draw: random.Random | None = None) -> None:
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         self._path = path
         self._say = say
-        self._draw = draw or random.SystemRandom()
+        self._draw = random.SystemRandom()
         self._kept = self._read()
 
     def __getitem__(self, name: str) -> int:

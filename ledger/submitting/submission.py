@@ -12,13 +12,13 @@ from msgspec import Struct, ValidationError, convert, structs
 
 from ledger.config.fields import check_job_name
 from ledger.config.settings import Execution
-from ledger.core.definition import check_said
 from ledger.core.durations import parse_duration_ms
 from ledger.core.ids import Micros
 from ledger.core.instants import check_instant
 from ledger.core.options import Options, check_options
 from ledger.core.refusal import Refused
 from ledger.core.request import Submit
+from ledger.core.said import check_said
 from ledger.submitting.encoding import encode_data, no_text
 from ledger.submitting.naming import fresh_command_id, keyed_command_id
 from ledger.submitting.unique import unique_of

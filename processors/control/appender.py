@@ -31,9 +31,9 @@ class Unknown:
 class Appender:
     """Owns a producer."""
 
-    def __init__(self, settings: Settings, *, linger_ms: int = 0) -> None:
+    def __init__(self, settings: Settings) -> None:
         bootstrap = settings.kafka.bootstrap
-        self._lasting = LastingProducer(lambda: new_producer(bootstrap, linger_ms=linger_ms), closing=CLOSING)
+        self._lasting = LastingProducer(lambda: new_producer(bootstrap), closing=CLOSING)
 
     async def append(
         self, topic: str, partition: int, record: bytes | None, *, key: bytes | None = None, headers: list[tuple[str, bytes]] | None = None

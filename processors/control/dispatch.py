@@ -1,10 +1,10 @@
-"""Offers of one partition: which of the waiting executions are outstanding at the workers, and how many may be.
+"""Offers of one partition: which of the waiting executions are outstanding at the workers. How many may be is in `windows.py`.
 
 Volatile: it may be lost at any moment. A start that does not come is healed by the re-offer rule, never by a timer alone. No I/O here.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Final
 
 from ledger.core import wire
@@ -30,9 +30,8 @@ from ledger.core.partition import Partition
 from processors.control.held import Held
 from processors.control.limited import Limited
 from processors.control.unfit import REASONS, Kind, Standing, Unfit
+from processors.control.windows import LEAST_WINDOW, Windows
 
-LEAST_WINDOW: Final = 8
-PAUSE: Final = 0.25  # seconds without offers to a queue whose workers have no room, unless something ends before
 QUIET: Final = 2.0  # seconds without a start, after the runners' group has passed the offer's record; those that are decided count
 FREES_A_SLOT: Final = frozenset({Completed, Failed, AttemptFailed, HandedBack, Snoozed, AttemptLost, Lost})
 ENDS_AN_ATTEMPT: Final = FREES_A_SLOT | {Cancelled, Skipped}
@@ -50,30 +49,6 @@ class Outstanding:
 
 
 @dataclass(slots=True)
-class Window:
-    """How many offers of a queue may be outstanding: grows with starts, shrinks when workers hand offers back."""
-
-    most: int
-    size: int
-    outstanding: int = 0
-    shrunk_at: float = -1.0
-    paused_until: float = 0.0
-    moved: bool = False  # something started since workers had no room last
-
-    def started(self) -> None:
-        self.size = min(self.most, self.size + 1)
-        self.moved = True
-
-    def full(self, now: float) -> None:
-        """A worker had no room. If others have, and so start some, what it gave back is for them at once."""
-        if now - self.shrunk_at > 0.1:
-            self.size, self.shrunk_at = max(min(LEAST_WINDOW, self.most), self.size // 2), now
-        if not self.moved:
-            self.paused_until = now + PAUSE
-        self.moved = False
-
-
-@dataclass(slots=True)
 class Suspects:
     """Executions that a former owner may have offered. Released once the runners' group has passed `horizon` and stayed quiet."""
 
@@ -85,17 +60,19 @@ class Suspects:
 @dataclass(slots=True)
 class Dispatch:
     partition: Partition
-    largest_window: int
+    largest_window: InitVar[int]
     offered: dict[ExecutionId, Outstanding] = field(default_factory=dict)
-    windows: dict[str, Window] = field(default_factory=dict)
+    windows: Windows = field(init=False)
     suspects: dict[str, Suspects] = field(default_factory=dict)
-    reoffers: int = 0
     again: dict[ExecutionId, int] = field(default_factory=dict)  # how often its grant was offered again; most never are
     unfit: Unfit = field(default_factory=Unfit)
     by_content: Callable[[Requested], bool] = lambda _: False  # see `offers`
     held: Held | None = None
     limited: Limited = field(default_factory=lambda: Limited(LEAST_WINDOW))
     began_at: int = 0  # a token: grants before this one may have been offered by a former owner
+
+    def __post_init__(self, largest_window: int) -> None:
+        self.windows = Windows(largest_window)
 
     def begin(self, ends: Callable[[str], dict[int, int]]) -> None:
         """A new owner: whatever waits may have been offered before."""
@@ -108,12 +85,6 @@ class Dispatch:
     def queues_in_doubt(self) -> set[str]:
         """Queues for which the place of the runners' group has to be looked up."""
         return set(self.suspects) | {one.queue for one in self.offered.values() if one.place is not None}
-
-    def window(self, queue: str) -> Window:
-        window = self.windows.get(queue)
-        if window is None:
-            window = self.windows[queue] = Window(self.largest_window, self.largest_window)
-        return window
 
     def settle(self, events: Iterable[wire.Event]) -> None:
         """Learn from what is in the log now: what started or ended is no longer outstanding."""
@@ -137,7 +108,7 @@ class Dispatch:
                 if kind is Started:
                     self.windows[one.queue].started()
             elif kind in FREES_A_SLOT or (type(event) is Cancelled and event.attempt):
-                self._unpause()
+                self.windows.unpause()
 
     def _no_longer(self, execution_id: ExecutionId, *, started: bool = False) -> Outstanding | None:
         """It is not outstanding any more."""
@@ -148,23 +119,16 @@ class Dispatch:
             self.limited.settled(execution_id, started=started)
         return one
 
-    def _unpause(self) -> None:
-        """An attempt ended, so there may be room again."""
-        for window in self.windows.values():
-            window.paused_until = 0.0
-
     def opens_in(self, now: float) -> float | None:
-        """Seconds until the first of the paused windows opens by itself, 0 if that is due; None: none is paused."""
-        opens = min((max(0.0, window.paused_until - now) for window in self.windows.values() if window.paused_until > 0), default=None)
+        """Seconds until something may be offered again without an event, 0 if that is due; None: nothing is paused."""
+        opens = self.windows.opens_in(now)
         limited = self.limited.opens_in(now) if self.limited else None
         return opens if limited is None else limited if opens is None else min(opens, limited)
 
     def open(self, now: float) -> bool:
-        """Open the windows whose pause has passed. True if there were any."""
-        passed = [window for window in self.windows.values() if 0 < window.paused_until <= now]
-        for window in passed:
-            window.paused_until = 0.0
-        return self.limited.open(now) or bool(passed)
+        """End the pauses that have passed. True if there were any."""
+        passed = self.windows.open(now)
+        return self.limited.open(now) or passed
 
     def take_back(self, execution_ids: Iterable[tuple[ExecutionId, str]], now: float) -> None:
         """A worker returned these offers: they wait again, first in line; or aside, if it cannot run them at all."""
@@ -229,7 +193,7 @@ class Dispatch:
             self._wait_again(*entry)
         may_go = self._may_go if self.held else self._waits
         for queue in list(self.partition.backlog.queues):
-            window = self.window(queue)
+            window = self.windows[queue]
             room = window.size - window.outstanding
             if room <= 0 or window.paused_until > now:
                 continue
@@ -320,7 +284,6 @@ class Dispatch:
                 one.place, one.passed_at = None, None
                 self.again[execution_id] = self.again.get(execution_id, 0) + 1
                 again.setdefault(one.queue, []).append(execution_id)
-        self.reoffers += sum(map(len, again.values()))
         for queue in list(self.suspects):
             self._release(queue, committed.get(queue), now, heard)
         return again

@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 
 import structlog
 
 from ledger.core import execution, tick, wire
 from ledger.core.draft import Draft
 from ledger.core.execution import Lose
-from ledger.core.ids import ExecutionId, Micros, WorkerId
-from ledger.core.offers import Offer, Offers, is_by_content
+from ledger.core.ids import Micros, WorkerId
+from ledger.core.offers import is_by_content
 from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.refusal import Conflict
@@ -18,18 +18,17 @@ from ledger.core.registry import Touched
 from processors.control import answers, snapshots
 from processors.control.actor import IDLE_COMMIT, Actor
 from processors.control.answers import Followers, Told
-from processors.control.appender import Appended, Appender
+from processors.control.appender import Appender
 from processors.control.dispatch import Dispatch
 from processors.control.edges import Edges
 from processors.control.facts import Facts
 from processors.control.hearing import LOOK, ON_ITS_WAY, Hearing
 from processors.control.held import Held
-from processors.control.hints import AFTER_HINT, Hints
 from processors.control.limited import Limited
-from processors.control.offering import into_records, offer_of
 from processors.control.orders import Addressed, Orders
 from processors.control.relay import Relay
 from processors.control.schedules import Schedules
+from processors.control.sending import Sending
 from processors.control.timers import Timers
 from processors.control.unfit import Unfit
 from processors.control.work import Work
@@ -64,12 +63,11 @@ class PartitionActor(Actor[Partition]):
         )
         self.schedules = Schedules(fold, facts.registry, facts.engines)
         self.timers = Timers(fold)
-        self.hints = Hints(lambda queue: edges.settings.redis_key("work", queue))
+        self.sending = Sending(edges, fold, facts.registry, self.dispatch, work, at=self._at, wake=self.wake)
         self.orders = Orders(fold, self._channel_of)
         self.relay = Relay(fold, facts.registry, self._channel_of)
         self._relays_within = round(limits.lease * RELAYED_WITHIN * 1_000_000)
         self._foreseen: list[Addressed] = []  # orders that follow from the draft under way
-        self._sending: set[asyncio.Task[None]] = set()
 
     def _channel_of(self, worker: WorkerId) -> str:
         return self.edges.settings.redis_key("orders", worker)
@@ -244,7 +242,7 @@ class PartitionActor(Actor[Partition]):
         self._reckon(events)
 
     def to_tell(self, draft: Draft[Partition]) -> Sequence[tuple[str, Told]]:
-        return [*draft.effects.answers, *self.hints.take()]
+        return [*draft.effects.answers, *self.sending.hints.take()]
 
     def _reckon(self, events: tuple[wire.Event, ...]) -> None:
         """What is due next of the schedules that these events moved."""
@@ -259,7 +257,7 @@ class PartitionActor(Actor[Partition]):
         now = time.monotonic()
         self.dispatch.open(now)
         for queue, execution_ids in self.dispatch.take(now).items():
-            self._send(queue, execution_ids)
+            self.sending.send(queue, execution_ids)
 
     def heal(self, committed: dict[str, dict[int, int]], ends: dict[str, dict[int, int]]) -> None:
         """The runners' groups have read up to here, and the work topics end there: offer again what was passed and did not start, and what
@@ -272,51 +270,8 @@ class PartitionActor(Actor[Partition]):
             )
         now = time.monotonic()
         if told := self.orders.again(now) + self.relay.again(self._at(), now):
-            self._in_background(answers.publish(self.edges.redis, told))
+            self.sending.tell(told)
         for queue, execution_ids in self.dispatch.heal(committed, now, self._heard(now)).items():
             log.info("offered again", action="offer.again", partition=self.number, queue=queue, count=len(execution_ids))
-            self._send(queue, execution_ids)
+            self.sending.send(queue, execution_ids)
         self._offer()
-
-    def _send(self, queue: str, execution_ids: list[ExecutionId]) -> None:
-        offers: list[Offer] = []
-        for execution_id in execution_ids:
-            offer = offer_of(self.fold, self.facts.registry, execution_id, self.dispatch.times_again(execution_id))
-            if offer is not None:
-                offers.append(offer)
-        for some in into_records(offers):
-            made = Offers(self.number, tuple(some))
-            record = wire.encode(made)
-            self._in_background(
-                self._send_record(queue, [offer.execution_id for offer in some], record, self._hint(queue, made, len(record)))
-            )
-
-    def _in_background(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-
-    def _hint(self, queue: str, made: Offers, size: int) -> bool:
-        """True if the offers are told by Redis too: with the answers of their commit, or else at once."""
-        told_soon, outstanding = bool(self.hints), self.dispatch.window(queue).outstanding
-        hinted = self.hints.consider(queue, made, size=size, outstanding=outstanding, at=self._at(), now=time.monotonic())
-        if hinted and not told_soon:
-            asyncio.get_running_loop().call_soon(self._tell_hints)
-        return hinted
-
-    def _tell_hints(self) -> None:
-        if hints := self.hints.take():
-            self._in_background(answers.publish(self.edges.redis, hints))
-
-    async def _send_record(self, queue: str, execution_ids: list[ExecutionId], record: bytes, hinted: bool) -> None:
-        if hinted:
-            await asyncio.sleep(AFTER_HINT)
-            if not any(one in self.dispatch.offered for one in execution_ids):
-                return  # all were heard of, and have started
-        partition, outcome = await self.work.send(queue, record)
-        if isinstance(outcome, Appended):
-            self.dispatch.placed(execution_ids, partition, outcome.offset)
-        else:
-            log.warning("offers may not have gone out", action="offer.unknown", partition=self.number, queue=queue, why=outcome.why)
-            self.dispatch.unsent(execution_ids)
-            self.wake()

@@ -10,15 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from ledger.core.ids import WorkerId
 from processors.runner.attempt import Attempt
 from processors.runner.leaving import Leaving
 from processors.runner.lock_watch import LockWatch
 from processors.runner.locks import Locks, Renewals, Verdict
 
-log = structlog.get_logger(__name__)
 MARGIN: Final = 1 / 4  # of a lease: so long before its lock ends code is asked to stop
 YOUNG: Final = 1 / 6  # of a lease: a lock that was taken so lately is not renewed yet; short jobs never are
 LOOKS: Final = 16  # in a lease
@@ -71,9 +68,6 @@ class Guards:
         self._watch = LockWatch(self._held, lease * MARGIN, lease / LOOKS, overrun, clock)
         self._leaving = Leaving(locks.let_go)
         self._look: asyncio.TimerHandle | None = None
-
-    def __len__(self) -> int:
-        return len(self._held)
 
     async def take(self, attempts: Sequence[Attempt]) -> list[Verdict]:
         """One round trip for all."""

@@ -4,16 +4,12 @@ import asyncio
 from dataclasses import dataclass
 from time import monotonic
 
-import structlog
-
 from ledger.context import ProcessDied
 from processors.runner import perform, settle
 from processors.runner.attempt import Attempt
 from processors.runner.child_submits import answer_to
 from processors.runner.child_wire import End, Run, Stop, Submits, Told
 from processors.runner.children import Child, ChildGone, Children
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

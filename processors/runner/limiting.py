@@ -1,7 +1,6 @@
 """Limits over all workers, as the pipeline meets them: before the claim, after it, and when a place is free again."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -28,9 +27,9 @@ class Limiting:
         jobs: Jobs,
         gate: Gate,
         wake: Callable[[], None],
-        holders: Holders = NO_HOLDERS,
-        renewals: Renewals = NO_HOLDERS,
-        clock: Callable[[], float] = time.monotonic,
+        holders: Holders,
+        renewals: Renewals,
+        clock: Callable[[], float],
     ) -> None:
         claim_prefix = settings.redis_key("claim", "")
         self._table = Table(settings, queue, jobs)

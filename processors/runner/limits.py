@@ -5,7 +5,6 @@ of a sorted set that says until when it counts. It is renewed with the lease, so
 forget all of it: then more than the limit allows may run until the next renewal has written it anew, a third of a lease later.
 """
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -71,7 +70,7 @@ class Holdings:
         name: Callable[[Attempt], str],
         lease: float,
         freed: Callable[[Iterable[Limit]], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
     ) -> None:
         self._holders = holders
         self._renewals = renewals

@@ -41,7 +41,7 @@ class LockWatch:
         margin: float,
         look: float,
         overrun: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
     ) -> None:
         self._held = held
         self._margin = margin

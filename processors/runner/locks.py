@@ -144,18 +144,17 @@ def checked(answer: object, count: int) -> bytes:
 class RedisLocks:
     """`life` in seconds. A lock that is granted with less than `least` of it left is given up."""
 
-    def __init__(self, servers: "Sequence[Redis]", life: float, least: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, servers: "Sequence[Redis]", life: float, least: float) -> None:
         self._servers = servers
         self._life = life
         self._least = least
-        self._clock = clock
-        self._patience = Patience(len(servers), clock)
+        self._patience = Patience(len(servers), time.monotonic)
 
     async def take(self, wanted: Wanted) -> tuple[list[Verdict], float]:
-        until = self._clock() + valid_for(self._life)
+        until = time.monotonic() + valid_for(self._life)
         answers = await asyncio.gather(*(self._ask(nth, TAKE, wanted, len(wanted)) for nth in range(len(self._servers))))
         verdicts = verdicts_of(answers, len(wanted))
-        if until - self._clock() < self._least:
+        if until - time.monotonic() < self._least:
             verdicts = ["unknown" if verdict == "held" else verdict for verdict in verdicts]
         granted = [any(answer is not None and answer[nth] == HELD for answer in answers) for nth in range(len(wanted))]
         if vain := [one for one, got, verdict in zip(wanted, granted, verdicts, strict=True) if got and verdict != "held"]:
@@ -179,15 +178,14 @@ class RedisLocks:
 class BlockingLocks:
     """For the thread that renews. Several servers are asked side by side."""
 
-    def __init__(self, servers: "Sequence[redis.Redis]", life: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, servers: "Sequence[redis.Redis]", life: float) -> None:
         self._servers = servers
         self._life = life
-        self._clock = clock
-        self._patience = Patience(len(servers), clock)
+        self._patience = Patience(len(servers), time.monotonic)
         self._threads = ThreadPoolExecutor(len(servers), thread_name_prefix="locks") if len(servers) > 1 else None
 
     def renew(self, held: Wanted) -> tuple[list[Verdict], float]:
-        until = self._clock() + valid_for(self._life)
+        until = time.monotonic() + valid_for(self._life)
         verdicts: list[Verdict] = []
         for start in range(0, len(held), MOST_AT_ONCE):
             some = held[start : start + MOST_AT_ONCE]

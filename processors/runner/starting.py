@@ -7,7 +7,6 @@ Then the attempt goes back to control, which grants it again.
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -75,7 +74,7 @@ class Ways:
 
 
 class Starting:
-    """`channel`: where control answers. `claim_of`: the claim of an execution and a token."""
+    """`channel`: where control answers. `claim_prefix`: of the keys of claims."""
 
     def __init__(
         self,
@@ -88,7 +87,7 @@ class Starting:
         channel: str,
         claim_prefix: str,
         lease: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
     ) -> None:
         self._guards = guards
         self._outbox = outbox
@@ -106,9 +105,6 @@ class Starting:
         self._locking: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._draining = False
-
-    def __len__(self) -> int:
-        return len(self.pending)
 
     @property
     def wants_slots(self) -> bool:

@@ -1,5 +1,6 @@
 """What the project rests on and the laws it keeps: versions, private parts of libraries we rely on, the import law, the changelog."""
 
+import ast
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -40,6 +41,14 @@ def test_every_module_has_a_place_in_the_import_law() -> None:
     tops = {"processors", "projections"} | {f"ledger.{path.stem}" for path in (ROOT / "ledger").iterdir() if _is_module(path)}
     shared = {"ledger.__init__", "ledger.version", "ledger.crashpoints"}  # facade, a constant, and the tests' way to die
     assert tops - placed - shared == set()
+
+
+@pytest.mark.parametrize("package", ["ledger.core", "ledger.client", "processors.control", "processors.runner", "projections"])
+def test_the_map_of_a_package_names_each_of_its_modules_once(package: str) -> None:
+    folder = ROOT / package.replace(".", "/")
+    lines = (ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or "").splitlines()
+    named = [name for line in lines if "  " in line for name in line.rpartition("  ")[2].rstrip(",").split(", ")]
+    assert sorted(named) == sorted(path.stem for path in folder.glob("[a-z]*.py"))
 
 
 def _is_module(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""`make bench`: every measurement, on a stack of its own, one after the other; a JSON array on stdout."""
+"""`make bench`: all measurements but `tenants` and `idle`, on a stack of its own, one after the other; a JSON array on stdout."""
 
 import asyncio
 import os

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import psycopg
 import yaml
@@ -99,7 +98,7 @@ class Bed:
         """The last words of the processes, for an error."""
         return "\n".join(line for path in sorted(self.folder.glob("*.log")) for line in path.read_text(errors="replace").splitlines()[-3:])
 
-    async def until_terminal(self, count: int, patience: float = PATIENCE) -> float:
+    async def until_terminal(self, count: int) -> float:
         """Wait until so many rows of `job_executions` are terminal. Returns when that was seen, by `time.perf_counter`.
 
         Looks that read the whole table were a twentieth of what they measured: it is read only where the tables have moved, and an index
@@ -109,7 +108,7 @@ class Bed:
         reached = SQL("select sum(log_seq) from {}").format(positions)
         is_unfinished = SQL("select exists(select from {} where finished_at is null)").format(rows)
         counted = SQL("select count(*) from {} where finished_at is not null").format(rows)
-        deadline = time.perf_counter() + patience
+        deadline = time.perf_counter() + PATIENCE
         done, before = 0, None
         async with await psycopg.AsyncConnection.connect(conninfo_of(self.settings), autocommit=True, row_factory=scalar_row) as connection:
             await connection.execute("set enable_seqscan = off")  # one unfinished row seems near to the planner, and is not
@@ -121,7 +120,7 @@ class Bed:
                         if done >= count:
                             return now
                 await asyncio.sleep(LOOK)
-        raise Unavailable(f"{done} of {count} executions ended within {patience:g} s; the processes said:\n{self.complain()}")
+        raise Unavailable(f"{done} of {count} executions ended within {PATIENCE:g} s; the processes said:\n{self.complain()}")
 
 
 @asynccontextmanager
@@ -185,8 +184,3 @@ async def _remove(settings: Settings) -> None:
     finally:
         with connected(settings) as connection:
             connection.execute(SQL("drop schema if exists {} cascade").format(Identifier(settings.database.table_schema)))
-
-
-def where(settings: Settings) -> str:
-    """The servers measured on, without secrets."""
-    return f"{settings.kafka.bootstrap}, {urlsplit(settings.redis.url.get_secret_value()).netloc.rpartition('@')[2]}"

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from ledger.cli.rehearsing.moved import FIRINGS, Moved, compare, firings_of
 from ledger.client.moments import EPOCH, datetime_of
-from ledger.core.definition import ScheduleSpec
+from ledger.core.schedule_spec import ScheduleSpec
 
 YEARS: Final = 40  # that it may search for the next one
 

@@ -10,8 +10,8 @@ from typing import Final
 from msgspec import Struct, json
 
 from ledger.cli.rehearsing.moved import firings_of
-from ledger.core.definition import ScheduleSpec
 from ledger.core.refusal import Refused
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.tzif import tzdata_version
 
 encode: Final = json.Encoder().encode

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Final
 
 from ledger.client.moments import datetime_of
-from ledger.core.definition import ScheduleSpec
 from ledger.core.schedule import Schedule
+from ledger.core.schedule_spec import ScheduleSpec
 
 FIRINGS: Final = 1000
 

@@ -14,8 +14,8 @@ from ledger.cli.rehearsing.child import Question, digest_of
 from ledger.cli.rehearsing.moved import Moved, compare, firings_of
 from ledger.cli.rehearsing.stored import Rehearsed
 from ledger.cli.rehearsing.zone_data import OtherSide, other_side, package_of
-from ledger.core.definition import ScheduleSpec
 from ledger.core.policies import ENGINE, engine_versions
+from ledger.core.schedule_spec import ScheduleSpec
 
 LINE_EVERY: Final = 5.0  # seconds between two lines of progress
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from ledger.client.registry_now import folded
 from ledger.config import Settings
-from ledger.core.definition import ScheduleSpec, Versioned
+from ledger.core.definition import Versioned
 from ledger.core.ids import Address, Micros
 from ledger.core.refusal import Refused
 from ledger.core.registry import RegistryFold
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.wire import Event
 from ledger.kafka.opening import check_identity
 

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from ledger import Ledger, Refused
 from ledger.client.job_history import job_history
 from ledger.core import definition, execution, pause, tick
-from ledger.core.definition import KeptSchedule
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.refusal import Unfit
+from ledger.core.schedule_spec import KeptSchedule
 from projections.reads import Reads
 from projections.rows import Attempt, Execution, ExecutionFilter, JobDefinition
 from projections.schedule_rows import JobStatus

@@ -14,9 +14,10 @@ from ledger.core.wire import Event
 from projections.builtin import TABLES
 from projections.connecting import connect
 from projections.memory import Memory
+from projections.patches import Source
 from projections.positions import Applied, Duplicate
 from projections.projection import Projection
-from projections.tail import Reached, Source, Tail
+from projections.tail import Reached, Tail
 from projections.writing import Writer
 from tests.services.projections.test_own import costs
 from tests.synthetic_log import SyntheticLog, pause_events, registry_events, requested, scheduled_lives, varied_lives

@@ -16,10 +16,11 @@ from ledger.core.refusal import Refused
 from ledger.core.wire import Event
 from projections.connecting import connect
 from projections.folds import fold_of
+from projections.patches import Source
 from projections.reads import Reads
 from projections.rows import ExecutionFilter, Page
 from projections.schedule_rows import BulkFilter, TickFilter
-from projections.tail import Reached, Source, Tail
+from projections.tail import Reached, Tail
 from projections.writing import Writer
 from tests.synthetic_log import BEGAN, MINUTE, WORKER, SyntheticLog, pause_events, registry_events
 from tests.unit.projections.test_tail import records

@@ -12,9 +12,10 @@ from ledger.core.audit_saved import SavedRows, SavedTables
 from projections.base import Fingerprint, base_of, saved_of, stored_base
 from projections.builtin import TABLES
 from projections.differences import Difference
+from projections.patches import Source
 from projections.reads import Reads
 from projections.sweeping import USUAL, Sizes
-from projections.tail import Reached, Source
+from projections.tail import Reached
 from projections.touched import Touched, compare_touched
 from projections.verify import Verified, verify
 from tests.services.projections.conftest import Logs, caught_up, consuming

@@ -9,11 +9,10 @@ from psycopg.rows import TupleRow
 
 from projections.comparing import Pair
 from projections.differences import Difference
-from projections.patches import Key
+from projections.patches import Key, Source
 from projections.rebuild import Wanted, rebuild
 from projections.strangers import Strangers
 from projections.sweeping import USUAL, Sizes
-from projections.tail import Source
 from projections.verify import STRANGERS_AT_ONCE, Verified, verify
 from tests.services.projections.conftest import Logs, differences
 from tests.services.projections.test_consumer import fill

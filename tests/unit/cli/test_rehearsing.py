@@ -8,9 +8,9 @@ from ledger.cli.rehearsing.rehearsal import with_zone_data
 from ledger.cli.rehearsing.stored import Rehearsed
 from ledger.cli.rehearsing.zone_data import package_version
 from ledger.client.moments import datetime_of
-from ledger.core.definition import ScheduleSpec
 from ledger.core.invalid import Invalid
 from ledger.core.policies import engine_versions
+from ledger.core.schedule_spec import ScheduleSpec
 
 HOURLY = ScheduleSpec(every_ms=3_600_000)
 BERLIN = ScheduleSpec(cron=("30 2 * * *",), timezone="Europe/Berlin")

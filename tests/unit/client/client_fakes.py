@@ -8,6 +8,7 @@ from aiokafka.structs import RecordMetadata, TopicPartition
 
 from ledger.client.decisions import Decisions
 from ledger.client.news import Newsroom
+from ledger.client.questions import Questions
 from ledger.client.sending import Ack, Sender
 from ledger.client.turns import Turns
 from ledger.core.outcome import Answer
@@ -58,7 +59,6 @@ class FakeSender(Sender):
 @dataclass(slots=True)
 class FakeEar:
     is_open: bool = True
-    is_listening: bool = True
     last_heard: float = float("-inf")
 
     async def open(self) -> None:
@@ -83,4 +83,4 @@ class World:
     resend_for: float = 100.0
 
     def decisions(self, turns: Turns | None = None) -> Decisions:
-        return Decisions(self.sender, self.ear, self.tables.find, self.newsroom, self.resend_for, turns or Turns())
+        return Decisions(self.sender, Questions(self.ear, self.newsroom), self.tables.find, self.resend_for, turns or Turns())

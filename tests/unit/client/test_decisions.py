@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka.errors import KafkaError
 
-from ledger.client.decisions import Decided, Decisions
+from ledger.client.decisions import Decisions
 from ledger.client.errors import Undecided
+from ledger.client.questions import Decided
 from ledger.client.turns import Turns
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
@@ -146,7 +147,7 @@ async def test_who_stops_waiting_leaves_nothing_behind() -> None:
         await world.sender.until_sent(1)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        assert not decisions._asked
+        assert not decisions.questions.asked
 
 
 async def test_many_are_asked_in_few_records_and_answered_in_their_order() -> None:
@@ -188,7 +189,7 @@ async def test_what_two_ask_at_once_among_many_is_one_command_and_both_are_answe
         assert (await alone).answer.command_id == "c2"
     assert answered == [["c1", "c2"], ["c2", "c1"], ["c3", "c3"]]
     assert [record for _, _, record in world.sender.sent] == [b'[{},{"n":2}]', b'[{"n":3}]']
-    assert not decisions._asked
+    assert not decisions.questions.asked
     await decisions.close()
 
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ledger.client.previewing import instant_in, preview, senseless
-from ledger.core.definition import ScheduleSpec
 from ledger.core.invalid import Invalid
 from ledger.core.policies import delay_us
+from ledger.core.schedule_spec import ScheduleSpec
 
 BERLIN = "Europe/Berlin"
 

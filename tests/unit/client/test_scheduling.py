@@ -9,11 +9,11 @@ from ledger.client.names import check_name, check_paused
 from ledger.client.scheduling import Scheduling, command_of, id_of, schedule_of, scheduling_of
 from ledger.core import wire
 from ledger.core.bodies import NOTHING
-from ledger.core.definition import ScheduleSpec
 from ledger.core.ids import job_id_of
 from ledger.core.invalid import Invalid
 from ledger.core.options import Options
 from ledger.core.refusal import Refused
+from ledger.core.schedule_spec import ScheduleSpec
 
 
 def test_a_schedule_becomes_a_command() -> None:

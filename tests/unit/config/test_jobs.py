@@ -8,8 +8,8 @@ from ledger.client.content import content_hash
 from ledger.config import Settings
 from ledger.config.jobs import SystemJob
 from ledger.core.bodies import NOTHING
-from ledger.core.definition import ScheduleSpec
 from ledger.core.options import Options
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.submitting.submission import options_of
 from tests.unit.config.config_files import load
 

@@ -6,7 +6,7 @@ from itertools import count
 from msgspec import structs
 
 from ledger.core import chain, outcome, snapshot, tick, wire
-from ledger.core.definition import Register, ScheduleJob, ScheduleSpec
+from ledger.core.definition import Register, ScheduleJob
 from ledger.core.draft import Delivered
 from ledger.core.engines import Engines
 from ledger.core.execution import Active, Lose, Report, Requested, Waiting
@@ -16,6 +16,7 @@ from ledger.core.partition import Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.registry import RegistryFold, Touched
 from ledger.core.registry_draft import RegistryDraft
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.sealing import digest_of, read_final
 from ledger.core.writer import Writer
 from processors.control.schedules import Schedules

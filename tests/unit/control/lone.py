@@ -106,7 +106,7 @@ class Lone:
 
     async def offers(self) -> list[Offers]:
         """What stands in the work topic once all is sent that is on its way."""
-        await asyncio.gather(*self.actor._sending)
+        await asyncio.gather(*self.actor.sending.under_way)
         return [wire.decode_offers(record) for record in self.work.records]
 
     def deliver(self, item: wire.Item, appended: Micros = NOON) -> None:

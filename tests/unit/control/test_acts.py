@@ -4,12 +4,13 @@ import pytest
 from msgspec import Raw, structs
 
 from ledger.core import acts, backfill, request, tick, wire
-from ledger.core.definition import ApplyManifest, Register, Retire, ScheduleJob, ScheduleSpec
+from ledger.core.definition import ApplyManifest, Register, Retire, ScheduleJob
 from ledger.core.execution import Cancelled, CancelRequested, Due, Requested, State
 from ledger.core.ids import ExecutionId, Micros, execution_of_backfill
 from ledger.core.outcome import Accepted, Rejected
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.partition_view import tag_of
+from ledger.core.schedule_spec import ScheduleSpec
 from tests.unit.control.home import HOUR, MINUTE, NOON, SECOND, Home, fired, told
 
 

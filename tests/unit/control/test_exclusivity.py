@@ -414,7 +414,9 @@ def test_at_most_one_holds_a_key_nobody_waits_for_a_free_one_and_a_restart_chang
     for offset, record in enumerate(home.log):
         again.feed(record, offset)
     assert (again.holders, again.buffered) == (home.partition.holders, home.partition.buffered)
-    assert [list(line) for line in again.buffered.values()] == [list(line) for line in home.partition.buffered.values()]
+    assert {name: list(line) for name, line in again.buffered.items()} == {
+        name: list(line) for name, line in home.partition.buffered.items()
+    }
     home.act(home.now + 10 * SECOND)
     for _ in range(300):
         if not (live := waiting(home)):

@@ -36,7 +36,7 @@ def test_it_leaves_its_place_to_others_and_the_queue_s_window_stays_as_it_is() -
     world, dispatch = world_of(100)
     give_back(dispatch, dispatch.take(0.0)["default"], 0.0)
     assert dispatch.take(0.0) == {}
-    assert (dispatch.window("default").size, dispatch.window("default").outstanding) == (100, 0)
+    assert (dispatch.windows["default"].size, dispatch.windows["default"].outstanding) == (100, 0)
     world.when(*(submit(command_id=f"late{n}", tenant="acme") for n in range(5)), submit(command_id="other", tenant="zoo"))
     assert tenants(world, dispatch.take(0.0)["default"]) == ["zoo"]
 

@@ -37,7 +37,7 @@ async def test_what_is_offered_while_its_worker_is_told_that_it_lost_it_stays_of
     [made] = await lone.offers()
     assert [(one.execution_id, one.attempt) for one in made.offers] == [(execution_id, 2)]
     assert lone.actor.dispatch.offered[execution_id].place == (0, 0)
-    assert lone.actor.dispatch.window("default").outstanding == 1
+    assert lone.actor.dispatch.windows["default"].outstanding == 1
 
 
 def test_a_grant_that_is_over_does_not_keep_the_next_from_being_offered() -> None:
@@ -54,8 +54,8 @@ def test_a_grant_that_is_over_does_not_keep_the_next_from_being_offered() -> Non
     draft.include([AttemptLost(execution_id, 1, ADA)])
     world.append(draft)
     assert dispatch.take(1.0) == {"default": [execution_id]}
-    assert dispatch.offered[execution_id].token > former and dispatch.window("default").outstanding == 1
+    assert dispatch.offered[execution_id].token > former and dispatch.windows["default"].outstanding == 1
     dispatch.folded_again()
     assert list(dispatch.offered) == [execution_id]
     dispatch.settle([Started(execution_id, 2, dispatch.offered[execution_id].token, ADA)])
-    assert dispatch.window("default").outstanding == 0
+    assert dispatch.windows["default"].outstanding == 0

@@ -6,9 +6,10 @@ from structlog.testing import capture_logs
 from ledger.core.execution import Active, ReportRefused, Started
 from ledger.core.ids import ExecutionId, Token, WorkerId
 from processors.broker_clock import BrokerClock
-from processors.control.dispatch import LEAST_WINDOW, PAUSE, QUIET, Dispatch
+from processors.control.dispatch import QUIET, Dispatch
 from processors.control.offering import into_records, offer_of
 from processors.control.rescue import Rescuer
+from processors.control.windows import LEAST_WINDOW, PAUSE
 from processors.watchdog import Limits, Watchdog
 from tests.unit.core.test_partition import NOON, SECOND, World, submit
 
@@ -147,13 +148,13 @@ def test_returned_offers_wait_first_in_line_and_the_window_shrinks() -> None:
     _, dispatch = waiting(100, window=100)
     offered = dispatch.take(0.0)["default"]
     dispatch.take_back([(execution_id, "no_slot") for execution_id in offered], 1.0)
-    assert dispatch.window("default").size == 50 and dispatch.window("default").outstanding == 0
+    assert dispatch.windows["default"].size == 50 and dispatch.windows["default"].outstanding == 0
     assert dispatch.take(1.0) == {}
     again = dispatch.take(1.0 + PAUSE)["default"]
     assert set(again) <= set(offered) and len(again) == 50
     for second in range(2, 12):
-        dispatch.window("default").full(float(second))
-    assert dispatch.window("default").size == LEAST_WINDOW
+        dispatch.windows["default"].full(float(second))
+    assert dispatch.windows["default"].size == LEAST_WINDOW
 
 
 def test_an_offer_whose_send_is_not_known_waits_again() -> None:
@@ -171,8 +172,7 @@ def test_what_a_former_worker_says_in_vain_leaves_the_offer_as_it_is() -> None:
 
 
 def test_records_of_offers_are_bounded() -> None:
-    world, dispatch = waiting(450)
-    dispatch.largest_window = 1000
+    world, _ = waiting(450)
     offers = [offer for execution_id in world.partition.executions if (offer := offer_of(world.partition, world.registry, execution_id))]
     assert [len(record) for record in into_records(offers)] == [200, 200, 50]
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from ledger.core import request, tick, wire
-from ledger.core.definition import ApplyManifest, Register, Retire, ScheduleJob, ScheduleSpec
+from ledger.core.definition import ApplyManifest, Register, Retire, ScheduleJob
 from ledger.core.execution import Active, Cancelled, CancelRequested, Due, Live, Report, ReportRefused, Requested
 from ledger.core.ids import ExecutionId, Micros, execution_of_tick
 from ledger.core.options import Options
@@ -14,6 +14,7 @@ from ledger.core.overlap import MOST_CANCELLED
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.pause import Pause
 from ledger.core.policies import delay_us, engine_versions
+from ledger.core.schedule_spec import ScheduleSpec
 from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home, counted, fired, told
 
 

@@ -4,9 +4,10 @@ from ledger.core.executing import decide
 from ledger.core.execution import Active, Completed, Ended, GiveUp, Skipped, Waiting
 from ledger.core.ids import ExecutionId, Micros
 from ledger.core.pause import Paused, Pauses, Span
-from processors.control.dispatch import PAUSE, Dispatch
+from processors.control.dispatch import Dispatch
 from processors.control.held import Held
 from processors.control.unfit import FIRST_PAUSE, LONGEST_PAUSE, Unfit
+from processors.control.windows import PAUSE
 from tests.unit.control.test_rules import start
 from tests.unit.core.test_partition import NOON, World, submit
 
@@ -33,7 +34,7 @@ def returned(count: int, *, at: float = 0.0, reason: str = "newer_version") -> t
 def test_it_leaves_its_place_to_others_and_the_window_stays_as_it_is() -> None:
     world, dispatch, _ = returned(100)
     assert dispatch.take(0.0) == {}
-    assert (dispatch.window("default").size, dispatch.window("default").outstanding) == (100, 0)
+    assert (dispatch.windows["default"].size, dispatch.windows["default"].outstanding) == (100, 0)
     world.when(submit(command_id="other"))
     assert len(dispatch.take(0.0)["default"]) == 1
 
@@ -171,16 +172,16 @@ def test_what_is_paused_between_the_end_of_its_grace_and_its_skip_waits_on() -> 
 def test_what_waits_for_room_when_its_tenant_is_paused_is_offered_once_after_the_resume() -> None:
     """It was to be tried, and the window was paused: it stands in line for that, and comes again as one to be tried."""
     world, dispatch, pauses, acme, zoo = paused_world()
-    dispatch.window("default").paused_until = 1.0
+    dispatch.windows["default"].paused_until = 1.0
     assert dispatch.take(FIRST_PAUSE) == {}
     pauses.standing[Paused("tenant", "acme")] = Span(NOON)
     assert dispatch.take(1.0)["default"] == [zoo]
     dispatch.take_back([(zoo, "newer_version")], 1.0)
     pauses.standing.clear()
     assert dispatch.take(9.0)["default"] == [acme]
-    assert (dispatch.window("default").outstanding, set(dispatch.offered)) == (1, {acme})
+    assert (dispatch.windows["default"].outstanding, set(dispatch.offered)) == (1, {acme})
     start(world, dispatch, acme)
-    assert (dispatch.take(9.0)["default"], dispatch.window("default").outstanding) == ([zoo], 1)
+    assert (dispatch.take(9.0)["default"], dispatch.windows["default"].outstanding) == ([zoo], 1)
 
 
 def test_a_paused_window_opens_when_an_attempt_ends_and_not_when_something_is_wanted_or_starts() -> None:

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from ledger.core import chain, definition, execution, growing, outcome
-from ledger.core.auditing import PartitionAudit, Totals
+from ledger.core.audit_totals import Totals
+from ledger.core.auditing import PartitionAudit
 from ledger.core.chain import Head
 from ledger.core.definition import Registry
 from ledger.core.definition import evolve as evolve_registry

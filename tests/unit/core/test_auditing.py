@@ -4,7 +4,8 @@ from msgspec import json, structs
 
 from ledger.core import execution, tick, wire
 from ledger.core.audit_saved import SavedPartition
-from ledger.core.auditing import PartitionAudit, Totals
+from ledger.core.audit_totals import Totals
+from ledger.core.auditing import PartitionAudit
 from ledger.core.chain import Head
 from ledger.core.definition import Registry
 from ledger.core.request import Submit

@@ -8,7 +8,8 @@ from ledger.core import backfill, outcome, sealing, snapshot, wire
 from ledger.core.execution import Active, CancelRequested, Requested
 from ledger.core.history import Past, Was
 from ledger.core.ids import Address, ExecutionId, Micros, Token, WorkerId
-from ledger.core.partition import Keyed, Partition
+from ledger.core.partition import Partition
+from ledger.core.repeats import Keyed
 from ledger.core.tick import InForce, Stopped
 
 NOON = Micros(1_800_000_000_000_000)

@@ -5,13 +5,14 @@ from msgspec import structs
 
 from ledger.core import definition, registering, wire
 from ledger.core.chain import Header
-from ledger.core.definition import ApplyManifest, Event, ManifestApplied, Register, Registered, Registry, ScheduleSpec, Versioned
+from ledger.core.definition import ApplyManifest, Event, ManifestApplied, Register, Registered, Registry, Versioned
 from ledger.core.draft import Delivered
 from ledger.core.ids import NOWHERE, Micros, Position, partition_for
 from ledger.core.outcome import Opened, Rejected
 from ledger.core.refusal import Refused
 from ledger.core.registry import RegistryFold
 from ledger.core.registry_draft import RegistryDraft
+from ledger.core.schedule_spec import ScheduleSpec
 
 CARTS = Register("c1", "clean-carts", "clean-carts", "system", "default", 1, "h1", "job", schedule=ScheduleSpec(every_ms=10_000))
 MAIL = Register("c2", "send-mail", "send-mail", "on_demand", "mail", 1, "m1")

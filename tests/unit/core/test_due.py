@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from ledger.core import due, tick
-from ledger.core.definition import ScheduleSpec
 from ledger.core.due import Fire, Judged, Miss, Skip, bars_of, judge
 from ledger.core.ids import Micros
 from ledger.core.pause import Span
 from ledger.core.schedule import Schedule
+from ledger.core.schedule_spec import ScheduleSpec
 
 SECOND = 1_000_000
 START = 1_800_000_000 * SECOND

@@ -7,7 +7,7 @@ from msgspec import Raw, structs
 
 from ledger.core import chain, outcome, request, sealing, snapshot, wire
 from ledger.core.backlog import Backlog
-from ledger.core.definition import Job, Registry, ScheduleSpec, Version, written_of
+from ledger.core.definition import Job, Registry, Version
 from ledger.core.draft import Delivered
 from ledger.core.execution import Cancelled, Completed, Ended, Progressed, Report, Requested, Started, Waiting
 from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId, partition_for
@@ -17,6 +17,7 @@ from ledger.core.outcome import Forwarded, Rejected
 from ledger.core.partition import MOST_STALE, Partition
 from ledger.core.partition_draft import PartitionDraft
 from ledger.core.refusal import ChainBroken, Conflict, Undecodable
+from ledger.core.schedule_spec import ScheduleSpec, written_of
 from ledger.core.writer import MOST_WAITING, Writer
 from tests.synthetic_log import requested
 

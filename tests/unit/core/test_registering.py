@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from ledger.core import definition, pause, request, wire
-from ledger.core.definition import ApplyManifest, Register, Retire, Retired, ScheduleJob, ScheduleSpec
+from ledger.core.definition import ApplyManifest, Register, Retire, Retired, ScheduleJob
 from ledger.core.ids import BEFORE_ALL, Micros, job_id_of
 from ledger.core.invalid import Invalid
 from ledger.core.options import Options
@@ -14,6 +14,7 @@ from ledger.core.outcome import Accepted, Rejected
 from ledger.core.pause import Pause, Resume
 from ledger.core.policies import check_schedule, engine_versions
 from ledger.core.schedule import Schedule
+from ledger.core.schedule_spec import ScheduleSpec
 from processors.control.offering import offer_of
 from tests.unit.control.home import MINUTE, NOON, Home, fired
 

@@ -4,13 +4,14 @@ import pytest
 from msgspec import Raw, structs
 
 from ledger.core import chain, outcome, registry_snapshot, sealing, wire
-from ledger.core.definition import ApplyManifest, Register, Retire, ScheduleJob, ScheduleSpec
+from ledger.core.definition import ApplyManifest, Register, Retire, ScheduleJob
 from ledger.core.draft import Delivered
 from ledger.core.ids import NOWHERE, Micros, position
 from ledger.core.options import Options
 from ledger.core.pause import Pause, Resume
 from ledger.core.registry import RegistryFold
 from ledger.core.registry_draft import RegistryDraft
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.wire import RegistryCommand
 from ledger.core.writer import Writer
 

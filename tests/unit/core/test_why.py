@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.core.definition import ScheduleSpec
 from ledger.core.schedule import Schedule
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.tick import ON_TIME
 from ledger.core.why import Expected, Explained, Interval, Outcome, Run, classify_run, explain, parts
 

@@ -1,10 +1,10 @@
 """From events to rows: what each event writes, and that a log may be folded in pieces of any size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 import pytest
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from ledger.core import definition, execution, outcome, wire
 from ledger.core.bodies import NOTHING
@@ -12,7 +12,7 @@ from ledger.core.ids import ExecutionId, Micros, Token, WorkerId
 from projections.folds import fold_of
 from projections.forms import ATTEMPTS, DEFINITIONS, EXECUTIONS, FORMS, OUTCOMES, VERSIONS
 from projections.memory import Memory
-from projections.patches import Changes, Contradiction, Place, Rows, Value, apply, is_whole, merged
+from projections.patches import Changes, Contradiction, Form, Key, Patch, Place, Rows, Value, is_whole
 from tests.synthetic_log import pause_events, registry_events, requested, scheduled_lives, varied_lives
 
 X = ExecutionId("0123456789ab7def8123456789abcdef-2")
@@ -193,8 +193,25 @@ def whole_tables(pieces: Sequence[Changes]) -> dict[str, Rows]:
     tables: dict[str, Rows] = {form.table: {} for form, _ in FORMS}
     for piece in pieces:
         for form, rows_of in FORMS:
-            apply(form, tables[form.table], rows_of(piece))
+            write(form, tables[form.table], rows_of(piece))
     return tables
+
+
+def write(form: Form, rows: Rows, patches: Mapping[Key, Patch]) -> None:
+    """As the SQL of `writing` does."""
+    for key, patch in patches.items():
+        row = rows.get(key)
+        if not patch:
+            rows.pop(key, None)
+        elif form.is_kept or is_whole(patch):
+            rows[key] = patch
+        elif row is None:
+            raise form.contradiction(key)
+        else:
+            rows[key] = [
+                was if now is UNSET or (place == form.set_once and was is not None) else now
+                for place, (was, now) in enumerate(zip(row, patch, strict=True))
+            ]
 
 
 def pieces_of(events: Sequence[wire.Event], size: int, log: str = "events") -> list[Changes]:
@@ -210,18 +227,6 @@ def test_pieces_of_any_size_lead_to_the_same_rows(log: str, seed: int, size: int
     at_once = whole_tables([fold(events, log)])
     assert whole_tables(pieces_of(events, size, log)) == at_once
     assert all(is_whole(row) for rows in at_once.values() for row in rows.values())
-
-
-def test_merging_patches_is_applying_one_after_the_other() -> None:
-    pieces = pieces_of([*varied_lives(200, 2, 3), *scheduled_lives(40, 2, 3)], 9)
-
-    everything: dict[str, Rows] = {form.table: {} for form, _ in FORMS}
-    for piece in pieces:
-        for form, rows_of in FORMS:
-            gathered = everything[form.table]
-            for key, patch in rows_of(piece).items():
-                gathered[key] = merged(form, gathered[key], patch) if key in gathered else patch
-    assert everything == whole_tables(pieces)
 
 
 def test_a_patch_for_a_row_that_is_not_there_is_a_contradiction() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.core.cron import Dst
-from ledger.core.definition import ScheduleSpec
 from ledger.core.schedule import Schedule
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.schedule_text import MICROS
 from ledger.core.tzif import load_offsets, zone_names
 from ledger.core.zones import ERA

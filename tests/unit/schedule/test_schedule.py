@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger.core.definition import ScheduleSpec
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.schedule_text import MICROS
 from ledger.core.tzif import tzdata_version, zone_names
 from ledger.schedule import Invalid, Schedule

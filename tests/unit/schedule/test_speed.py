@@ -5,9 +5,9 @@ import timeit
 
 import pytest
 
-from ledger.core.definition import ScheduleSpec
 from ledger.core.ids import Micros
 from ledger.core.policies import check_schedule
+from ledger.core.schedule_spec import ScheduleSpec
 from ledger.core.schedule_text import MICROS
 from ledger.schedule import Schedule
 

@@ -8,7 +8,8 @@ from msgspec import json
 
 from ledger.core import definition, execution, tick, wire
 from ledger.core.audit_saved import SavedAudit
-from ledger.core.auditing import PartitionAudit, Totals
+from ledger.core.audit_totals import Totals
+from ledger.core.auditing import PartitionAudit
 from ledger.core.chain import Head
 from ledger.core.definition import Registry
 from ledger.core.engines import Engines, version_of

@@ -13,12 +13,13 @@ from itertools import pairwise
 from msgspec import structs
 
 from ledger.core import definition, execution, pause, request, tick, wire
-from ledger.core.definition import Retire, ScheduleJob, ScheduleSpec
+from ledger.core.definition import Retire, ScheduleJob
 from ledger.core.execution import Active, Requested, Waiting
 from ledger.core.ids import Micros
 from ledger.core.options import Options
 from ledger.core.pause import Pause, PauseScope, Resume
 from ledger.core.policies import delay_us
+from ledger.core.schedule_spec import ScheduleSpec
 from tests.unit.control.home import DAY, HOUR, MINUTE, NOON, SECOND, Home
 from tests.unit.schedule.oracle import Stretch
 

@@ -7,10 +7,10 @@ from msgspec import Raw, Struct, structs
 
 from ledger.core import backfill, bulk, definition, execution, letters, outcome, pause, request, tick
 from ledger.core.chain import GENESIS
-from ledger.core.definition import KeptSchedule, ScheduleSpec
 from ledger.core.ids import NOWHERE, Address, ExecutionId, Micros, Position, Token, WorkerId
 from ledger.core.offers import Offer, Offers
 from ledger.core.options import KeptOptions, Options
+from ledger.core.schedule_spec import KeptSchedule, ScheduleSpec
 from ledger.core.uniqueness import Unique
 from ledger.core.wire import Commit
 
