@@ -30,7 +30,7 @@ from ledger.kafka import opening, topics
 from ledger.kafka.connect import admin_client
 from processors.supervisor import die_with_parent
 from projections import schema
-from projections.connecting import conninfo_of
+from projections.connecting import connected, conninfo_of
 
 APP: Final = "ledger.cli.measuring.jobs:jobs"
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
@@ -131,6 +131,7 @@ async def bed(settings: Settings, say: Say, *, work: bool = True, limits: Mappin
     with tempfile.TemporaryDirectory(prefix="jobledger-bench-") as folder:
         ours = bed_settings(settings, name, Path(folder), limits or {})
         made = Bed(ours, Path(folder), say)
+        await topics.plan(ours)  # a broker that is away is told before anything is made, and has to be removed
         try:
             await topics.apply(ours)
             await opening.open_log(ours)
@@ -183,8 +184,8 @@ async def _remove(settings: Settings) -> None:
         async with admin_client(settings.kafka.bootstrap) as admin:
             await admin.delete_topics([spec.name for spec in topics.specs(settings)])
     finally:
-        async with await psycopg.AsyncConnection.connect(conninfo_of(settings), autocommit=True) as connection:
-            await connection.execute(SQL("drop schema if exists {} cascade").format(Identifier(settings.database.table_schema)))
+        with connected(settings) as connection:
+            connection.execute(SQL("drop schema if exists {} cascade").format(Identifier(settings.database.table_schema)))
 
 
 def where(settings: Settings) -> str:
