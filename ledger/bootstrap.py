@@ -16,6 +16,7 @@ from ledger.config import Settings
 from ledger.config.loading import load_settings
 from ledger.core.refusal import LedgerError, Misconfigured, Unavailable
 from ledger.handlers import Jobs, load_jobs
+from ledger.spread import spread
 from processors.probe import probe
 from processors.servers import look_at
 from processors.supervisor import SETTLE, Supervisor, environment, parts
@@ -97,7 +98,7 @@ async def _apply_patiently(settings: Settings, jobs: Jobs) -> ApplyReport:
             report = await apply_configuration(settings, jobs, timeout=APPLY_TIMEOUT)
         except Unavailable as error:
             log.warning("the configuration is not applied yet", action="apply.retry", error=str(error), retry_in=pause)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(spread(pause))
             pause = min(LONGEST_PAUSE, pause * 2)
             continue
         except LedgerError as error:

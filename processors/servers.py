@@ -41,8 +41,8 @@ class Servers(NamedTuple):
 Look = Callable[[], Awaitable[Sequence[Servers]]]
 
 
-def look_at(settings: Settings) -> Look:
-    """Asks all of them at once, one look at a time."""
+def look_at(settings: Settings, ask: Callable[[Settings], Awaitable[Sequence[Servers]]] | None = None) -> Look:
+    """Asks all of them at once, one look at a time. `ask`: those of a worker if nothing is said."""
     one_at_a_time = asyncio.Lock()
     seen: Sequence[Servers] = ()
     seen_at = -FRESH
@@ -51,21 +51,25 @@ def look_at(settings: Settings) -> Look:
         nonlocal seen, seen_at
         async with one_at_a_time:
             if time.monotonic() - seen_at >= FRESH:
-                seen = await _ask(settings)
+                seen = await (ask or _of_a_worker)(settings)
                 seen_at = time.monotonic()
             return seen
 
     return look
 
 
-async def _ask(settings: Settings) -> Sequence[Servers]:
-    kafka = brokers(settings.kafka.bootstrap)
+async def _of_a_worker(settings: Settings) -> Sequence[Servers]:
     locks = [url.get_secret_value() for url in settings.redis.lock_urls]
-    of_kafka, of_redis, of_locks = await asyncio.gather(
-        _silent(_broker, kafka), _silent(_redis, [settings.redis.url.get_secret_value()]), _silent(_redis, locks)
+    kafka, of_redis, of_locks = await asyncio.gather(
+        of_kafka(settings), _silent(_redis, [settings.redis.url.get_secret_value()]), _silent(_redis, locks)
     )
-    found = [Servers("kafka", len(kafka), of_kafka), Servers("redis", 1, of_redis)]
+    found = [*kafka, Servers("redis", 1, of_redis)]
     return [*found, Servers("locks", len(locks), of_locks, len(locks) // 2 + 1)] if locks else found
+
+
+async def of_kafka(settings: Settings) -> Sequence[Servers]:
+    addresses = brokers(settings.kafka.bootstrap)
+    return [Servers("kafka", len(addresses), await _silent(_broker, addresses))]
 
 
 async def _silent(ask: Callable[[str], Awaitable[str | None]], addresses: Sequence[str]) -> tuple[str, ...]:

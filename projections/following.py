@@ -4,7 +4,6 @@ A commit that follows nobody or cannot be read stops its partition with an alarm
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from ledger.config import Settings
 from ledger.core.refusal import Unavailable
 from ledger.kafka.log_reader import Record
 from ledger.kafka.opening import LogIdentity
+from ledger.spread import spread
 from projections.patches import Source
 from projections.places import tails_from
 from projections.positions import Applied, Duplicate, Gap, Outcome, Position, Untaken
@@ -56,7 +56,7 @@ async def pause(stop: asyncio.Event, error: Unavailable) -> None:
     """Say that Kafka is away, and wait a little, unless `stop`."""
     log.warning("waiting for Kafka", action="projection.kafka_away", detail=str(error))
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), PAUSE * random.uniform(0.5, 1.0))  # noqa: S311  # no secret: it spreads those who wait
+        await asyncio.wait_for(stop.wait(), spread(PAUSE))
 
 
 class Consumer:

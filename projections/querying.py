@@ -23,6 +23,7 @@ Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 CONNECTIONS: Final = 4
 PATIENCE: Final = 6.0  # seconds for a connection
 LAST_TRY: Final = 2.0  # seconds
+CLOSING: Final = 1.0  # seconds for connections that are being opened: a server that never answers would have its whole time once more
 STATEMENT_MS: Final = 30_000
 
 
@@ -97,4 +98,4 @@ async def open_queries(settings: Settings) -> AsyncIterator[Queries]:
     try:
         yield Queries(settings, pool)
     finally:
-        await pool.close()
+        await pool.close(CLOSING)

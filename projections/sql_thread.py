@@ -5,7 +5,6 @@ had been done.
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -17,6 +16,7 @@ from psycopg.rows import TupleRow
 
 from ledger.config import Settings
 from ledger.core.refusal import Unavailable
+from ledger.spread import spread
 from projections.connecting import NEVER, break_off, connect, first_line, not_allowed, not_upgraded, unavailable
 from projections.patches import Source
 from projections.places import Opened
@@ -95,7 +95,7 @@ class SqlThread:
                 await asyncio.get_running_loop().run_in_executor(self._executor, self._disconnect)
                 self.away = str(error if isinstance(error, Unavailable) else unavailable(self._settings, error))
                 log.warning("waiting for Postgres", action="projection.sql_away", detail=self.away, pause=pause)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # no secret: it spreads those who wait
+                await asyncio.sleep(spread(pause))
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def _act(self, act: Callable[[Writer], T]) -> T:

@@ -9,7 +9,7 @@ from ledger.cli.config import tell_warnings
 from ledger.cli.errors import DIFFERENCES
 from ledger.cli.output import Form, OutputOption, show_one, show_rows, talk
 from ledger.cli.session import be_quiet, session_of, wait_for
-from ledger.cli.submit import DECISION
+from ledger.cli.waiting import DECISION
 from ledger.client.applying import Plan, apply_configuration, plan_configuration
 from ledger.client.who import who
 

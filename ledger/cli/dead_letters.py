@@ -10,8 +10,8 @@ from ledger.cli.inputs import json_of
 from ledger.cli.output import Form, OutputOption, row_of, show_one, show_rows, talk
 from ledger.cli.resuming import ResumeOption, check_begun, check_kind
 from ledger.cli.session import Session, session_of, wait_for
-from ledger.cli.submit import DECISION
 from ledger.cli.timing import Reason
+from ledger.cli.waiting import DECISION
 from ledger.client.letters import DeadLetter
 from ledger.core.bodies import NOTHING
 from ledger.core.refusal import Refused

@@ -25,8 +25,8 @@ from ledger.cli.output import Form, OutputOption, show_one, talk
 from ledger.cli.progress import records_read
 from ledger.cli.resuming import ResumeOption, check_begun, check_kind, way_on
 from ledger.cli.session import Session, session_of, wait_for
-from ledger.cli.submit import DECISION
 from ledger.cli.timing import Reason
+from ledger.cli.waiting import DECISION
 from ledger.client.bulk_frame import BulkDone
 from ledger.client.bulk_run import Told
 from ledger.client.ledger import Ledger

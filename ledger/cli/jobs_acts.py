@@ -9,8 +9,8 @@ from ledger.cli.inputs import instant_of
 from ledger.cli.output import Form, OutputOption, row_of, show_one, talk
 from ledger.cli.pausing import PAUSED, Note
 from ledger.cli.session import Session, session_of, wait_for
-from ledger.cli.submit import DECISION
 from ledger.cli.timing import Reason
+from ledger.cli.waiting import DECISION
 from ledger.client.home_acts import Backfill
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", show_default=False)]

@@ -10,7 +10,7 @@ from ledger.cli import acting, jobs_preview
 from ledger.cli.inputs import check_alone, duration_of, json_of, objects_of, opened
 from ledger.cli.output import Form, OutputOption, row_of, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
-from ledger.cli.submit import DECISION, options_of
+from ledger.cli.submit import options_of
 from ledger.cli.timing import (
     At,
     CatchupWindow,
@@ -30,6 +30,7 @@ from ledger.cli.timing import (
     Timezone,
     now,
 )
+from ledger.cli.waiting import DECISION
 from ledger.client.acted import Acted
 from ledger.client.previewing import instant_in, preview, senseless
 from ledger.client.scheduling import Plan, Scheduling, command_of, id_of, schedule_of

@@ -66,19 +66,23 @@ def verify(
 
 
 async def _verify(settings: Settings, name: LogName | None, partition: int | None, progress: Progress, tables: bool) -> list[Finding]:
-    heads: Heads = NOTHING
-    unknown: Exception | str | None = None
-    if tables:
-        try:
-            heads = await heads_of_tables(settings)
-        except (Unavailable, Misconfigured) as error:
-            unknown = error
+    (heads, unknown), _ = await asyncio.gather(_remembered(settings, tables), require_topics(settings))  # one's silence is the other's time
     findings = await verify_log(settings, name, partition, progress, heads)
     if (other := strangers(findings, heads)) is not None:
         unknown = f"they are of log {other}, and no topic is: were all made anew, or does `database.schema` name the tables of another log?"
     if unknown is not None:
         talk(f"the ends of the partitions are not compared with the tables, so a change of a last commit does not show: {unknown}")
     return findings
+
+
+async def _remembered(settings: Settings, tables: bool) -> tuple[Heads, Exception | str | None]:
+    """The heads that the tables hold, or why they are not known."""
+    if not tables:
+        return NOTHING, None
+    try:
+        return await heads_of_tables(settings), None
+    except (Unavailable, Misconfigured) as error:
+        return NOTHING, error
 
 
 @app.command()

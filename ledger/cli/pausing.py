@@ -7,8 +7,8 @@ import typer
 from ledger.cli.acting import act
 from ledger.cli.output import Form, OutputOption, row_of, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
-from ledger.cli.submit import DECISION
 from ledger.cli.timing import Reason
+from ledger.cli.waiting import DECISION
 from ledger.client.acted import Acted
 from ledger.client.ledger import Ledger
 from ledger.core.pause import PauseScope

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Annotated, Final
 
@@ -35,27 +36,36 @@ app = typer.Typer(help="The tables as a fold of the log: they can be dropped and
 @app.command()
 def run(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Projections; all by default.")] = None,
+    probe_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, metavar="P", help="Answer /livez, /readyz?verbose and /metrics here, on loopback; 0: any."),
+    ] = None,
     log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Keep the tables up to date, until SIGTERM or Ctrl-C. May run several times: the partitions are shared. Without names also the
     projections that the settings name; one of those that fails does not keep the others."""
     logs.configure("console" if sys.stderr.isatty() else "json", log_level)
     settings = load_settings(None, os.environ)
-    folding(_run(settings, [named(settings, name) for name in names or known(settings)], strict=bool(names)))
+    folding(_run(settings, [named(settings, name) for name in names or known(settings)], probe_port, strict=bool(names)))
 
 
-async def _run(settings: Settings, projections: Sequence[Projection], *, strict: bool) -> None:
+async def _run(settings: Settings, projections: Sequence[Projection], probe_port: int | None, *, strict: bool) -> None:
+    from ledger.cli.projections_probe import Folding  # what a probe needs, no other command does
+    from processors.probe import probe
+
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    meter = Meter()
+    meter, known_of = Meter(), Folding(settings, stop)
 
     def report(progress: consumer.Progress) -> None:
+        known_of.progress = progress
         if (rate := meter.rate(progress.events)) is not None:
             stopped = f", {len(progress.stopped)} partitions stopped" if progress.stopped else ""
             talk(f"{progress.events} events, {rate:.0f}/s, {progress.behind} records behind, {progress.voids} voids{stopped}")
 
-    await consumer.run_all(settings, projections, stop, report, strict=strict)
+    async with probe(known_of, probe_port, known_of.look) if probe_port is not None else nullcontext():
+        await consumer.run_all(settings, projections, stop, report, strict=strict)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """`jobledger run`: run a job of a schedule now."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -8,8 +9,7 @@ import typer
 from ledger.cli.inputs import json_of, seconds_of
 from ledger.cli.output import Form, OutputOption, say, show_one
 from ledger.cli.session import Session, session_of, wait_for
-from ledger.cli.submit import DECISION
-from ledger.cli.waiting import wait_for_end
+from ledger.cli.waiting import decided, wait_for_end
 from ledger.client.handle import ExecutionHandle
 from ledger.client.ledger import Ledger
 from ledger.core.bodies import NOTHING
@@ -33,19 +33,20 @@ def command(
     seconds = seconds_of(wait_timeout, "--wait-timeout")
     waits = wait or seconds is not None
 
-    async def ask(ledger: Ledger) -> ExecutionHandle:
-        return await ledger.run_now(job_id, body, overlap=overlap, ignore_pause=ignore_pause, reason=reason, follow=waits, timeout=DECISION)
+    async def ask(ledger: Ledger, timeout: float) -> ExecutionHandle:
+        return await ledger.run_now(job_id, body, overlap=overlap, ignore_pause=ignore_pause, reason=reason, follow=waits, timeout=timeout)
 
     wait_for(_run(session_of(context), ask, waits, seconds, output))
 
 
 async def _run(
-    session: Session, ask: Callable[[Ledger], Awaitable[ExecutionHandle]], wait: bool, seconds: float | None, form: Form
+    session: Session, ask: Callable[[Ledger, float], Awaitable[ExecutionHandle]], wait: bool, seconds: float | None, form: Form
 ) -> None:
     async with session.ledger() as ledger:
-        handle = await ask(ledger)
+        since = asyncio.get_running_loop().time()
+        handle = await decided(lambda timeout: ask(ledger, timeout), seconds)
         if wait:
-            await wait_for_end(handle, form, seconds)
+            await wait_for_end(handle, form, seconds, since)
         elif form is Form.table:
             say(handle.execution_id)
         else:

@@ -14,13 +14,12 @@ from ledger.cli.errors import INTERRUPTED
 from ledger.cli.inputs import check_alone, duration_of, json_of, objects_of, opened, pairs_of, seconds_of
 from ledger.cli.output import Form, OutputOption, say, show_one, show_rows, talk
 from ledger.cli.session import Session, session_of, wait_for
-from ledger.cli.waiting import wait_for_end
+from ledger.cli.waiting import decided, wait_for_end
 from ledger.core.refusal import Unavailable
 from ledger.core.uniqueness import OnConflict
 from ledger.submitting.submission import Submission, Wish
 
 CHUNK: Final = 5000  # lines of a file that are under way together
-DECISION: Final = 10.0  # seconds until somebody at a terminal is told that nobody decides
 
 
 def command(
@@ -103,11 +102,12 @@ def options_of(timeout: str | None, attempts: int | None) -> dict[str, object] |
 
 async def _submit(session: Session, wish: Submission, wait: bool, seconds: float | None, form: Form) -> None:
     async with session.ledger() as ledger:
-        handle = await ledger.submit_one(wish, follow=wait, timeout=DECISION)
+        since = asyncio.get_running_loop().time()
+        handle = await decided(lambda timeout: ledger.submit_one(wish, follow=wait, timeout=timeout), seconds)
         if handle.was_known:
             talk("the same was asked for before; this is its execution")
         if wait:
-            await wait_for_end(handle, form, seconds)
+            await wait_for_end(handle, form, seconds, since)
         elif form is Form.table:
             say(handle.execution_id)
         else:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
 
@@ -10,10 +11,12 @@ import typer
 
 from ledger.cli.errors import OUT_OF_TIME
 from ledger.cli.output import Form, is_plain, plain, show_value, talk
+from ledger.client.errors import Undecided
 from ledger.client.handle import ExecutionHandle, Update, outcome_of
 
 LINE_EVERY: Final = 5.0  # seconds between two lines of progress where stderr is no terminal
 BAR: Final = 24
+DECISION: Final = 10.0  # seconds until somebody at a terminal is told that nobody decides
 
 
 class Display:
@@ -52,11 +55,24 @@ class Display:
         return "  ".join(parts)
 
 
-async def wait_for_end(handle: ExecutionHandle, form: Form, seconds: float | None) -> None:
-    """Print the result; any other end is raised. The execution goes on if we do not wait any longer."""
+async def decided(ask: Callable[[float], Awaitable[ExecutionHandle]], seconds: float | None) -> ExecutionHandle:
+    """What was asked for. `ask` takes the seconds that its decision may take. Where these are all that there are, the wait has run out
+    with them: what was sent goes on, and is decided once somebody does."""
+    bound = DECISION if seconds is None else min(DECISION, seconds)
+    try:
+        return await ask(bound)
+    except Undecided as error:
+        if bound != seconds:
+            raise
+        talk(str(error))
+        raise typer.Exit(OUT_OF_TIME) from None
+
+
+async def wait_for_end(handle: ExecutionHandle, form: Form, seconds: float | None, since: float) -> None:
+    """Print the result; any other end is raised. The execution goes on if we do not wait any longer. `since`: by the loop's clock."""
     display = Display(handle.execution_id)
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout_at(None if seconds is None else since + seconds):
             async with aclosing(handle.progress()) as updates:
                 async for update in updates:
                     display.show(update)

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ledger.core.outcome import Answer
+from ledger.spread import spread
 
 log = structlog.get_logger(__name__)
 CONNECTING: Final = 2.0
@@ -64,7 +65,7 @@ class Ear:
                 with suppress(RedisError, OSError, TimeoutError):
                     await redis.aclose()
             self._first.set()
-            await asyncio.sleep(pause)
+            await asyncio.sleep(spread(pause))
             pause = min(LONGEST_PAUSE, pause * 2)
 
     def _take(self, message: dict[str, object]) -> None:

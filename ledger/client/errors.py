@@ -49,13 +49,23 @@ class ExecutionCancelled(ExecutionEnded):
 
 class Undecided(Unavailable):
     """The command stands in Kafka, but nobody decided it in time. It will be, once control runs; sending it anew makes a second one.
-    Without `seconds` the client was closed meanwhile, maybe before the command was sent."""
+    Without `seconds` the client was closed meanwhile, maybe before the command was sent. `stopped`: the partition that would decide it
+    stands still, and why, where that is known."""
 
-    def __init__(self, command_id: str, seconds: float | None = None) -> None:
-        super().__init__(
-            f"the client was closed before it heard what became of command {command_id}: `jobledger commands show {command_id}` tells it"
-            if seconds is None
-            else f"command {command_id} was sent, but not decided within {seconds:g} s: is a worker running (`jobledger worker`)? "
-            f"It will be decided when one runs: `jobledger commands show {command_id}`"
-        )
+    def __init__(self, command_id: str, seconds: float | None = None, stopped: tuple[str, str] | None = None) -> None:
+        super().__init__(_undecided(f"jobledger commands show {command_id}", command_id, seconds, stopped))
         self.command_id = command_id
+        self.seconds = seconds
+
+
+def _undecided(shown_by: str, command_id: str, seconds: float | None, stopped: tuple[str, str] | None) -> str:
+    if seconds is None:
+        return f"the client was closed before it heard what became of command {command_id}: `{shown_by}` tells it"
+    said = f"command {command_id} was sent, but not decided within {seconds:g} s"
+    if stopped is not None:
+        partition, why = stopped
+        return f"{said}, as {partition} stopped; it will be once that is mended: `{shown_by}`. Why it stopped: {why}"
+    return (
+        f"{said}: is a worker running (`jobledger worker`), and did no partition stop (its log says so, `actor.stopped`)? "
+        f"It will be decided when one runs: `{shown_by}`"
+    )

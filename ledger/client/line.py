@@ -1,6 +1,6 @@
 """A program's line to the servers: commands go out by Kafka, decisions come back by Redis or are found in the tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 from uuid import uuid4
@@ -11,11 +11,12 @@ from ledger.client.acted import Acted, acted
 from ledger.client.bulk import check
 from ledger.client.decisions import Decisions
 from ledger.client.ear import Ear
+from ledger.client.errors import Undecided
 from ledger.client.news import Newsroom
 from ledger.client.questions import Decided, Questions
 from ledger.client.routes import Route, Routes
 from ledger.client.sending import Sender
-from ledger.client.tables import Tables
+from ledger.client.tables import LogName, Tables
 from ledger.config import Settings
 from ledger.core.definition import Register, ScheduleJob
 from ledger.core.outcome import Answer
@@ -29,6 +30,7 @@ from projections.reads import Reads
 DECISION: Final = 30.0  # seconds to wait for a decision
 CATCHING_UP: Final = 2.0  # seconds that the tables may be behind our own acts
 LOG: Final = "registry"
+COMMANDS: Final[Mapping[LogName, str]] = {"events": "commands", "registry": "registry-commands"}
 
 
 class Line:
@@ -71,29 +73,53 @@ class Line:
         """A one-time job, sent to where it belongs."""
         record = checked(command)  # first: a text that is none belongs nowhere
         [(partition, _)] = self.routes.of_submits([command], [await self.route(command.job_id)])
-        return await self._ask(command, record, partition, command.tenant, timeout)
+        return await self._ask("events", partition, command.command_id, record, timeout, tenant=command.tenant, follow=command.follow)
 
     async def run_now(self, command: RunNow, timeout: float) -> Decided:
         """A job of a schedule, at its home."""
         partition, _ = self.routes.of_run_now(command, await self.route(command.job_id))
-        return await self._ask(command, checked(command), partition, None, timeout)
+        return await self._ask("events", partition, command.command_id, checked(command), timeout, follow=command.follow)
 
-    async def _ask(self, command: Submit | RunNow, record: bytes, partition: int, tenant: str | None, timeout: float) -> Decided:
-        topic, follow = self.settings.topic("commands"), command.follow
-        return await self._decisions.ask(command.command_id, topic, partition, record, tenant=tenant, follow=follow, timeout=timeout)
+    async def _ask(
+        self,
+        log: LogName,
+        partition: int,
+        command_id: str,
+        record: bytes,
+        timeout: float,
+        *,
+        tenant: str | None = None,
+        follow: bool = False,
+    ) -> Decided:
+        topic = self.settings.topic(COMMANDS[log])
+        try:
+            return await self._decisions.ask(command_id, topic, partition, record, tenant=tenant, follow=follow, timeout=timeout)
+        except Undecided as error:
+            raise await self._explained(error, log, partition) from None
+
+    async def _ask_many(self, log: LogName, partition: int, commands: Sequence[tuple[str, bytes]], timeout: float) -> list[Answer]:
+        try:
+            return await self._decisions.ask_many(self.settings.topic(COMMANDS[log]), partition, commands, timeout=timeout)
+        except Undecided as error:
+            raise await self._explained(error, log, partition) from None
+
+    async def _explained(self, error: Undecided, log: LogName, partition: int) -> Undecided:
+        """What is asked of a partition that stopped nobody decides, and a worker that is started does not help."""
+        if error.seconds is None or (why := await self.tables.stopped(log, partition)) is None:
+            return error
+        return Undecided(error.command_id, error.seconds, (f"{self.settings.topic(log)}[{partition}]", why))
 
     async def act(self, command: RegistryCommand, timeout: float = DECISION) -> Answer:
         """An act of the registry: a job, a manifest, a pause. Who is to be answered is filled in here."""
         record = checked(structs.replace(command, answer=self.channel))
-        topic = self.settings.topic("registry-commands")
-        answer = (await self._decisions.ask(command.command_id, topic, 0, record, timeout=timeout)).answer
+        answer = (await self._ask(LOG, 0, command.command_id, record, timeout)).answer
         self._notice(answer)
         return answer
 
     async def act_on_all(self, commands: "list[ScheduleJob]", timeout: float = DECISION) -> list[Answer]:
         """Many acts of the registry, as few records, each answered. Raises before anything is sent if one of them cannot be."""
         records = [(command.command_id, checked(structs.replace(command, answer=self.channel))) for command in commands]
-        answers = await self._decisions.ask_many(self.settings.topic("registry-commands"), 0, records, timeout=timeout)
+        answers = await self._ask_many(LOG, 0, records, timeout)
         for answer in answers:
             self._notice(answer)
         return answers
@@ -114,19 +140,17 @@ class Line:
         """An act of the home partition of a job. Raises `Refused`."""
         record = checked(structs.replace(command, answer=self.channel))
         partition = self.routes.home_of(await self.routes.find(command.job_id))
-        topic = self.settings.topic("commands")
-        return acted((await self._decisions.ask(command.command_id, topic, partition, record, timeout=timeout)).answer, command.command_id)
+        return acted((await self._ask("events", partition, command.command_id, record, timeout)).answer, command.command_id)
 
     async def act_in(self, partition: int, command: Control, timeout: float = DECISION) -> Answer:
         """An act on what lives in this partition."""
         record = checked(structs.replace(command, answer=self.channel))
-        topic = self.settings.topic("commands")
-        return (await self._decisions.ask(command.command_id, topic, partition, record, timeout=timeout)).answer
+        return (await self._ask("events", partition, command.command_id, record, timeout)).answer
 
     async def act_on_many(self, partition: int, commands: Sequence[Control], timeout: float = DECISION) -> list[Answer]:
         """Many such acts, as few records, each answered. Raises before anything is sent if one of them cannot be."""
         records = [(command.command_id, checked(structs.replace(command, answer=self.channel))) for command in commands]
-        return await self._decisions.ask_many(self.settings.topic("commands"), partition, records, timeout=timeout)
+        return await self._ask_many("events", partition, records, timeout)
 
 
 def checked(command: Submit | RunNow | Act | Control | RegistryCommand) -> bytes:

@@ -12,6 +12,7 @@ from ledger.client.belonging import Belonging
 from ledger.core.refusal import Misconfigured, Unavailable
 from ledger.kafka.connect import new_producer, no_topic, unavailable
 from ledger.kafka.lasting_producer import LastingProducer
+from ledger.spread import spread
 
 PATIENCE: Final = 8.0  # seconds until a broker that does not take a record counts as away
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -56,7 +57,7 @@ class Sender:
                 await self.replace(producer)
                 if asyncio.get_running_loop().time() + pause > deadline:
                     raise unavailable(self.bootstrap, error) from error
-                await asyncio.sleep(pause)
+                await asyncio.sleep(spread(pause))
                 pause = min(LONGEST_PAUSE, pause * 2)
 
     async def send(self, topic: str, partition: int, record: bytes) -> None:

@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from ledger.client.belonging import Belonging
 from ledger.client.routes import Route
 from ledger.config import Settings
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
-from ledger.core.refusal import Unavailable
+from ledger.core.refusal import LedgerError, Unavailable
 from projections.reads import Reads, open_reads
 
 LOOKUP: Final = 2.0  # seconds for a question that is only a help
 
+LogName = Literal["events", "registry"]
 T = TypeVar("T")
 
 
@@ -58,6 +59,14 @@ class Tables:
                     return Answer(command_id, decided, reason=found.reason, detail=found.detail)
                 return Answer(command_id, decided, ExecutionId(found.detail))
         return None
+
+    async def stopped(self, log: LogName, partition: int) -> str | None:
+        """Why it is not read any further, if the tables know that. Control stops where they do."""
+        try:
+            positions = await _quickly((await self.reads()).positions())
+        except LedgerError:
+            return None
+        return next((one.stopped_note for one in positions if (one.log, one.log_partition) == (log, partition)), None)
 
 
 async def _quickly(question: Awaitable[T]) -> T:

@@ -20,6 +20,7 @@ from ledger.core.ids import Micros
 from ledger.core.refusal import ChainBroken, Conflict, Undecodable
 from ledger.core.writer import Writer
 from ledger.crashpoints import crash_point
+from ledger.spread import spread
 from processors.control import answers, log_access
 from processors.control.answers import Told
 from processors.control.appender import Appended, Appender
@@ -156,7 +157,7 @@ class Actor(ABC, Generic[F]):
         for attempt in count():
             if await self._append(self.new_draft(self._at(), fresh=True)):
                 return
-            await asyncio.sleep(min(1.0, 0.05 * 2**attempt))
+            await asyncio.sleep(spread(min(1.0, 0.05 * 2**attempt)))
 
     async def _rest(self) -> None:
         """Wait for work, for a time that is due, or for the idle minute; under load, until the pace allows the next commit, and for

@@ -1,7 +1,6 @@
 """Reads for an actor: its partition's log from the fold's head to the end there is now, and where its commands begin and end."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final, TypeVar
@@ -15,6 +14,7 @@ from ledger.core.fold import LogFold
 from ledger.core.refusal import Conflict, Unavailable
 from ledger.kafka.connect import bounds_of, new_consumer, running
 from ledger.kafka.log_reader import LogReader
+from ledger.spread import spread
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 20  # commits that are folded before others get a turn
@@ -89,7 +89,7 @@ async def patiently(read: Callable[[], Awaitable[T]]) -> T:
         try:
             return await read()
         except (Unavailable, KafkaError, OSError) as error:
-            retry_in = round(pause * random.uniform(0.5, 1.0), 2)  # noqa: S311  # spreads retries, nothing secret
+            retry_in = round(spread(pause), 2)
             log.warning("the broker is out of reach", action="log.retry", error=repr(error), retry_in=retry_in)
             await asyncio.sleep(retry_in)
             pause = min(LONGEST_PAUSE, pause * 2)

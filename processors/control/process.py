@@ -11,6 +11,7 @@ from ledger.config import Settings
 from ledger.core.ids import WorkerId
 from ledger.core.refusal import Conflict, Misconfigured, Unavailable
 from ledger.kafka.opening import check_identity
+from ledger.spread import spread
 from processors import seam
 from processors.broker_clock import BrokerClock
 from processors.control.appender import Appender
@@ -194,7 +195,7 @@ class Control:
                         if message is not None and isinstance(message["data"], bytes):
                             self._rescuer.heard(WorkerId(message["data"].decode(errors="replace")), time.monotonic())
             except (RedisError, OSError, TimeoutError):
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(spread(0.5))
 
     async def _heal(self) -> None:
         while True:

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from ledger.core.offers import Hint
 from ledger.core.orders import Order
+from ledger.spread import spread
 
 log = structlog.get_logger(__name__)
 LISTEN: Final = 1.0  # seconds in one call
@@ -38,7 +39,7 @@ async def listen(redis: "Redis", orders: str, obey: Callable[[Order], None], hin
                         for order in _read(_ORDERS, message["data"]):
                             obey(order)
         except (RedisError, OSError, TimeoutError):
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(spread(PAUSE))
 
 
 def _read(decoder: "msgspec.json.Decoder[list[T]]", message: bytes) -> list[T]:

@@ -1,7 +1,6 @@
 """The way of reports into the log's commands: sent until they stand there."""
 
 import asyncio
-import random
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -12,6 +11,7 @@ from aiokafka.errors import KafkaError
 from ledger.config import Settings
 from ledger.kafka.connect import new_producer
 from ledger.kafka.lasting_producer import LastingProducer
+from ledger.spread import spread
 from processors.broker_clock import BrokerClock
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ class KafkaSender:
     async def send(self, partition: int, record: bytes) -> None:
         pause = 0.05
         while not await self._sent(partition, record):
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries, nothing secret
+            await asyncio.sleep(spread(pause))
             pause = min(LONGEST_PAUSE, pause * 2)
 
     async def _sent(self, partition: int, record: bytes) -> bool:

@@ -130,6 +130,7 @@ async def bed(settings: Settings, say: Say, *, work: bool = True, limits: Mappin
     with tempfile.TemporaryDirectory(prefix="jobledger-bench-") as folder:
         ours = bed_settings(settings, name, Path(folder), limits or {})
         made = Bed(ours, Path(folder), say)
+        await topics.plan(ours)  # a broker that is away is told before anything is made, and has to be removed
         try:
             await topics.apply(ours)
             await opening.open_log(ours)

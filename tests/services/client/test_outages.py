@@ -6,8 +6,14 @@ import pytest
 
 from ledger import Ledger, Misconfigured, Settings, Unavailable
 from ledger.client.errors import Undecided
+from ledger.core.pause import Pause
 from ledger.kafka.opening import LogIdentity
 from ledger.stack import Stack
+from projections import schema
+from projections.builtin import TABLES
+from projections.connecting import connect
+from projections.places import sources
+from projections.positions import PositionRows
 from tests.services.client.conftest import System
 from tests.services.client.shop import Order
 
@@ -22,6 +28,20 @@ async def test_without_control_it_says_so(settings: Settings, opened: LogIdentit
     async with Ledger.connect(settings) as ledger:
         with pytest.raises(Undecided, match="jobledger worker"):
             await ledger.submit("bill", timeout=2)
+
+
+async def test_where_its_partition_stopped_it_says_so_and_why(settings: Settings, opened: LogIdentity) -> None:
+    schema.upgrade(settings)
+    positions = PositionRows(settings.database.table_schema, TABLES)
+    with connect(settings) as connection:
+        for source in sources(opened):
+            positions.create(connection, source)
+            positions.stop(connection, source, f"the chain of {source[0]} is broken")
+    async with Ledger.connect(settings) as ledger:
+        with pytest.raises(Undecided, match=rf"as {settings.prefix}\.events\.v1\[\d\] stopped; .* the chain of events is broken"):
+            await ledger.submit("bill", timeout=1)
+        with pytest.raises(Undecided, match=rf"as {settings.prefix}\.registry\.v1\[0\] stopped; .* the chain of registry is broken"):
+            await ledger.act(Pause("c1", "queue", "default"), timeout=1)
 
 
 async def test_redis_away_the_tables_tell_the_decision(system: System, stack: Stack, ledger: Ledger) -> None:

@@ -62,6 +62,7 @@ class World:
     retry: str | None = None  # of the execution there is
     waits_for: tuple[WaitsFor, ...] = ()
     letters: list[DeadLetter] = field(default_factory=list)
+    timeouts: list[float] = field(default_factory=list)  # for the decisions of what was submitted
     refused: tuple[str, ...] = ()  # ids of commands, whatever the outcome of the others
 
     def session(self) -> Session:
@@ -82,6 +83,7 @@ class FakeLedger(Ledger):
     async def submit_one(self, wish: Submission, *, follow: bool = False, timeout: float = DECISION) -> ExecutionHandle:
         command_of(wish)
         self._world.submitted.append(wish)
+        self._world.timeouts.append(timeout)
         if self._world.error is not None:
             raise self._world.error
         return ExecutionHandle(ExecutionId(self._world.execution.execution_id), self.executions.get, command_id="c1")
@@ -107,7 +109,7 @@ class FakeLedger(Ledger):
         follow: bool = False,
         timeout: float = DECISION,
     ) -> ExecutionHandle:
-        return await self.submit_one(Submission(job_id, None if data is NOTHING else data, reason=reason))
+        return await self.submit_one(Submission(job_id, None if data is NOTHING else data, reason=reason), timeout=timeout)
 
 
 class FakeLine(Line):

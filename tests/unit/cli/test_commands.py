@@ -65,6 +65,17 @@ def test_time_out_of_the_wait_is_exit_124(call: Call, world: World, command: tup
     assert "goes on" in ended.stderr
 
 
+@pytest.mark.parametrize("command", [("submit", "greet"), ("run", "tick")])
+@pytest.mark.parametrize(("wait", "bound", "code"), [("3s", 3, 124), ("10s", 10, 124), ("11s", 10, 5), (None, 10, 5)])
+def test_where_nobody_decides_the_time_of_the_wait_runs_out_with_that_of_the_decision(
+    call: Call, world: World, command: tuple[str, ...], wait: str | None, bound: float, code: int
+) -> None:
+    world.error = Undecided("c1", bound)
+    ended = call(*command, *([] if wait is None else ["--wait-timeout", wait]))
+    assert (ended.code, ended.stdout, world.timeouts) == (code, "", [bound])
+    assert "jobledger commands show c1" in ended.stderr
+
+
 def test_run_now(call: Call, world: World) -> None:
     assert call("run", "tick", "--reason", "to see", "--wait").code == 0
     assert (world.submitted[0].job, world.submitted[0].reason) == ("tick", "to see")

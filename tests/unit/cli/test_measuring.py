@@ -17,6 +17,7 @@ from typing import cast
 import msgspec
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from ledger.cli.bench import _measure
 from ledger.cli.measuring import bed as bed_module
@@ -26,7 +27,8 @@ from ledger.cli.measuring.result import Result, result
 from ledger.cli.measuring.schedules import Window
 from ledger.cli.output import Form
 from ledger.config import Settings
-from ledger.core.refusal import Misconfigured
+from ledger.config.settings import Database, Kafka
+from ledger.core.refusal import Misconfigured, Unavailable
 from ledger.kafka import opening, topics
 from ledger.schedule import Schedule
 from projections import schema
@@ -94,6 +96,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         await asyncio.sleep(0.01)  # the event loop takes up the signal
         done.append("removed")
 
+    monkeypatch.setattr(topics, "plan", nothing)
     monkeypatch.setattr(topics, "apply", nothing)
     monkeypatch.setattr(opening, "open_log", nothing)
     monkeypatch.setattr(schema, "upgrade", lambda settings: done.append("upgraded"))
@@ -124,6 +127,26 @@ def test_what_a_benchmark_makes_in_a_thread_is_made_before_it_is_removed(servers
     with pytest.raises(KeyboardInterrupt):
         _measure(bed_only(), Form.json)
     assert servers == ["upgraded", "removed"]
+
+
+@pytest.fixture
+def away(unused_tcp_port: int) -> Settings:
+    nowhere = f"127.0.0.1:{unused_tcp_port}"
+    return Settings(kafka=Kafka(bootstrap=nowhere), database=Database(url=SecretStr(f"postgresql://u@{nowhere}/x")))
+
+
+async def test_a_broker_that_is_away_is_told_before_anything_is_made(away: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    removed: list[Settings] = []
+    monkeypatch.setattr(bed_module, "_remove", removed.append)
+    with pytest.raises(Unavailable, match=f"no Kafka broker answers at {away.kafka.bootstrap}"):
+        async with bed_module.bed(away, print):
+            pass
+    assert removed == []
+
+
+async def test_where_postgres_is_away_at_the_end_it_is_told_as_elsewhere(away: Settings) -> None:
+    with pytest.raises(Unavailable, match=f"Postgres does not answer at {away.kafka.bootstrap}"):
+        await bed_module._remove(away)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
