@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 import orjson
-from sqlalchemy import ColumnElement, and_, exists, func, literal, or_
+from sqlalchemy import ColumnElement, and_, func, literal, or_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ledger.core.invalid import quoted
@@ -13,7 +13,7 @@ from ledger.core.refusal import Unfit
 from projections.rows import ExecutionFilter
 from projections.schedule_rows import TickFilter
 from projections.schedule_tables import TICK_OUTCOMES, schedule_ticks
-from projections.tables import EXECUTION_STATES, JOB_KINDS, JOB_STATES, job_definitions, job_executions
+from projections.tables import EXECUTION_STATES, JOB_KINDS, JOB_STATES, job_executions
 
 _LONGEST_PATH: Final = 200
 _MOST_PARTS: Final = 20
@@ -31,8 +31,6 @@ def conditions(where: ExecutionFilter) -> list[ColumnElement[bool]]:
         (columns.backfill_id, where.backfill),
     )
     found: list[ColumnElement[bool]] = [column == value for column, value in equal if value is not None]
-    if where.job_name is not None:  # no index has it: without this one look at the jobs a name that none has is looked for in every row
-        found.append(exists().where(job_definitions.c.job_name == where.job_name))
     if where.state is not None:
         found.append(columns.state.in_(checked("state", where.state, EXECUTION_STATES)))
     if where.labels:

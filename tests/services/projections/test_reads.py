@@ -9,16 +9,13 @@ from msgspec import Raw
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from pydantic import SecretStr
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from ledger.config import Settings
 from ledger.config.settings import Database
 from ledger.core import execution, outcome
 from ledger.core.ids import Micros, Token
 from ledger.core.refusal import Misconfigured, Refused, Unavailable, Unfit
-from projections import schema, tables
-from projections.filters import conditions
+from projections import schema
 from projections.reads import Reads, open_reads
 from projections.rebuild import rebuild
 from projections.rows import ExecutionFilter
@@ -231,16 +228,3 @@ async def test_the_newest_that_ended_badly_are_not_looked_for_among_all(
     query = "EXPLAIN SELECT * FROM job_executions WHERE state IN ({}) ORDER BY requested_at DESC, execution_id DESC LIMIT 51"
     plan = sql.execute(query.format(", ".join(["%s"] * len(states))).encode(), states).fetchall()
     assert any("job_executions_ended_badly" in row[0] for row in plan), plan
-
-
-@pytest.mark.parametrize(("job_name", "rows"), [("send-invoice", 13), ("nosuch", 0)])
-async def test_a_name_that_no_job_has_is_looked_for_in_no_execution(
-    filled: Logs, sql: Connection[TupleRow], job_name: str, rows: int
-) -> None:
-    query = select(tables.job_executions).where(*conditions(ExecutionFilter(job_name=job_name)))
-    compiled = query.compile(dialect=PGDialect_psycopg())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-    words, values = str(compiled).encode(), compiled.params
-    assert len(sql.execute(words, values).fetchall()) == rows
-    plan = [str(line) for (line,) in sql.execute(b"EXPLAIN ANALYZE " + words, values)]
-    [scan] = [line for line in plan if "Scan" in line and "job_executions" in line]
-    assert ("never executed" in scan) == (rows == 0)
