@@ -34,7 +34,7 @@ async def measure(settings: Settings, say: Say, *, runs: int, count: int, single
 
 
 async def _warm_up(made: Bed, ledger: Ledger, count: int) -> int:
-    """Until the broker's machine has compiled what it runs most: till then it takes up to three times the CPU. Returns how many are terminal."""
+    """Until the broker's machine has compiled what it runs most: till then it takes up to three times the CPU. Returns `count`."""
     made.say(f"warming up with {count} executions")
     await _together(ledger, count)
     await made.until_terminal(count)
