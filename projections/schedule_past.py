@@ -12,7 +12,7 @@ from ledger.config import Settings
 from ledger.core import definition, pause, tick, wire
 from ledger.core.ids import Micros
 from ledger.core.pause import Paused
-from ledger.core.stretches import Moved, TakenOver, moves_of
+from ledger.core.stretches import Moved, Rezoned, TakenOver, moves_of
 from ledger.kafka.log_reader import LogReader
 from projections.history import commits_naming
 
@@ -41,7 +41,7 @@ class HomePast:
     takeovers: list[TakenOver] = field(default_factory=list)
     ordered: dict[int, tick.SkipOrdered] = field(default_factory=dict)  # ticks left out by hand
     held: list[Held] = field(default_factory=list)
-    tzdata: list[tuple[int, str | None]] = field(default_factory=list)  # since when the partition reckons with other zone data
+    rezoned: list[Rezoned] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ async def read_home(settings: Settings, job_id: str, partition: int, start: int,
     async for commit, _ in commits_naming(settings, "events", partition, start, until, (wire.quoted(job_id), _REZONED)):
         for index, event in enumerate(commit.events):
             if isinstance(event, tick.Rezoned):
-                past.tzdata.append((commit.at, event.tzdata))
+                past.rezoned.append(Rezoned(commit.seq, event.tzdata))
             elif isinstance(event, OfSchedule) and event.job_id == job_id:
                 _note(past, event, commit, index)
     return past

@@ -129,7 +129,8 @@ async def _explain(
         spec = found.specs.get(one.job_version)
         if spec is not None and (engine := engines.of(written_of(spec))) is not None:
             delay = delay_us(job.job_id, spec.jitter_ms)
-            expected.append(Expected(one.job_version, engine, one.since, one.until, delay))
+            by_others = spec.timezone != "UTC" and one.tzdata not in (None, tzdata_version())
+            expected.append(Expected(one.job_version, engine, one.since, one.until, delay, by_others))
     ids = {name for one in found.rows for name in (one.execution_id, one.blocked_by) if name is not None}
     executions = await reads.executions_by_id(sorted(ids))
     runs = {name: _run(one) for name, one in executions.items()}
@@ -168,7 +169,7 @@ async def _unserved(settings: Settings, executions: Iterable[Execution]) -> dict
 
 def _zones(found: Found) -> str | None:
     mine = tzdata_version()
-    others = {one.tzdata for one in found.stretches} | {tzdata for _, tzdata in found.home.tzdata}
+    others = {one.tzdata for one in found.stretches} | {one.tzdata for one in found.home.rezoned}
     other = ", ".join(sorted(one for one in others if one is not None and one != mine))
     return f"control reckoned with tzdata {other}, this program has {mine}: instants may differ" if other else None
 

@@ -11,7 +11,7 @@ from ledger.config import Settings
 from ledger.core.pause import names_of
 from ledger.core.refusal import Refused
 from ledger.core.schedule_spec import ScheduleSpec
-from ledger.core.stretches import Decided, Stretch, stretches
+from ledger.core.stretches import Decided, Stretch, by_zone_data, stretches
 from projections.paging import micros_of
 from projections.reads import Reads
 from projections.rows import JobDefinition, PositionRow
@@ -58,13 +58,14 @@ async def read_past(settings: Settings, reads: Reads, job: JobDefinition, after:
     if first is not None and before is not None:
         place = (before.address.seq, before.address.index)
         past.takeovers = [one for one in past.takeovers if (one.seq, one.index) > place]
-    around = rows if before is None else [before, *rows]
-    in_force = stretches(first, past.takeovers, of_registry.moves, list(map(_decided, around)))
+    decided = list(map(_decided, rows if before is None else [before, *rows]))
+    in_force = stretches(first, past.takeovers, of_registry.moves, decided)
     found = Found(past, of_registry, rows, in_force, 0 if newest is None else micros_of(newest.last_tick_at))
     for number in {one.job_version for one in in_force}:
         if (version := await reads.version(job.job_id, number)) is not None and version.schedule is not None:
             found.specs[number] = spec_of_row(version.schedule)
-    found.stretches = [await _limited(reads, job.job_id, one, found.specs.get(one.job_version), end) for one in in_force]
+    limited = [await _limited(reads, job.job_id, one, found.specs.get(one.job_version), end) for one in in_force]
+    found.stretches = [part for one in limited for part in by_zone_data(one, past.rezoned, decided)]
     return found
 
 

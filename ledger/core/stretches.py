@@ -1,11 +1,13 @@
 """Which version's schedule was in force when, from what the home partition and the registry say. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 from ledger.core import definition
 from ledger.core.ids import Address
+
+UNKNOWN: Final = "of another version"  # zone data before those that are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,13 @@ class Decided(NamedTuple):
     nth: int
 
 
+class Rezoned(NamedTuple):
+    """From this commit on the home partition reckons with other zone data."""
+
+    seq: int
+    tzdata: str | None
+
+
 def moves_of(event: definition.Event, seq: int, at: int) -> Iterator[tuple[str, Moved]]:
     """The jobs that an event moves."""
     match event:
@@ -78,6 +87,22 @@ def stretches(first: Stretch | None, takeovers: Sequence[TakenOver], moves: Sequ
             found.append(Stretch(current.job_version, current.since, until, current.tzdata, current.fired))
         current = None if one.job_version is None else Stretch(one.job_version, one.since, None, one.tzdata, one.fired)
     return found if current is None else [*found, current]
+
+
+def by_zone_data(one: Stretch, rezoned: Sequence[Rezoned], decided: Sequence[Decided]) -> list[Stretch]:
+    """Its parts, each decided by the same zone data; those before the first change are known where the stretch says so."""
+    mine = [tick for tick in decided if tick.job_version == one.job_version and one.since < tick.first <= (one.until or tick.first)]
+    found: list[Stretch] = []
+    current = one if one.tzdata is not None or not rezoned else replace(one, tzdata=UNKNOWN)
+    for change in rezoned:
+        first = next((tick.first for tick in mine if tick.seq >= change.seq), None)
+        if first is None:
+            break
+        if any(current.since < tick.first < first for tick in mine):
+            found.append(replace(current, until=first - 1))
+            current = replace(current, since=first - 1)
+        current = replace(current, tzdata=change.tzdata)
+    return [*found, current]
 
 
 def until_of(former: Stretch, taken: TakenOver, moves: Sequence[Moved]) -> int:

@@ -13,6 +13,7 @@ from ledger.core.tick import ON_TIME
 
 Class = Literal["on_time", "late", "skipped", "missed", "pending", "unexplained"]
 CLASSES: Final[tuple[Class, ...]] = ("on_time", "late", "skipped", "missed", "pending", "unexplained")
+BY_ZONE_DATA: Final = frozenset({"no_outcome", "no_such_tick", "wrong_count"})  # what is unexplained so may be for zone data alone
 
 
 class Expected(NamedTuple):
@@ -23,6 +24,7 @@ class Expected(NamedTuple):
     since: int
     until: int | None = None
     delay: int = 0  # the jitter of the job: a tick is due so much later
+    by_others: bool = False  # control had other zone data than `ticks`
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ def explain(
         left = [outcome for outcome in left if not _belongs(outcome, one)]
         low, high = max(after, one.since), min(until, EVER if one.until is None else one.until)
         if low < high:
-            found += _stretch(one, mine, runs, low, high, now, decided_until)
+            told = list(_stretch(one, mine, runs, low, high, now, decided_until))
+            by_others = one.by_others and any(each.reason in BY_ZONE_DATA for each in told)
+            found += _as_decided(one, mine, runs, low, high, now, decided_until) if by_others else told
     found += [
         Explained(one.job_version, one.first, one.last, one.count, "unexplained", "expected_by_no_version", outcome=one)
         for one in left
@@ -113,9 +117,31 @@ def _stretch(
         return
     known = min(high, max(cursor, decided_until))
     yield from _range(one, cursor, known, "unexplained", "no_outcome")
-    overdue = max(known, min(high, now - one.delay))
+    yield from _pending(one, known, high, now)
+
+
+def _as_decided(
+    one: Expected, outcomes: Sequence[Outcome], runs: Mapping[str, Run], low: int, high: int, now: int, decided_until: int
+) -> Iterator[Explained]:
+    """Only who has those zone data could tell which ticks were expected: they are those that have an outcome."""
+    recorded = one.since
+    for outcome in outcomes:
+        if outcome.last > low and outcome.first <= high:
+            if outcome.first <= recorded:
+                yield Explained(
+                    one.job_version, outcome.first, outcome.last, outcome.count, "unexplained", "decided_twice", outcome=outcome
+                )
+            else:
+                yield _classified(one, outcome, runs, outcome.first, outcome.last, outcome.count, now)
+        recorded = max(recorded, outcome.last)
+    if one.until is None:
+        yield from _pending(one, min(high, max(low, recorded, decided_until)), high, now)
+
+
+def _pending(one: Expected, known: int, until: int, now: int) -> Iterator[Explained]:
+    overdue = max(known, min(until, now - one.delay))
     yield from _range(one, known, overdue, "pending", "overdue")
-    yield from _range(one, overdue, high, "pending", "not_due")
+    yield from _range(one, overdue, until, "pending", "not_due")
 
 
 def _range(one: Expected, after: int, until: int, is_: Class, reason: str) -> Iterator[Explained]:
@@ -138,11 +164,15 @@ def _decided(one: Expected, outcome: Outcome, runs: Mapping[str, Run], first: in
         return
     first = one.ticks.next_us(first - 1) or first
     last = one.ticks.latest_us(first - 1, last) or last
+    yield _classified(one, outcome, runs, first, last, count, now)
+
+
+def _classified(one: Expected, outcome: Outcome, runs: Mapping[str, Run], first: int, last: int, count: int, now: int) -> Explained:
     match outcome.outcome:
         case "skipped" | "missed" as is_:
-            yield Explained(one.job_version, first, last, count, is_, outcome.reason, outcome=outcome)
+            return Explained(one.job_version, first, last, count, is_, outcome.reason, outcome=outcome)
         case "fired":
-            yield _fired(one, outcome, runs.get(outcome.execution_id or ""), now)
+            return _fired(one, outcome, runs.get(outcome.execution_id or ""), now)
         case _ as never:
             assert_never(never)
 

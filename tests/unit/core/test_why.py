@@ -1,5 +1,7 @@
 """Why a tick: every expected one has exactly one class, whatever is recorded; and lateness is spent to the last microsecond."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -167,3 +169,40 @@ def test_what_is_explained_is_in_the_order_of_time() -> None:
     outcomes = [fired(1), fired(9, version=7), fired(2)]
     found: list[Explained] = explain((Expected(1, MINUTELY, START),), outcomes, {}, START, minute(10), FAR, minute(2))
     assert [one.first for one in found] == sorted(one.first for one in found)
+
+
+# Zone data
+
+
+def by_others(until: int | None = None) -> tuple[Expected, ...]:
+    return (Expected(1, MINUTELY, START, until, by_others=True),)
+
+
+def between(number: int) -> Outcome:
+    """A tick that no schedule of this program has."""
+    at = minute(number) + 30 * SECOND
+    return Outcome(1, at, at, 1, "fired", None, at + 1000, at, "e")
+
+
+def test_what_other_zone_data_expected_is_as_it_was_decided() -> None:
+    run = Run("completed", None, minute(1) + 31 * SECOND, FAR)
+    decided = (between(1), skipped(3, 4))
+    told = [("on_time", None, 1), ("skipped", "overlap", 2)]
+    assert why(*decided, expected=by_others(minute(5)), run=run) == told
+    assert {one for one, _, _ in why(*decided, expected=(Expected(1, MINUTELY, START, minute(5)),), run=run)} > {"unexplained"}
+
+
+def test_behind_what_other_zone_data_decided_ticks_are_pending_as_ours_have_them() -> None:
+    run = Run("completed", None, minute(1) + 31 * SECOND, FAR)
+    assert why(between(1), expected=by_others(), run=run, now=minute(3)) == [
+        ("on_time", None, 1), ("pending", "overdue", 2), ("pending", "not_due", 2),
+    ]  # fmt: skip
+
+
+def test_what_is_decided_twice_or_never_ran_is_unexplained_by_any_zone_data() -> None:
+    assert ("unexplained", "decided_twice", 1) in why(between(1), between(1), expected=by_others())
+    assert ("unexplained", "no_execution", 1) in why(replace(between(1), execution_id="gone"), expected=by_others())
+
+
+def test_where_other_zone_data_expect_the_same_each_tick_is_judged() -> None:
+    assert why(fired(1), skipped(2, 5), expected=by_others(minute(5))) == [("on_time", None, 1), ("skipped", "overlap", 4)]
