@@ -129,8 +129,7 @@ async def _explain(
         spec = found.specs.get(one.job_version)
         if spec is not None and (engine := engines.of(written_of(spec))) is not None:
             delay = delay_us(job.job_id, spec.jitter_ms)
-            by_others = spec.timezone != "UTC" and one.tzdata not in (None, tzdata_version())
-            expected.append(Expected(one.job_version, engine, one.since, one.until, delay, by_others))
+            expected.append(Expected(one.job_version, engine, one.since, one.until, delay, one.is_by_others(spec.timezone)))
     ids = {name for one in found.rows for name in (one.execution_id, one.blocked_by) if name is not None}
     executions = await reads.executions_by_id(sorted(ids))
     runs = {name: _run(one) for name, one in executions.items()}

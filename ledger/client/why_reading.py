@@ -95,11 +95,11 @@ def is_wanting(home: HomePast, registry: RegistryPast, rows: Sequence[Tick], sta
 
 async def _limited(reads: Reads, job_id: str, one: Stretch, spec: ScheduleSpec | None, end: int) -> Stretch:
     """No tick is expected after the last that may fire."""
-    if spec is None or spec.limit is None:
+    if spec is None or spec.most is None:
         return one
     to = None if one.until is None else datetime_of(one.until)
     count, last = await reads.fired(job_id, one.job_version, datetime_of(one.since), to, end)
-    if one.fired + count < spec.limit:
+    if not spec.is_spent(one.fired + count):
         return one
     return Stretch(one.job_version, one.since, one.since if last is None else micros_of(last), one.tzdata, one.fired)
 

@@ -19,7 +19,7 @@ from ledger.core.partition_view import PartitionView, tag_of
 from ledger.core.refusal import Refused
 from ledger.core.said import check_said
 from ledger.core.schedule import Schedule
-from ledger.core.ticking import is_spent, request_of
+from ledger.core.ticking import request_of
 from ledger.core.wire import Event
 
 MOST_TO_SKIP: Final = 100  # ticks of a job that are left out by hand and still to come
@@ -95,7 +95,7 @@ def _skip(view: PartitionView, command: request.SkipTick, version: Version, engi
     if command.tick_at <= max(view.at, state.decided_until if state is not None else 0):
         raise Refused("past", f"tick_at {at} is not in the future: what became of it is in `jobledger why {command.job_id}`")
     following = engine.next_us(command.tick_at - 1)
-    spent = state is not None and is_spent(state, engine.spec.most)
+    spent = state is not None and engine.spec.is_spent(state.fired)
     if following != command.tick_at or spent:
         near = "it has none any more" if following is None or spent else f"the next from there on is {instant(following)}"
         raise Refused("no_tick", f"tick_at {at} is no tick of {command.job_id}: {near}; `jobledger jobs preview` lists them")
@@ -143,7 +143,7 @@ def _decided(view: PartitionView, command: request.Backfill, version: Version, l
         raise Refused("history_too_short", f"from {first}: which ticks of {command.job_id} fired is known from {since} on")
     state = view.schedule_of(command.job_id)
     spec = version.schedule
-    if state is None or spec is None or is_spent(state, spec.most):
+    if state is None or spec is None or spec.is_spent(state.fired):
         return last
     return min(last, state.decided_until)
 

@@ -20,7 +20,6 @@ from ledger.core.execution import Active, Ended, Live, Requested
 from ledger.core.ids import Address, ExecutionId, Micros
 from ledger.core.repeats import Keyed, keyed
 from ledger.core.stretches import Moved, Stretch, TakenOver, until_of
-from ledger.core.tzif import tzdata_version
 from ledger.core.wire import Event
 
 _OF_AN_ATTEMPT: Final = (
@@ -259,10 +258,10 @@ class PartitionAudit:
             what = f"version {state.stretch.job_version} has no schedule that this program can read"
             self._totals.differ("ticks", f"job {job_id}", what)
             return
-        if engine.spec.most is not None and state.fired >= engine.spec.most:
+        if engine.spec.is_spent(state.fired):
             until = state.decided_until
         expected = engine.count_us(state.stretch.since, until) if until > state.stretch.since else 0
-        if expected != state.outcomes and engine.spec.timezone != "UTC" and state.stretch.tzdata not in (None, tzdata_version()):
+        if expected != state.outcomes and state.stretch.is_by_others(engine.spec.timezone):
             expected = state.outcomes  # only a program with those zone data could tell
             self._totals.figures[UNJUDGED] += expected
         self._totals.figures["expected"] += expected

@@ -37,6 +37,10 @@ class ScheduleSpec(Struct, frozen=True, omit_defaults=True, gc=False, forbid_unk
         """How many of its ticks may fire. One instant fires once, also where other zone data move it."""
         return self.limit if self.at is None else 1
 
+    def is_spent(self, fired: int) -> bool:
+        """As many ticks fired as may: no more is expected."""
+        return self.most is not None and fired >= self.most
+
 
 class KeptSchedule(ScheduleSpec, frozen=True, omit_defaults=True, gc=False, forbid_unknown_fields=False):
     """The same in an event: a reader that is older than one of its fields reads the rest."""

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from ledger.core import definition
 from ledger.core.ids import Address
+from ledger.core.tzif import tzdata_version
 
 UNKNOWN: Final = "of another version"  # zone data before those that are known
 
@@ -42,6 +43,10 @@ class Stretch:
     until: int | None = None
     tzdata: str | None = None
     fired: int = 0  # ticks of the version, when it was in force before
+
+    def is_by_others(self, timezone: str) -> bool:
+        """Other zone data than this program's decided its ticks, and may expect others."""
+        return timezone != "UTC" and self.tzdata not in (None, tzdata_version())
 
 
 class Decided(NamedTuple):

@@ -39,7 +39,7 @@ def outcomes_of(view: PartitionView, job_id: str, until: int | None = None) -> t
         return [], True
     job, version = found
     engine = view.engines.of(version.written)
-    if engine is None or is_spent(state, engine.spec.most):
+    if engine is None or engine.spec.is_spent(state.fired):
         return [], True
     spec = engine.spec
     delay = delay_us(job_id, spec.jitter_ms)
@@ -50,11 +50,6 @@ def outcomes_of(view: PartitionView, job_id: str, until: int | None = None) -> t
     judged = due.judge(engine, spec, state.decided_until, until, view.at - delay, bars, first)
     outcomes = Outcomes(view, job, version, spec, state, delay)
     return outcomes.of(judged), judged.whole and outcomes.whole
-
-
-def is_spent(state: InForce, most: int | None) -> bool:
-    """As many ticks fired as the version allows: it expects no more."""
-    return most is not None and state.fired >= most
 
 
 def bars_of(view: PartitionView, job: Job, state: InForce, until: int) -> list[due.Bar]:

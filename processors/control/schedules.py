@@ -17,7 +17,7 @@ from ledger.core.planned import as_planned
 from ledger.core.policies import delay_us, engine_versions
 from ledger.core.registry import Touched
 from ledger.core.tick import PAUSED_SPAN, InForce
-from ledger.core.ticking import is_spent, key_of, settle
+from ledger.core.ticking import key_of, settle
 from processors.control.plans import PLANNED_AHEAD, Plans
 
 log = structlog.get_logger(__name__)
@@ -107,7 +107,7 @@ class Schedules:
         if state is None or found is None or not found[1].written:
             return None
         spec = self.engines.spec_of(found[1].written)
-        if is_spent(state, spec.most):
+        if spec.is_spent(state.fired):
             return None
         following: int | None = state.next_at if self.partition.reckons_with == engine_versions() else None
         if following is None:
@@ -194,7 +194,7 @@ class Schedules:
         since = max(job.in_force_at, decided)
         engine = self.engines.of(wanted.written)
         fired = self.partition.history.fired(job_id, wanted.number)
-        is_over = engine is None or (engine.spec.most is not None and fired >= engine.spec.most)
+        is_over = engine is None or engine.spec.is_spent(fired)
         following = None if engine is None or is_over else engine.next_us(since)
         next_at = None if following is None else Micros(following)
         return draft.include([tick.Adopted(job_id, wanted.number, Micros(since), *engine_versions(), next_at, fired)])
