@@ -16,7 +16,7 @@ from ledger.client.news import Newsroom
 from ledger.client.questions import Decided, Questions
 from ledger.client.routes import Route, Routes
 from ledger.client.sending import Sender
-from ledger.client.tables import LogName, Tables
+from ledger.client.tables import Tables
 from ledger.config import Settings
 from ledger.core.definition import Register, ScheduleJob
 from ledger.core.outcome import Answer
@@ -24,6 +24,7 @@ from ledger.core.request import Act, Control, Retry, RunNow, Submit
 from ledger.core.said import check_said
 from ledger.core.wire import RegistryCommand
 from ledger.handlers import Jobs
+from ledger.kafka.verify import LogName
 from ledger.submitting.encoding import check_size, encode_command
 from projections.reads import Reads
 

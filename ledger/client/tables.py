@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 from ledger.client.belonging import Belonging
 from ledger.client.routes import Route
@@ -11,11 +11,11 @@ from ledger.config import Settings
 from ledger.core.ids import ExecutionId
 from ledger.core.outcome import Answer
 from ledger.core.refusal import LedgerError, Unavailable
+from ledger.kafka.verify import LogName
 from projections.reads import Reads, open_reads
 
 LOOKUP: Final = 2.0  # seconds for a question that is only a help
 
-LogName = Literal["events", "registry"]
 T = TypeVar("T")
 
 
