@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from typing import Annotated, Final
 
@@ -50,21 +50,24 @@ def run(
 
 
 async def _run(settings: Settings, projections: Sequence[Projection], probe_port: int | None, *, strict: bool) -> None:
-    from ledger.cli.projections_probe import Folding  # what a probe needs, no other command does
-    from processors.probe import probe
-
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    meter, known_of = Meter(), Folding(settings, stop)
+    meter = Meter()
+    hear: Callable[[consumer.Progress], None] | None = None
 
     def report(progress: consumer.Progress) -> None:
-        known_of.progress = progress
+        if hear is not None:
+            hear(progress)
         if (rate := meter.rate(progress.events)) is not None:
             stopped = f", {len(progress.stopped)} partitions stopped" if progress.stopped else ""
             talk(f"{progress.events} events, {rate:.0f}/s, {progress.behind} records behind, {progress.voids} voids{stopped}")
 
-    async with probe(known_of, probe_port, known_of.look) if probe_port is not None else nullcontext():
+    async with AsyncExitStack() as stack:
+        if probe_port is not None:
+            from ledger.cli.projections_probe import probed  # what it needs, nobody does who is not probed
+
+            hear = await stack.enter_async_context(probed(settings, stop, probe_port))
         await consumer.run_all(settings, projections, stop, report, strict=strict)
 
 

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 from ledger.config import Settings
+from processors.probe import probe
 from processors.pulse import Pulse
 from processors.servers import Servers, look_at, of_kafka
 from processors.supervisor import Child
@@ -14,6 +16,14 @@ from projections.connecting import address_of
 from projections.consumer import Progress
 
 NAME: Final = "projections"
+
+
+@asynccontextmanager
+async def probed(settings: Settings, stop: asyncio.Event, port: int) -> AsyncIterator[Callable[[Progress], None]]:
+    """Answers meanwhile; what comes of it takes how far the process is."""
+    folding = Folding(settings, stop)
+    async with probe(folding, port, folding.look):
+        yield folding.hear
 
 
 class Folding:
@@ -25,6 +35,9 @@ class Folding:
         self._settings = settings
         self._stop = stop
         self._kafka = look_at(settings, of_kafka)
+
+    def hear(self, progress: Progress) -> None:
+        self.progress = progress
 
     @property
     def is_stopping(self) -> bool:
