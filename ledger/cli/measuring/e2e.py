@@ -15,7 +15,8 @@ WARM_UP = 150_000  # a broker that was just started compiles for so long; for sm
 async def measure(settings: Settings, say: Say, *, runs: int, count: int, single: bool) -> Result:
     """`count` executions a run: by `submit_many`, or by as many single submits in flight together."""
     async with bed(settings, say) as made, Ledger.connect(made.settings) as ledger:
-        done = await _warm_up(made, ledger, min(WARM_UP, 3 * count))
+        done = min(WARM_UP, 3 * count)
+        await _warm_up(made, ledger, done)
         figures = []
         for run in range(runs):
             began = time.perf_counter()
@@ -33,12 +34,11 @@ async def measure(settings: Settings, say: Say, *, runs: int, count: int, single
     )
 
 
-async def _warm_up(made: Bed, ledger: Ledger, count: int) -> int:
-    """Until the broker's machine has compiled what it runs most: till then it takes up to three times the CPU. Returns `count`."""
+async def _warm_up(made: Bed, ledger: Ledger, count: int) -> None:
+    """Until the broker's machine has compiled what it runs most: till then it takes up to three times the CPU."""
     made.say(f"warming up with {count} executions")
     await _together(ledger, count)
     await made.until_terminal(count)
-    return count
 
 
 async def _together(ledger: Ledger, count: int) -> None:
